@@ -1,0 +1,24 @@
+/* ref.h -- an atomic count for what several threads share, immutable. */
+#ifndef LN_BASE_REF_H
+#define LN_BASE_REF_H
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct ln_ref {
+    _Atomic uint32_t count;
+} ln_ref;
+
+static inline void ln_ref_init(ln_ref *r, uint32_t count) {
+    atomic_init(&r->count, count);
+}
+static inline void ln_ref_get(ln_ref *r, uint32_t n) {
+    atomic_fetch_add_explicit(&r->count, n, memory_order_relaxed);
+}
+/* True when this was the last one and the object is the caller's to free. */
+static inline bool ln_ref_put(ln_ref *r) {
+    if (atomic_fetch_sub_explicit(&r->count, 1, memory_order_release) != 1) return false;
+    atomic_thread_fence(memory_order_acquire);
+    return true;
+}
+#endif
