@@ -1,0 +1,63 @@
+# The front door for people. Meson and Ninja do the building behind it, in one
+# tree per variant under build/ (tools/build knows the variants).
+SHELL := /bin/bash
+.DEFAULT_GOAL := release
+MAKEFLAGS += --no-print-directory
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+
+.PHONY: release
+release: deps-build ## build liblinnet.a, liblinnet.so and linnet into build/release
+	@tools/build release
+
+.PHONY: run
+run: release ## start `linnet serve` on 127.0.0.1:8080 (ARGS="--listen :9000" and the like)
+	@exec build/release/linnet serve $(ARGS)
+
+.PHONY: test
+test: deps-build deps-test ## run everything (ONLY='e2e/*': some); ends with `N passed, N failed`
+	@tools/run-tests $(foreach pattern,$(ONLY),--only '$(pattern)')
+
+.PHONY: check
+check: deps-build deps-test ## before a commit: format, floors, symbols, flags, unit tests, coverage
+	@tools/run-tests --list tests/steps.check
+
+.PHONY: asan
+asan: deps-build deps-test ## the unit tests under address and undefined behaviour sanitizers
+	@tools/run-tests --only 'asan/*'
+
+.PHONY: tsan
+tsan: deps-build deps-test ## the unit tests under the thread sanitizer
+	@tools/run-tests --list tests/steps.tsan
+
+.PHONY: cover
+cover: deps-build deps-test ## lines of each file run by its own test, then by all
+	@tools/cover
+
+.PHONY: tidy
+tidy: deps-build deps-test ## clang-tidy, gcc -fanalyzer and cppcheck
+	@tools/install-deps tidy
+	@tools/tidy
+
+.PHONY: install
+install: release ## install under DESTDIR= and PREFIX=
+	@meson configure build/release --prefix '$(PREFIX)'
+	@DESTDIR='$(if $(DESTDIR),$(abspath $(DESTDIR)))' meson install -C build/release --quiet
+	@echo 'installed under $(DESTDIR)$(PREFIX)'
+
+.PHONY: clean
+clean: ## remove what was built (installed npm packages stay)
+	rm -rf build
+
+.PHONY: deps-build deps-test
+deps-build:
+	@tools/install-deps build
+deps-test:
+	@tools/install-deps test
+
+.PHONY: help
+help: ## this list
+	@echo 'make TARGET, where TARGET is'
+	@sed -nE 's/^([a-z]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) \
+	  | awk -F'\t' '{ printf "  %-12s %s\n", $$1, $$2 }'
