@@ -69,7 +69,8 @@ ln_json_writer ln_json_begin(ln_buf *out);
 void ln_json_open(ln_json_writer *w, char bracket);
 void ln_json_close(ln_json_writer *w, char bracket);
 void ln_json_key(ln_json_writer *w, const char *key); /* plain ASCII, no escaping */
-void ln_json_str(ln_json_writer *w, ln_slice text);   /* escaped; bytes that are not UTF-8 become U+FFFD */
+/* Escaped; bytes that are not UTF-8 become U+FFFD. */
+void ln_json_str(ln_json_writer *w, ln_slice text);
 void ln_json_u64(ln_json_writer *w, uint64_t v);
 void ln_json_bool(ln_json_writer *w, bool v);
 void ln_json_null(ln_json_writer *w);

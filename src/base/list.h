@@ -10,7 +10,7 @@ typedef struct ln_list {
     struct ln_list *next, *prev;
 } ln_list;
 
-#define ln_list_item(node, type, member) ((type *)(void *)((char *)(node) - offsetof(type, member)))
+#define ln_list_item(node, type, member) ((type *)(void *)((char *)(node)-offsetof(type, member)))
 
 static inline void ln_list_init(ln_list *l) {
     l->next = l->prev = l;
@@ -52,10 +52,10 @@ static inline void ln_list_splice(ln_list *to, ln_list *from) {
     to->prev = from->prev;
     ln_list_init(from);
 }
-#define LN_LIST_FOREACH(node, head) \
+#define LN_LIST_FOREACH(node, head)                                                                \
     for (ln_list *node = (head)->next; node != (head); node = node->next)
 /* The body may remove and free `node`. */
-#define LN_LIST_FOREACH_SAFE(node, head) \
-    for (ln_list *node = (head)->next, *node##_next = node->next; node != (head); \
+#define LN_LIST_FOREACH_SAFE(node, head)                                                           \
+    for (ln_list *node = (head)->next, *node##_next = node->next; node != (head);                  \
          node = node##_next, node##_next = node->next)
 #endif

@@ -2,8 +2,9 @@
  * that a peer who chooses the names cannot choose the collisions (THREATS row 80).
  *
  * The map borrows its keys: each value holds its own name and the map reads it
- * through `key_of`. One pointer and 32 bits of hash per slot, load at most 3/4,
- * shrinks when mostly empty, and has a maximum.
+ * through `key_of`. One pointer and 32 bits of hash per slot, load at most 3/4, and
+ * a maximum. Removing never allocates, so a mostly empty table shrinks at the next
+ * add, and a large one is given back when its last value goes.
  */
 #ifndef LN_BASE_MAP_H
 #define LN_BASE_MAP_H
@@ -19,7 +20,7 @@ typedef ln_slice ln_map_key_of(const void *value);
 typedef struct ln_map {
     ln_map_key_of *key_of;
     ln_map_key key;
-    void **values;    /* NULL: free */
+    void **values;    /* NULL: free; one block with the hashes behind it */
     uint32_t *hashes; /* parallel */
     uint32_t count, capacity, max;
 } ln_map;

@@ -1,6 +1,7 @@
-/* pool.h -- many objects of one size without a malloc header each: slabs of about
- * 64 KiB, a LIFO free list inside the free objects, so that the next one is warm.
- * Wholly free slabs above one spare are given back. Not thread-safe.
+/* pool.h -- many objects of one size without a malloc header each: slabs of 64 KiB (more
+ * when fewer than eight objects would fit), a LIFO free list inside the free objects, so
+ * that the next one is warm. Wholly free slabs above one spare are given back. Not
+ * thread-safe. Under AddressSanitizer free objects are poisoned.
  */
 #ifndef LN_BASE_POOL_H
 #define LN_BASE_POOL_H
@@ -8,7 +9,9 @@
 #include <stdint.h>
 
 typedef struct ln_pool {
-    void *slabs, *free;
+    struct ln_slab *open;      /* slabs with a free object, the one last used first */
+    struct ln_slab *spare;     /* the one slab that is wholly free, or NULL */
+    size_t slab_bytes;         /* a power of two, and the alignment of each slab */
     uint32_t object, per_slab; /* bytes; objects */
     uint32_t used, slab_count;
     uint32_t max; /* objects at most */

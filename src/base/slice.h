@@ -17,8 +17,9 @@ typedef struct ln_wslice {
 } ln_wslice;
 
 /* A slice over a string literal, without its NUL; for static tables, LN_SLICE_INIT. */
-#define LN_SLICE_INIT(lit) { (const uint8_t *)("" lit), sizeof(lit) - 1 }
-#define LN_SLICE(lit)      ((ln_slice)LN_SLICE_INIT(lit))
+#define LN_SLICE_INIT(lit)                                                                         \
+    { (const uint8_t *)("" lit), sizeof(lit) - 1 }
+#define LN_SLICE(lit) ((ln_slice)LN_SLICE_INIT(lit))
 
 static inline ln_slice ln_slice_of(const void *data, size_t size) {
     return (ln_slice){ (const uint8_t *)data, size };

@@ -1,0 +1,196 @@
+#include "base/map.h"
+#include "base/mem.h"
+#include "base/rand.h"
+#include "base/testing.h"
+#include <stdio.h>
+
+/* From another implementation: CPython 3.11's hash() of bytes under PYTHONHASHSEED, whose
+ * keys follow from the seed. */
+static const struct {
+    const char *why;
+    ln_map_key key;
+    ln_slice in;
+    uint64_t hash;
+} vectors[] = {
+    { "tail only, key 0", { 0, 0 }, BYTES("a"), 0x407448d2b89b1813 },
+    { "tail of seven", { 0, 0 }, BYTES("abcdefg"), 0x6db12aae9070f506 },
+    { "one word", { 0, 0 }, BYTES("abcdefgh"), 0x3f7b849c0b8e35ea },
+    { "one word and a tail", { 0, 0 }, BYTES("abcdefghi"), 0xf89b34a3d11eb6e5 },
+    { "several words", { 0, 0 }, BYTES("the quick brown fox jumps over it"), 0xcf8ba914bf7aefa2 },
+    { "with a key", { 0xaed66ce184be2329, 0xebe9bbf1f1499052 }, BYTES("a"), 0xd6300bc9f7cc0e73 },
+    { "with a key, one word", { 0xaed66ce184be2329, 0xebe9bbf1f1499052 }, BYTES("abcdefgh"),
+        0xfd3011ff3947e7f4 },
+    { "with another key", { 0x25556dc46dc3dca0, 0xfc3ee4dbd06f6c90 },
+        BYTES("the quick brown fox jumps over it"), 0x72f9eaba1f2524f1 },
+};
+
+static void siphash_agrees_with_another(void **state) {
+    for (size_t i = 0; i < LN_COUNT(vectors); i++) {
+        ln_slice in = ln_test_exact(vectors[i].in);
+        if (ln_siphash(vectors[i].key, in) != vectors[i].hash) fail_msg("%s", vectors[i].why);
+        ln_test_drop(in);
+    }
+    assert_true(ln_siphash((ln_map_key){ 0 }, (ln_slice){ 0 }) ==
+                ln_siphash((ln_map_key){ 0 }, LN_SLICE("")));
+}
+
+typedef struct item {
+    char name[16];
+    bool in;
+} item;
+
+static ln_slice item_name(const void *value) {
+    return ln_slice_str(((const item *)value)->name);
+}
+
+static const ln_map_key some_key = { 1, 2 };
+
+static void names_find_their_values(void **state) {
+    item a = { "a" }, b = { "b" }, a2 = { "a" }, empty = { "" };
+    ln_map m;
+    ln_map_init(&m, some_key, item_name, 3);
+    assert_null(ln_map_get(&m, LN_SLICE("a")));
+    assert_null(ln_map_remove(&m, LN_SLICE("a")));
+    assert_int_equal(ln_map_add(&m, &a), 0);
+    assert_int_equal(ln_map_add(&m, &b), 0);
+    assert_int_equal(ln_map_add(&m, &a2), LINNET_ERR_EXISTS);
+    assert_int_equal(ln_map_add(&m, &empty), 0);
+    assert_ptr_equal(ln_map_get(&m, LN_SLICE("a")), &a);
+    assert_ptr_equal(ln_map_get(&m, LN_SLICE("b")), &b);
+    assert_ptr_equal(ln_map_get(&m, (ln_slice){ 0 }), &empty);
+    assert_null(ln_map_get(&m, LN_SLICE("c")));
+    assert_ptr_equal(ln_map_remove(&m, LN_SLICE("a")), &a);
+    assert_null(ln_map_get(&m, LN_SLICE("a")));
+    assert_null(ln_map_remove(&m, LN_SLICE("a")));
+    assert_int_equal(m.count, 2);
+    ln_map_fini(&m);
+}
+
+static void the_maximum_holds(void **state) {
+    item a = { "a" }, b = { "b" }, c = { "c" };
+    ln_map m;
+    ln_map_init(&m, some_key, item_name, 2);
+    assert_int_equal(ln_map_add(&m, &a), 0);
+    assert_int_equal(ln_map_add(&m, &b), 0);
+    assert_int_equal(ln_map_add(&m, &c), LINNET_ERR_LIMIT);
+    assert_int_equal(ln_map_add(&m, &a), LINNET_ERR_EXISTS);
+    assert_ptr_equal(ln_map_remove(&m, LN_SLICE("a")), &a);
+    assert_int_equal(ln_map_add(&m, &c), 0);
+    ln_map_fini(&m);
+    ln_map_init(&m, some_key, item_name, 0);
+    assert_int_equal(ln_map_add(&m, &a), LINNET_ERR_LIMIT);
+}
+
+static void refused_memory_changes_nothing(void **state) {
+    ln_test_memory mem = { .fail_at = 1 };
+    ln_test_memory_install(&mem);
+    item items[8];
+    ln_map m;
+    ln_map_init(&m, some_key, item_name, 100);
+    for (size_t i = 0; i < 8; i++) {
+        snprintf(items[i].name, sizeof(items[i].name), "%zu", i);
+        int err = ln_map_add(&m, &items[i]);
+        if (mem.calls == mem.fail_at) {
+            assert_int_equal(err, LINNET_ERR_NOMEM);
+            assert_int_equal(m.count, i);
+            for (size_t j = 0; j < i; j++) {
+                assert_ptr_equal(ln_map_get(&m, item_name(&items[j])), &items[j]);
+            }
+            assert_null(ln_map_get(&m, item_name(&items[i])));
+            err = ln_map_add(&m, &items[i]);
+            mem.fail_at = mem.calls + 1;
+        }
+        assert_int_equal(err, 0);
+    }
+    assert_int_equal(mem.calls, 4); /* two refused, two given */
+    ln_map_fini(&m);
+    assert_int_equal(mem.live, 0);
+    ln_test_memory_remove();
+}
+
+enum { MANY = 3000 };
+
+static size_t walk(const ln_map *m, const item *items) {
+    size_t seen = 0;
+    uint32_t at = 0;
+    for (item *it; (it = ln_map_next(m, &at));) {
+        assert_true(it >= items && it < items + MANY && it->in);
+        seen++;
+    }
+    return seen;
+}
+
+/* Against a plain array of flags; the phases grow and shrink the table several times. */
+static void agrees_with_a_plain_set(void **state) {
+    static item items[MANY];
+    ln_rand r;
+    ln_rand_init_seeded(&r, 7);
+    ln_test_memory mem = { 0 };
+    ln_test_memory_install(&mem);
+    ln_map m;
+    ln_map_init(&m, some_key, item_name, MANY);
+    for (uint32_t i = 0; i < MANY; i++)
+        snprintf(items[i].name, sizeof(items[i].name), "n%u", i);
+    uint32_t count = 0;
+    for (uint32_t step = 0; step < 60000; step++) {
+        bool growing = step / 10000 % 2 == 0;
+        item *it = &items[ln_rand_below(&r, MANY)];
+        uint64_t calls = mem.calls;
+        if (ln_rand_below(&r, 10) < (growing ? 8u : 1u)) {
+            assert_int_equal(ln_map_add(&m, it), it->in ? LINNET_ERR_EXISTS : 0);
+            count += !it->in;
+            it->in = true;
+        } else {
+            assert_ptr_equal(ln_map_remove(&m, item_name(it)), it->in ? it : NULL);
+            count -= it->in;
+            it->in = false;
+            assert_int_equal(mem.calls, calls); /* removing never allocates */
+        }
+        item *other = &items[ln_rand_below(&r, MANY)];
+        assert_ptr_equal(ln_map_get(&m, item_name(other)), other->in ? other : NULL);
+        assert_int_equal(m.count, count);
+        assert_true(m.count <= m.capacity / 4 * 3);
+        if (step % 1000 == 0) assert_int_equal(walk(&m, items), count);
+    }
+    for (uint32_t i = 0; i < MANY; i++)
+        ln_map_remove(&m, item_name(&items[i]));
+    assert_int_equal(m.capacity, 0); /* a large empty table is given back */
+    assert_int_equal(mem.live, 0);
+    ln_map_fini(&m);
+    ln_test_memory_remove();
+}
+
+static void shrinks_when_mostly_empty(void **state) {
+    static item items[MANY], last = { "last" };
+    ln_map m;
+    ln_map_init(&m, some_key, item_name, MANY);
+    for (uint32_t i = 0; i < MANY; i++) {
+        snprintf(items[i].name, sizeof(items[i].name), "s%u", i);
+        assert_int_equal(ln_map_add(&m, &items[i]), 0);
+    }
+    assert_int_equal(m.capacity, 4096);
+    for (uint32_t i = 10; i < MANY; i++) {
+        assert_ptr_equal(ln_map_remove(&m, item_name(&items[i])), &items[i]);
+    }
+    for (int i = 0; i < 10; i++) {
+        assert_int_equal(ln_map_add(&m, &last), 0);
+        assert_ptr_equal(ln_map_remove(&m, LN_SLICE("last")), &last);
+    }
+    assert_true(m.capacity <= 64);
+    for (uint32_t i = 0; i < 10; i++) {
+        assert_ptr_equal(ln_map_get(&m, item_name(&items[i])), &items[i]);
+    }
+    ln_map_fini(&m);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(siphash_agrees_with_another),
+        cmocka_unit_test(names_find_their_values),
+        cmocka_unit_test(the_maximum_holds),
+        cmocka_unit_test(refused_memory_changes_nothing),
+        cmocka_unit_test(agrees_with_a_plain_set),
+        cmocka_unit_test(shrinks_when_mostly_empty),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
