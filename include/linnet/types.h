@@ -47,49 +47,49 @@ typedef uint64_t linnet_conn_id;
  * A close code of 0 means that the row never ends a WebSocket.
  *
  *    name               number close  retry  words                                         */
-#define LINNET_ERRORS(X)                                                                         \
-    X(NOMEM,               1, 1011, true,  "out of memory")                                      \
-    X(INVAL,               2, 1011, false, "invalid argument")                                   \
-    X(AGAIN,               3, 1013, true,  "too much is waiting, try again later")               \
-    X(CLOSED,              4, 0,    false, "the connection is closed")                           \
-    X(TIMEOUT,             5, 1008, true,  "timed out")                                          \
-    X(LIMIT,               6, 1008, false, "over a limit")                                       \
-    X(NOT_FOUND,           7, 0,    false, "not found")                                          \
-    X(STATE,               8, 0,    false, "not possible in this state")                         \
-    X(SYS,                 9, 1011, true,  "a system call failed, see errno")                    \
-    X(UNSUPPORTED,        10, 0,    false, "not supported by this build or peer")                \
-    X(CANCELLED,          11, 0,    false, "cancelled")                                          \
-    X(EXISTS,             12, 0,    false, "exists already")                                     \
-    X(RESET,              13, 0,    true,  "the peer reset or dropped the connection")           \
-    X(PROTO_RSV,          20, 1002, false, "reserved bit set without a negotiated extension")    \
-    X(PROTO_OPCODE,       21, 1002, false, "unknown opcode")                                     \
-    X(PROTO_MASK,         22, 1002, false, "frame masked or unmasked against the rules")         \
-    X(PROTO_LENGTH,       23, 1002, false, "length not in its shortest form or over 2^63-1")     \
-    X(PROTO_CONTROL,      24, 1002, false, "control frame fragmented or longer than 125 bytes")  \
-    X(PROTO_FRAGMENT,     25, 1002, false, "fragments out of order")                             \
-    X(PROTO_CLOSE,        26, 1002, false, "malformed close frame or illegal close code")        \
-    X(UTF8,               27, 1007, false, "text that is not UTF-8")                             \
-    X(DEFLATE,            28, 1007, false, "corrupt compressed data")                            \
-    X(TOO_BIG,            29, 1009, false, "message over the limit")                             \
-    X(FRAGMENTS,          30, 1008, false, "too many fragments in one message")                  \
-    X(FLOOD,              31, 1008, false, "too many control frames")                            \
-    X(DATA_TYPE,          32, 1003, false, "this endpoint does not take this type of message")   \
-    X(MESSAGE_TIMEOUT,    33, 1008, false, "message not completed in time")                      \
-    X(PONG_TIMEOUT,       34, 3012, true,  "no answer to a ping")                                \
-    X(SLOW,               35, 3008, true,  "reader too slow, its queue is full")                 \
-    X(HTTP,               40, 0,    false, "malformed HTTP")                                     \
-    X(URL,                41, 0,    false, "malformed URL")                                      \
-    X(JSON,               42, 0,    false, "malformed JSON")                                     \
-    X(DNS,                43, 0,    true,  "name not resolved")                                  \
-    X(CONNECT,            44, 0,    true,  "connection refused or unreachable")                  \
-    X(TLS,                45, 1015, false, "TLS failed")                                         \
-    X(TLS_VERIFY,         46, 1015, false, "the peer's certificate is not trusted")              \
-    X(UPGRADE_STATUS,     47, 0,    true,  "the server did not answer 101")                      \
-    X(UPGRADE_HEADER,     48, 0,    false, "the server's upgrade answer is malformed")           \
-    X(UPGRADE_ACCEPT,     49, 0,    false, "Sec-WebSocket-Accept does not match the key")        \
-    X(UPGRADE_EXTENSION,  50, 1010, false, "the server chose an extension that was not offered") \
-    X(UPGRADE_PROTOCOL,   51, 0,    false, "the server chose a subprotocol that was not offered")\
-    X(DENIED,             52, 1008, false, "not allowed")
+#define LINNET_ERRORS(X)                                                                           \
+    X(NOMEM, 1, 1011, true, "out of memory")                                                       \
+    X(INVAL, 2, 1011, false, "invalid argument")                                                   \
+    X(AGAIN, 3, 1013, true, "too much is waiting, try again later")                                \
+    X(CLOSED, 4, 0, false, "the connection is closed")                                             \
+    X(TIMEOUT, 5, 1008, true, "timed out")                                                         \
+    X(LIMIT, 6, 1008, false, "over a limit")                                                       \
+    X(NOT_FOUND, 7, 0, false, "not found")                                                         \
+    X(STATE, 8, 0, false, "not possible in this state")                                            \
+    X(SYS, 9, 1011, true, "a system call failed, see errno")                                       \
+    X(UNSUPPORTED, 10, 0, false, "not supported by this build or peer")                            \
+    X(CANCELLED, 11, 0, false, "cancelled")                                                        \
+    X(EXISTS, 12, 0, false, "exists already")                                                      \
+    X(RESET, 13, 0, true, "the peer reset or dropped the connection")                              \
+    X(PROTO_RSV, 20, 1002, false, "reserved bit set without a negotiated extension")               \
+    X(PROTO_OPCODE, 21, 1002, false, "unknown opcode")                                             \
+    X(PROTO_MASK, 22, 1002, false, "frame masked or unmasked against the rules")                   \
+    X(PROTO_LENGTH, 23, 1002, false, "length not in its shortest form or over 2^63-1")             \
+    X(PROTO_CONTROL, 24, 1002, false, "control frame fragmented or longer than 125 bytes")         \
+    X(PROTO_FRAGMENT, 25, 1002, false, "fragments out of order")                                   \
+    X(PROTO_CLOSE, 26, 1002, false, "malformed close frame or illegal close code")                 \
+    X(UTF8, 27, 1007, false, "text that is not UTF-8")                                             \
+    X(DEFLATE, 28, 1007, false, "corrupt compressed data")                                         \
+    X(TOO_BIG, 29, 1009, false, "message over the limit")                                          \
+    X(FRAGMENTS, 30, 1008, false, "too many fragments in one message")                             \
+    X(FLOOD, 31, 1008, false, "too many control frames")                                           \
+    X(DATA_TYPE, 32, 1003, false, "this endpoint does not take this type of message")              \
+    X(MESSAGE_TIMEOUT, 33, 1008, false, "message not completed in time")                           \
+    X(PONG_TIMEOUT, 34, 3012, true, "no answer to a ping")                                         \
+    X(SLOW, 35, 3008, true, "reader too slow, its queue is full")                                  \
+    X(HTTP, 40, 0, false, "malformed HTTP")                                                        \
+    X(URL, 41, 0, false, "malformed URL")                                                          \
+    X(JSON, 42, 0, false, "malformed JSON")                                                        \
+    X(DNS, 43, 0, true, "name not resolved")                                                       \
+    X(CONNECT, 44, 0, true, "connection refused or unreachable")                                   \
+    X(TLS, 45, 1015, false, "TLS failed")                                                          \
+    X(TLS_VERIFY, 46, 1015, false, "the peer's certificate is not trusted")                        \
+    X(UPGRADE_STATUS, 47, 0, true, "the server did not answer 101")                                \
+    X(UPGRADE_HEADER, 48, 0, false, "the server's upgrade answer is malformed")                    \
+    X(UPGRADE_ACCEPT, 49, 0, false, "Sec-WebSocket-Accept does not match the key")                 \
+    X(UPGRADE_EXTENSION, 50, 1010, false, "the server chose an extension that was not offered")    \
+    X(UPGRADE_PROTOCOL, 51, 0, false, "the server chose a subprotocol that was not offered")       \
+    X(DENIED, 52, 1008, false, "not allowed")
 
 enum {
     LINNET_OK = 0,

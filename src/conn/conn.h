@@ -1,9 +1,9 @@
 /* conn.h -- one live peer: a byte stream that speaks HTTP, then WebSocket.
  *
- * Bytes come up from net/ as completions, go through TLS if there is some, through HTTP (exchange.h, only
- * until the upgrade) or wire/ws, and leave as calls on `ops`. What is to be sent goes down as renderings in a
- * queue, or straight into the worker's cork while the connection's own input is being handled, and
- * is flushed once per turn: one send, contiguous where it can be.
+ * Bytes come up from net/ as completions, go through TLS if there is some, through HTTP
+ * (exchange.h, only until the upgrade) or wire/ws, and leave as calls on `ops`. What is to be sent
+ * goes down as renderings in a queue, or straight into the worker's cork while the connection's own
+ * input is being handled, and is flushed once per turn: one send, contiguous where it can be.
  *
  *   DIALING ─> HTTP ─> WS ─> CLOSING ─> LINGERING ─> DEAD          (ln_conn_state; conn_enter() is
  *      └────────┴───────┴───────┴───────────┴──────────^            the only one that changes it)
@@ -12,8 +12,9 @@
  *   HTTP       TLS handshake of a server; heads, bodies, answers; a client waits for 101
  *   WS         open; ops->on_open was called
  *   CLOSING    our Close is on its way, or both are; waits for the peer's, at most close_ms
- *   LINGERING  nothing more to say: FIN is sent, input is discarded, until the peer's FIN or linger_ms
- *   DEAD       the sock is closing; ops->on_close was called if on_open was; freed at its CLOSED
+ *   LINGERING  nothing more to say: FIN is sent, input is discarded, until the peer's FIN or
+ * linger_ms DEAD       the sock is closing; ops->on_close was called if on_open was; freed at its
+ * CLOSED
  *
  * Callbacks are the last thing a function does; after ops->on_close none follows. A connection is
  * never freed under its callers: that happens at the end of the turn.
@@ -46,9 +47,11 @@ typedef struct ln_conn_ops {
     void (*on_open)(ln_conn *c);
     /* opcode LN_OP_TEXT (valid UTF-8) or LN_OP_BINARY; data is borrowed and writable. */
     void (*on_message)(ln_conn *c, uint8_t opcode, ln_wslice data);
-    void (*on_drain)(ln_conn *c); /* the queue fell to the low mark after it had passed the high one */
+    void (*on_drain)(
+        ln_conn *c); /* the queue fell to the low mark after it had passed the high one */
     void (*on_ping)(ln_conn *c, ln_slice payload); /* the pong is sent without it */
-    void (*on_pong)(ln_conn *c, ln_slice payload, uint32_t rtt_ms); /* rtt UINT32_MAX: not our ping */
+    void (*on_pong)(
+        ln_conn *c, ln_slice payload, uint32_t rtt_ms); /* rtt UINT32_MAX: not our ping */
     /* Exactly once after on_open. code as in RFC 6455 7.1.5: 1005 none given, 1006 no Close came.
      * err: LINNET_OK, or why we ended it. */
     void (*on_close)(ln_conn *c, uint16_t code, ln_slice reason, int err);
@@ -56,23 +59,23 @@ typedef struct ln_conn_ops {
 
 typedef struct ln_conn_config { /* shared by all connections of a route; outlives them */
     ln_ws_config ws;
-    uint32_t queued_max;   /* wire bytes waiting before the reader counts as slow */
+    uint32_t queued_max;    /* wire bytes waiting before the reader counts as slow */
     uint32_t queued_age_ms; /* and how long the oldest may wait; 0: no limit */
-    uint32_t high, low;    /* bytes; marks for on_drain, and for pausing the reading */
-    uint32_t ping_ms;      /* silence after which a ping is due; 0: none */
-    uint32_t pong_ms;      /* more silence after which it is dead */
-    uint32_t idle_ms;      /* no message for so long: close 1000; 0: never */
-    uint32_t message_ms;   /* a message must be complete so long after its first byte */
-    uint32_t close_ms;     /* wait for the peer's Close */
-    uint32_t linger_ms;    /* wait for the peer's FIN */
+    uint32_t high, low;     /* bytes; marks for on_drain, and for pausing the reading */
+    uint32_t ping_ms;       /* silence after which a ping is due; 0: none */
+    uint32_t pong_ms;       /* more silence after which it is dead */
+    uint32_t idle_ms;       /* no message for so long: close 1000; 0: never */
+    uint32_t message_ms;    /* a message must be complete so long after its first byte */
+    uint32_t close_ms;      /* wait for the peer's Close */
+    uint32_t linger_ms;     /* wait for the peer's FIN */
     uint32_t control_per_s; /* control frames a second, sustained 5 s; 0: no limit */
-    uint16_t slow_code;    /* close code for a slow reader: 3008, or 1008 for plain dialects */
+    uint16_t slow_code;     /* close code for a slow reader: 3008, or 1008 for plain dialects */
 } ln_conn_config;
 
 /* Fields are conn/'s, except where a comment gives them away. */
 struct ln_conn {
     ln_sock sock;
-    ln_timer timer;    /* the one deadline; lazily moved: activity only writes a time */
+    ln_timer timer; /* the one deadline; lazily moved: activity only writes a time */
     ln_env *env;
     const ln_conn_config *config;
     const ln_conn_ops *ops;
@@ -80,21 +83,21 @@ struct ln_conn {
     ln_exchange *http; /* while HTTP */
     ln_tls *tls;
     ln_ws ws;
-    ln_list turn;      /* in env->dirty (to be flushed) or env->ready (input waits) */
+    ln_list turn;        /* in env->dirty (to be flushed) or env->ready (input waits) */
     ln_rendering *first; /* the queue: one inline, because one is what there mostly is, */
     struct ln_txblock *blocks, *last_block; /* the rest in blocks */
-    ln_rendering *inflight; /* given to the sock, kept until SENT */
-    uint8_t *carry;    /* input not yet handled */
+    ln_rendering *inflight;                 /* given to the sock, kept until SENT */
+    uint8_t *carry;                         /* input not yet handled */
     uint32_t carry_size;
-    uint32_t queued;   /* wire bytes waiting, inflight included */
-    uint32_t slot, generation; /* its name; lib/'s */
+    uint32_t queued;                      /* wire bytes waiting, inflight included */
+    uint32_t slot, generation;            /* its name; lib/'s */
     uint32_t heard, spoke, pinged, since; /* ms, low 32 bits of the loop's clock */
-    uint32_t controls; /* flood bucket */
+    uint32_t controls;                    /* flood bucket */
     uint16_t close_code;
-    uint8_t state;     /* ln_conn_state */
+    uint8_t state; /* ln_conn_state */
     uint8_t flags;
     uint8_t flags2;
-    uint8_t user_tag;  /* owner's */
+    uint8_t user_tag; /* owner's */
 };
 
 /* One per worker: what all its connections share. */
@@ -105,16 +108,16 @@ struct ln_env {
     ln_log *log;
     ln_list dirty, ready;
     ln_pool blocks;
-    uint8_t *cork;         /* LN_CORK_SIZE bytes */
-    uint32_t corked;       /* bytes in it */
-    ln_conn *cork_owner;   /* whose input is being handled */
-    const uint8_t *current; /* payload of the message being delivered, if it has headroom */
+    uint8_t *cork;                 /* LN_CORK_SIZE bytes */
+    uint32_t corked;               /* bytes in it */
+    ln_conn *cork_owner;           /* whose input is being handled */
+    const uint8_t *current;        /* payload of the message being delivered, if it has headroom */
     ln_buf cipher, plain, encoded; /* scratch of the moment */
     ln_stat conns, messages_in, messages_out, bytes_in, bytes_out, sends, closes;
-    ln_stat rejects[64];   /* by error row number */
-    void *host;            /* lib/'s worker */
+    ln_stat rejects[64];                            /* by error row number */
+    void *host;                                     /* lib/'s worker */
     void (*on_request)(ln_conn *c, ln_exchange *x); /* a request head is complete (exchange.h) */
-    void (*on_dead)(ln_conn *c);  /* the sock is closed: free the memory */
+    void (*on_dead)(ln_conn *c);                    /* the sock is closed: free the memory */
 };
 #define LN_CORK_SIZE (128 * 1024)
 
@@ -133,36 +136,42 @@ void ln_env_flush(ln_env *env);
 
 /* Everybody's side ------------------------------------------------------------------ */
 
-/* Turns an established stream into an open WebSocket: after a 101 was queued or verified. Bytes that came behind
- * the head are fed by the caller with ln_conn_input. params: NULL or what was agreed. On error the caller closes. */
+/* Turns an established stream into an open WebSocket: after a 101 was queued or verified. Bytes
+ * that came behind the head are fed by the caller with ln_conn_input. params: NULL or what was
+ * agreed. On error the caller closes. */
 struct ln_pmd_params;
 int ln_conn_open_ws(ln_conn *c, const ln_conn_config *config, const ln_conn_ops *ops, void *owner,
     const struct ln_pmd_params *params);
 /* Plain bytes (after TLS), as if they had just arrived. */
 void ln_conn_input(ln_conn *c, ln_wslice data);
 
-/* Queues one message. Copies what it must; a payload that is the message being delivered is sent from where it lies.
- * LINNET_ERR_CLOSED after a close; LINNET_ERR_NOMEM; LINNET_ERR_SLOW: the queue is over its maximum and the
- * connection is being closed for it. Text must be UTF-8 (not checked). */
+/* Queues one message. Copies what it must; a payload that is the message being delivered is sent
+ * from where it lies. LINNET_ERR_CLOSED after a close; LINNET_ERR_NOMEM; LINNET_ERR_SLOW: the queue
+ * is over its maximum and the connection is being closed for it. Text must be UTF-8 (not checked).
+ */
 int ln_conn_send(ln_conn *c, uint8_t opcode, ln_slice payload);
 /* The same, never compressed. */
 int ln_conn_send_plain(ln_conn *c, uint8_t opcode, ln_slice payload);
-/* Fragments of one message, uncompressed: TEXT or BINARY first, CONTINUATION after; fin on the last. LINNET_ERR_STATE out of order. */
+/* Fragments of one message, uncompressed: TEXT or BINARY first, CONTINUATION after; fin on the
+ * last. LINNET_ERR_STATE out of order. */
 int ln_conn_send_fragment(ln_conn *c, uint8_t opcode, bool fin, ln_slice payload);
-/* Queues a shared rendering (takes its own reference). The hot path of fan-out. Errors as ln_conn_send. */
+/* Queues a shared rendering (takes its own reference). The hot path of fan-out. Errors as
+ * ln_conn_send. */
 int ln_conn_queue(ln_conn *c, ln_rendering *r);
 int ln_conn_ping(ln_conn *c, ln_slice payload);
 /* Bytes that are not a frame: HTTP. Copies. */
 int ln_conn_send_raw(ln_conn *c, ln_slice bytes);
 
-/* The WebSocket closing handshake, or (in HTTP) flush and linger. Idempotent. LINNET_ERR_INVAL for codes that may not be sent. */
+/* The WebSocket closing handshake, or (in HTTP) flush and linger. Idempotent. LINNET_ERR_INVAL for
+ * codes that may not be sent. */
 int ln_conn_close(ln_conn *c, uint16_t code, ln_slice reason);
 /* Fails it with an error row: Close with the row's code, then the end. */
 void ln_conn_fail(ln_conn *c, int err);
 /* No ceremony: the stream is dropped now. on_close comes with 1006. */
 void ln_conn_terminate(ln_conn *c);
 
-/* Stops and resumes reading from the peer; counted by reason bit, so that two reasons do not undo each other. */
+/* Stops and resumes reading from the peer; counted by reason bit, so that two reasons do not undo
+ * each other. */
 void ln_conn_pause(ln_conn *c, uint8_t reason);
 void ln_conn_resume(ln_conn *c, uint8_t reason);
 #define LN_PAUSE_USER  1

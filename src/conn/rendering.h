@@ -4,10 +4,10 @@
  *   bytes[0]       bytes[16 - head]     bytes[16]                    bytes[16 + size]
  *   | unused       | server frame head  | payload ..................|
  *
- * For an ordinary server connection header and payload are sent as they lie, contiguous. A client masks, a
- * connection with a compression context compresses: they read the payload and encode when they flush.
- * The compressed twins (no context takeover) hang on the rendering and are made when first wanted.
- * Never changed once it is queued anywhere.
+ * For an ordinary server connection header and payload are sent as they lie, contiguous. A client
+ * masks, a connection with a compression context compresses: they read the payload and encode when
+ * they flush. The compressed twins (no context takeover) hang on the rendering and are made when
+ * first wanted. Never changed once it is queued anywhere.
  */
 #ifndef LN_CONN_RENDERING_H
 #define LN_CONN_RENDERING_H
@@ -17,21 +17,21 @@
 #define LN_RENDERING_HEADROOM 16
 typedef struct ln_rendering {
     uint32_t refs;
-    uint32_t size;   /* payload bytes */
-    uint8_t opcode;  /* LN_OP_TEXT, LN_OP_BINARY; 0: `bytes` are wire bytes, sent as they are */
-    uint8_t head;    /* bytes of server frame header before the payload */
-    uint8_t bits;    /* of a twin: window it was compressed with */
+    uint32_t size;  /* payload bytes */
+    uint8_t opcode; /* LN_OP_TEXT, LN_OP_BINARY; 0: `bytes` are wire bytes, sent as they are */
+    uint8_t head;   /* bytes of server frame header before the payload */
+    uint8_t bits;   /* of a twin: window it was compressed with */
     uint8_t flags;
     struct ln_rendering *twins; /* compressed forms, or (in a twin) the next one */
-    uint8_t bytes[]; /* LN_RENDERING_HEADROOM + size */
+    uint8_t bytes[];            /* LN_RENDERING_HEADROOM + size */
 } ln_rendering;
 
 #define LN_RENDERING_PLAIN 1 /* never compress (secrets, THREATS row 66) */
 #define LN_RENDERING_LIVE  2 /* a policy may drop it while it waits */
 #define LN_RENDERING_RSV1  4 /* a twin: the head carries RSV1 */
 
-/* One reference, yours. Room for `size` payload bytes, to be written to ln_rendering_payload() before it is queued;
- * NULL without memory. The header is written already. */
+/* One reference, yours. Room for `size` payload bytes, to be written to ln_rendering_payload()
+ * before it is queued; NULL without memory. The header is written already. */
 ln_rendering *ln_rendering_new(uint8_t opcode, size_t size);
 /* The same with the payload copied in. */
 ln_rendering *ln_rendering_of(uint8_t opcode, ln_slice payload);

@@ -18,7 +18,8 @@ typedef struct ln_dns_options {
 } ln_dns_options;
 
 /* status: LINNET_OK, LINNET_ERR_DNS, LINNET_ERR_TIMEOUT, LINNET_ERR_CANCELLED, LINNET_ERR_NOMEM.
- * Addresses carry the asked port, IPv6 and IPv4 alternating (RFC 8305), borrowed. The query is gone. */
+ * Addresses carry the asked port, IPv6 and IPv4 alternating (RFC 8305), borrowed. The query is
+ * gone. */
 typedef void ln_dns_done(void *user, int status, const ln_addr *addrs, unsigned count);
 
 int ln_dns_new(ln_loop *loop, const ln_dns_options *options, ln_dns **out);
@@ -28,8 +29,8 @@ int ln_dns_resolve(ln_dns *dns, const char *host, uint16_t port, ln_dns_done *do
     ln_dns_query **out);
 /* The callback runs (with CANCELLED) before this returns. */
 void ln_dns_cancel(ln_dns_query *query);
-/* The owner of the loop hands over LN_C_WATCH completions whose user is this dns, timers of its kind,
- * and calls ln_dns_turn once per turn (delivers what was answered without network). */
+/* The owner of the loop hands over LN_C_WATCH completions whose user is this dns, timers of its
+ * kind, and calls ln_dns_turn once per turn (delivers what was answered without network). */
 void ln_dns_ready(ln_dns *dns, int fd, unsigned events);
 void ln_dns_timer(ln_dns *dns, ln_timer *timer);
 void ln_dns_turn(ln_dns *dns);

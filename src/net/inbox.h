@@ -1,8 +1,8 @@
 /* inbox.h -- mail from any thread to one loop. The only lock of the house.
  *
  * A FIFO per inbox keeps the order of each sender. A wake is sent only when the receiver may
- * be asleep: one per sleeping target, not one per mail. What a mail carries, and who owns it, is the
- * affair of hub/mail.h and lib/mail.h; here it is a node.
+ * be asleep: one per sleeping target, not one per mail. What a mail carries, and who owns it, is
+ * the affair of hub/mail.h and lib/mail.h; here it is a node.
  */
 #ifndef LN_NET_INBOX_H
 #define LN_NET_INBOX_H

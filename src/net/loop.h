@@ -130,8 +130,8 @@ void ln_loop_wake(ln_loop *loop);
 int ln_sock_adopt(ln_loop *loop, ln_sock *sock, uint8_t kind, int fd);
 /* Begins a non-blocking connect, optionally from a local address; one LN_C_CONNECT follows. The
  * caller bounds the time with a timer and close. */
-int ln_sock_connect(ln_loop *loop, ln_sock *sock, uint8_t kind, const ln_addr *to,
-    const ln_addr *from);
+int ln_sock_connect(
+    ln_loop *loop, ln_sock *sock, uint8_t kind, const ln_addr *to, const ln_addr *from);
 /* Two ends of an in-memory stream on this loop. Bytes sent on one arrive at the other in the
  * same or the next turn; at most 256 KiB are taken before a send is LN_PENDING. */
 int ln_sock_pipe(ln_loop *loop, ln_sock *a, uint8_t kind_a, ln_sock *b, uint8_t kind_b);
@@ -166,14 +166,15 @@ int ln_sock_peer(const ln_sock *sock, ln_addr *out);
 
 /* Listening. Options are inherited by accepted sockets, which saves system calls for each. */
 typedef struct ln_listen_options {
-    bool reuse_port;           /* one listener per worker on one port */
-    int backlog;               /* 0: 4,096 */
-    uint32_t notsent_lowat;    /* bytes; 0: kernel default. TCP only */
-    uint32_t user_timeout_ms;  /* TCP_USER_TIMEOUT; 0: kernel default */
-    uint32_t unix_mode;        /* permission bits of a Unix socket; 0: 0660 */
+    bool reuse_port;          /* one listener per worker on one port */
+    int backlog;              /* 0: 4,096 */
+    uint32_t notsent_lowat;   /* bytes; 0: kernel default. TCP only */
+    uint32_t user_timeout_ms; /* TCP_USER_TIMEOUT; 0: kernel default */
+    uint32_t unix_mode;       /* permission bits of a Unix socket; 0: 0660 */
 } ln_listen_options;
 /* Binds and listens; *bound gets the real address (port 0 was replaced). A stale Unix socket file
- * (nobody answers on it) is replaced; a live one is LINNET_ERR_EXISTS. LINNET_ERR_SYS with errno. */
+ * (nobody answers on it) is replaced; a live one is LINNET_ERR_EXISTS. LINNET_ERR_SYS with errno.
+ */
 int ln_listen(ln_loop *loop, ln_listener *l, uint8_t kind, const ln_addr *at,
     const ln_listen_options *options, ln_addr *bound);
 /* The same for a descriptor that listens already (socket activation, a parent process). */

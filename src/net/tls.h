@@ -17,9 +17,9 @@ typedef struct ln_tls ln_tls;         /* one connection */
 typedef struct ln_tls_options {
     bool server;
     const char *cert_file, *key_file; /* PEM chain and key; needed on servers */
-    const char *ca_file;              /* client: NULL = system store; server: NULL = no client certificates */
-    bool verify;                      /* client: default true by its caller; server: require a client certificate */
-    const char *alpn;                 /* comma list, for instance "http/1.1"; NULL: none */
+    const char *ca_file; /* client: NULL = system store; server: NULL = no client certificates */
+    bool verify;      /* client: default true by its caller; server: require a client certificate */
+    const char *alpn; /* comma list, for instance "http/1.1"; NULL: none */
 } ln_tls_options;
 
 /* *reason, if not NULL, gets static or ctx-independent words for people (which file, why). */
@@ -33,12 +33,14 @@ int ln_tls_ctx_add_cert(ln_tls_ctx *ctx, const char *name, const char *cert_file
  * connections keep theirs, tickets stay valid. Any thread. */
 int ln_tls_ctx_reload(ln_tls_ctx *ctx, char reason[256]);
 
-/* host: client: for SNI and verification (NULL on servers). session: from ln_tls_session, or NULL. */
+/* host: client: for SNI and verification (NULL on servers). session: from ln_tls_session, or NULL.
+ */
 int ln_tls_new(ln_tls_ctx *ctx, const char *host, void *session, ln_tls **out);
 void ln_tls_free(ln_tls *tls);
 
 /* Drives the handshake with what has arrived; consumes from *in, appends to *out (send it).
- *   LN_DONE  finished (bytes may be left in *in: they are data)   LN_MORE  needs the peer   < 0 failed */
+ *   LN_DONE  finished (bytes may be left in *in: they are data)   LN_MORE  needs the peer   < 0
+ * failed */
 int ln_tls_handshake(ln_tls *tls, ln_slice *in, ln_buf *out);
 /* Decrypts into room. Returns > 0 bytes of plaintext, 0 when more ciphertext is needed
  * (*in is then consumed whole, the rest is inside), < 0 failed; LINNET_ERR_CLOSED after the
@@ -48,7 +50,8 @@ int ln_tls_read(ln_tls *tls, ln_slice *in, ln_wslice room, ln_buf *out);
 int ln_tls_write(ln_tls *tls, ln_slice plain, ln_buf *out);
 /* Appends a close_notify. */
 void ln_tls_close(ln_tls *tls, ln_buf *out);
-/* What was agreed: "TLSv1.3", ALPN choice (empty when none), whether the session was resumed, SNI. */
+/* What was agreed: "TLSv1.3", ALPN choice (empty when none), whether the session was resumed, SNI.
+ */
 const char *ln_tls_version(const ln_tls *tls);
 ln_slice ln_tls_alpn(const ln_tls *tls);
 bool ln_tls_resumed(const ln_tls *tls);

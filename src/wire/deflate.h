@@ -2,10 +2,11 @@
  *
  * A *deflater* and an *inflater* carry a window from message to message (context takeover) or are
  * reset before each. Those without takeover have no memory of a connection, so one per worker and
- * window size serves all (ln_pmd_tools); with takeover each connection has its own, made at first use.
+ * window size serves all (ln_pmd_tools); with takeover each connection has its own, made at first
+ * use.
  *
- * Output never has the 00 00 FF FF tail. An inflater stops at limit + 1 bytes, inside the loop, whatever
- * the input promises (THREATS row 59).
+ * Output never has the 00 00 FF FF tail. An inflater stops at limit + 1 bytes, inside the loop,
+ * whatever the input promises (THREATS row 59).
  */
 #ifndef LN_WIRE_DEFLATE_H
 #define LN_WIRE_DEFLATE_H
@@ -16,10 +17,12 @@ typedef struct ln_deflater ln_deflater;
 typedef struct ln_inflater ln_inflater;
 
 /* bits 9..15, level 1..9, memory 1..9 (zlib's memLevel). LINNET_ERR_NOMEM. */
-int ln_deflater_new(unsigned bits, unsigned level, unsigned memory, bool takeover, ln_deflater **out);
+int ln_deflater_new(
+    unsigned bits, unsigned level, unsigned memory, bool takeover, ln_deflater **out);
 void ln_deflater_free(ln_deflater *d);
 /* Compresses one whole message and appends it to *out. On error (NOMEM, TOO_BIG of *out) nothing is
- * appended and the context is lost: a takeover deflater resets itself, so later messages stay right. */
+ * appended and the context is lost: a takeover deflater resets itself, so later messages stay
+ * right. */
 int ln_deflater_message(ln_deflater *d, ln_slice in, ln_buf *out);
 /* Forgets the window. */
 void ln_deflater_reset(ln_deflater *d);
@@ -29,24 +32,25 @@ int ln_inflater_new(unsigned bits, bool takeover, ln_inflater **out);
 void ln_inflater_free(ln_inflater *i);
 /* Feeds the next piece of one message; what comes out is appended to *out, of which at most `limit`
  * bytes may be this message's (LINNET_ERR_TOO_BIG at limit + 1; LINNET_ERR_DEFLATE corrupt; NOMEM).
- * `last` marks the end of the message: the tail is supplied here. A shared no-takeover inflater must not be
- * given to another message in between. Blocks with BFINAL are accepted and the window is kept. */
+ * `last` marks the end of the message: the tail is supplied here. A shared no-takeover inflater
+ * must not be given to another message in between. Blocks with BFINAL are accepted and the window
+ * is kept. */
 int ln_inflater_feed(ln_inflater *i, ln_slice in, bool last, uint64_t limit, ln_buf *out);
 void ln_inflater_reset(ln_inflater *i);
 
-/* One whole message without any window: libdeflate level 1 in one shot when `one_shot` is set and the
- * window allows (bits 15, or the message fits the window), else zlib. What broadcast uses. */
-typedef struct ln_pmd_tools { /* one per worker: what its connections share */
-    ln_deflater *deflaters[7]; /* by window bits 9..15, made lazily, no takeover */
-    ln_inflater *inflater;     /* 15 bits reads every smaller window */
-    void *one_shot;            /* libdeflate compressor, lazily */
-    ln_buf scratch;            /* inflated or compressed message of the moment, with headroom */
+/* One whole message without any window: libdeflate level 1 in one shot when `one_shot` is set and
+ * the window allows (bits 15, or the message fits the window), else zlib. What broadcast uses. */
+typedef struct ln_pmd_tools {    /* one per worker: what its connections share */
+    ln_deflater *deflaters[7];   /* by window bits 9..15, made lazily, no takeover */
+    ln_inflater *inflater;       /* 15 bits reads every smaller window */
+    void *one_shot;              /* libdeflate compressor, lazily */
+    ln_buf scratch;              /* inflated or compressed message of the moment, with headroom */
     uint64_t memory, memory_max; /* bytes of per-connection contexts held; 256 MiB by default */
 } ln_pmd_tools;
 void ln_pmd_tools_init(ln_pmd_tools *t);
 void ln_pmd_tools_fini(ln_pmd_tools *t);
-int ln_pmd_compress(ln_pmd_tools *t, unsigned bits, unsigned level, bool one_shot, ln_slice in,
-    ln_buf *out);
+int ln_pmd_compress(
+    ln_pmd_tools *t, unsigned bits, unsigned level, bool one_shot, ln_slice in, ln_buf *out);
 /* Bytes a takeover context costs, for the budget. */
 size_t ln_deflater_cost(unsigned bits, unsigned memory);
 size_t ln_inflater_cost(unsigned bits);

@@ -27,42 +27,37 @@
 #include "wire/deflate.h"
 #include "wire/frame.h"
 
-typedef struct ln_ws_config { /* shared by all connections of a route, outlives them */
-    uint64_t message_max;      /* bytes, after inflation; at most LN_BUF_MAX - 64 */
-    uint32_t fragments_max;    /* frames in one message */
-    uint8_t deflate_level;     /* 1..9 */
-    uint8_t deflate_memory;    /* zlib memLevel 1..9, for takeover contexts */
+typedef struct ln_ws_config {   /* shared by all connections of a route, outlives them */
+    uint64_t message_max;       /* bytes, after inflation; at most LN_BUF_MAX - 64 */
+    uint32_t fragments_max;     /* frames in one message */
+    uint8_t deflate_level;      /* 1..9 */
+    uint8_t deflate_memory;     /* zlib memLevel 1..9, for takeover contexts */
     uint32_t deflate_threshold; /* bytes; shorter messages go plain */
-    bool client;               /* we are the client */
-    bool one_shot;             /* may use libdeflate where there is no window */
+    bool client;                /* we are the client */
+    bool one_shot;              /* may use libdeflate where there is no window */
 } ln_ws_config;
 
 typedef struct ln_pmd ln_pmd; /* what was agreed, and the contexts: only when agreed */
 
-typedef enum ln_ws_state {
-    LN_WS_OPEN,
-    LN_WS_CLOSING,
-    LN_WS_CLOSED,
-    LN_WS_FAILED
-} ln_ws_state;
+typedef enum ln_ws_state { LN_WS_OPEN, LN_WS_CLOSING, LN_WS_CLOSED, LN_WS_FAILED } ln_ws_state;
 
 typedef struct ln_ws {
     const ln_ws_config *config;
-    ln_pmd *pmd;             /* NULL without permessage-deflate */
-    ln_buf message;          /* payload so far, behind LN_WS_HEADROOM bytes of room */
-    uint64_t left;           /* payload bytes of the current data frame still to come */
-    uint64_t at;             /* payload bytes of the current frame seen */
-    uint32_t fragments;      /* frames of the message under way; 0: none */
-    uint8_t mask[4];         /* of the current frame */
-    uint8_t state;           /* ln_ws_state */
-    uint8_t opcode;          /* of the message under way: TEXT or BINARY */
-    uint8_t frame_opcode;    /* of the frame under way */
+    ln_pmd *pmd;          /* NULL without permessage-deflate */
+    ln_buf message;       /* payload so far, behind LN_WS_HEADROOM bytes of room */
+    uint64_t left;        /* payload bytes of the current data frame still to come */
+    uint64_t at;          /* payload bytes of the current frame seen */
+    uint32_t fragments;   /* frames of the message under way; 0: none */
+    uint8_t mask[4];      /* of the current frame */
+    uint8_t state;        /* ln_ws_state */
+    uint8_t opcode;       /* of the message under way: TEXT or BINARY */
+    uint8_t frame_opcode; /* of the frame under way */
     ln_utf8 utf8;
-    uint8_t head_size;       /* bytes kept in head[] */
+    uint8_t head_size; /* bytes kept in head[] */
     bool in_frame, fin, masked, compressed, close_sent, close_seen;
     uint8_t head[LN_FRAME_HEAD_MAX]; /* a header cut by the end of the input */
-    uint8_t control_size;    /* bytes kept of a control frame's payload; it lies in `control` */
-    uint8_t *control;        /* LN_CONTROL_MAX bytes, only while a control frame is cut */
+    uint8_t control_size; /* bytes kept of a control frame's payload; it lies in `control` */
+    uint8_t *control;     /* LN_CONTROL_MAX bytes, only while a control frame is cut */
 } ln_ws;
 #define LN_WS_HEADROOM 16
 
@@ -75,54 +70,58 @@ typedef enum ln_ws_event_kind {
     LN_WS_MESSAGE, /* opcode, data; complete and valid */
     LN_WS_PING,    /* data; answer it with ln_ws_control(PONG) unless state is not OPEN */
     LN_WS_PONG,    /* data */
-    LN_WS_CLOSE,   /* code (1005: none given), data: reason. Answer with ln_ws_close if !close_sent */
+    LN_WS_CLOSE, /* code (1005: none given), data: reason. Answer with ln_ws_close if !close_sent */
 } ln_ws_event_kind;
 
 typedef struct ln_ws_event {
     ln_ws_event_kind kind;
     uint8_t opcode;
-    bool headroom;  /* LN_FRAME_HEAD_MAX bytes before data may be overwritten */
-    bool inflated;  /* it was compressed on the wire */
+    bool headroom; /* LN_FRAME_HEAD_MAX bytes before data may be overwritten */
+    bool inflated; /* it was compressed on the wire */
     uint16_t code;
     ln_wslice data; /* good until the next call on this ws or these tools */
 } ln_ws_event;
 
 /* pmd_params: NULL or what ext.h agreed. LINNET_ERR_NOMEM. */
 struct ln_pmd_params;
-int ln_ws_init(ln_ws *ws, const ln_ws_config *config, const struct ln_pmd_params *params,
-    ln_ws_tools *tools);
+int ln_ws_init(
+    ln_ws *ws, const ln_ws_config *config, const struct ln_pmd_params *params, ln_ws_tools *tools);
 void ln_ws_fini(ln_ws *ws, ln_ws_tools *tools);
 
 /* Pulls the next event out of *in (which moves forward; it is all consumed when LN_MORE comes).
  *   LN_DONE  *event is filled; call again
  *   LN_MORE  nothing more in this input
- *   < 0      the peer broke a rule (or NOMEM); the state is FAILED, and every later call gives LN_MORE */
+ *   < 0      the peer broke a rule (or NOMEM); the state is FAILED, and every later call gives
+ * LN_MORE */
 int ln_ws_next(ln_ws *ws, ln_ws_tools *tools, ln_wslice *in, ln_ws_event *event);
 
-/* Whether a data frame of which many bytes are outstanding is under way, and where they may be received
- * directly: room in the message buffer for the next bytes of this frame's payload (at most what is left of
- * it and at most `most`). size 0: not worth it. Then call ln_ws_received instead of feeding these bytes. */
+/* Whether a data frame of which many bytes are outstanding is under way, and where they may be
+ * received directly: room in the message buffer for the next bytes of this frame's payload (at most
+ * what is left of it and at most `most`). size 0: not worth it. Then call ln_ws_received instead of
+ * feeding these bytes. */
 ln_wslice ln_ws_room(ln_ws *ws, size_t most);
 /* n bytes were received into that room; then call ln_ws_next with an empty input for the event. */
 void ln_ws_received(ln_ws *ws, size_t n);
 
 /* Encoding. Each appends one whole frame to *out (or nothing, on error: NOMEM, TOO_BIG of *out,
  * LINNET_ERR_STATE when the state forbids it). Text is not checked here. */
-int ln_ws_message(ln_ws *ws, ln_ws_tools *tools, uint8_t opcode, ln_slice payload, bool compress,
-    ln_buf *out);
-/* One frame of a fragmented message: first (TEXT or BINARY), then CONTINUATION; fin on the last. Never
- * compressed. The order is the caller's affair. */
-int ln_ws_fragment(ln_ws *ws, ln_ws_tools *tools, uint8_t opcode, bool fin, ln_slice payload,
-    ln_buf *out);
+int ln_ws_message(
+    ln_ws *ws, ln_ws_tools *tools, uint8_t opcode, ln_slice payload, bool compress, ln_buf *out);
+/* One frame of a fragmented message: first (TEXT or BINARY), then CONTINUATION; fin on the last.
+ * Never compressed. The order is the caller's affair. */
+int ln_ws_fragment(
+    ln_ws *ws, ln_ws_tools *tools, uint8_t opcode, bool fin, ln_slice payload, ln_buf *out);
 /* PING or PONG; payload at most LN_CONTROL_MAX, else LINNET_ERR_INVAL. */
 int ln_ws_control(ln_ws *ws, ln_ws_tools *tools, uint8_t opcode, ln_slice payload, ln_buf *out);
-/* Close, once. code 0 or 1005: empty body. Other codes must be sendable (L6, L7), reason at most 123 bytes of
- * UTF-8, else LINNET_ERR_INVAL. Allowed in FAILED too (that is how a failure is told). A second call is LINNET_ERR_STATE. */
+/* Close, once. code 0 or 1005: empty body. Other codes must be sendable (L6, L7), reason at most
+ * 123 bytes of UTF-8, else LINNET_ERR_INVAL. Allowed in FAILED too (that is how a failure is told).
+ * A second call is LINNET_ERR_STATE. */
 int ln_ws_close(ln_ws *ws, ln_ws_tools *tools, uint16_t code, ln_slice reason, ln_buf *out);
 /* Whether a code may stand in a Close frame (L6). */
 bool ln_ws_code_valid(uint16_t code);
 
-/* Whether messages of this size would be compressed, and how: what a shared rendering needs to know. */
+/* Whether messages of this size would be compressed, and how: what a shared rendering needs to
+ * know. */
 typedef struct ln_ws_variant { /* equal variants may share bytes */
     uint8_t bits;              /* 0: plain; else the window of a no-takeover compressor */
     bool takeover;             /* not shareable when compressed */
@@ -131,8 +130,8 @@ ln_ws_variant ln_ws_variant_of(const ln_ws *ws);
 
 /* Bytes held right now on the heap by this ws. */
 size_t ln_ws_held(const ln_ws *ws);
-/* Hand-over: a versioned record of everything, appended to *out; and back. The restored ws continues exactly
- * where the saved one stood. LINNET_ERR_INVAL for a record that is not one. */
+/* Hand-over: a versioned record of everything, appended to *out; and back. The restored ws
+ * continues exactly where the saved one stood. LINNET_ERR_INVAL for a record that is not one. */
 int ln_ws_save(ln_ws *ws, ln_buf *out);
 int ln_ws_restore(ln_ws *ws, const ln_ws_config *config, ln_slice record, ln_ws_tools *tools);
 #endif

@@ -1,0 +1,182 @@
+/* linnet/server.h -- listeners, routes, workers.
+ *
+ *     linnet_server_options o = LINNET_SERVER_OPTIONS_INIT;
+ *     linnet_ws_route chat = LINNET_WS_ROUTE_INIT;
+ *     chat.events.on_message = echo;
+ *     linnet_server_new(&o, &server);
+ *     linnet_server_ws(server, "/echo", &chat);
+ *     linnet_server_listen(server, "127.0.0.1:8080", NULL, NULL);
+ *     linnet_server_run(server);                  until linnet_server_stop()
+ *
+ * Routes and listeners are declared before start. Each worker has its own loop, listener and
+ * connections; callbacks of one connection always run in its worker's thread.
+ */
+#ifndef LINNET_SERVER_H
+#define LINNET_SERVER_H
+#include <linnet/conn.h>
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct linnet_server linnet_server;
+typedef struct linnet_upgrade linnet_upgrade;
+typedef struct linnet_request linnet_request; /* http.h */
+
+typedef struct linnet_server_options {
+    size_t size;           /* of this struct */
+    unsigned workers;      /* threads, 1 to 64; 0: one per core */
+    linnet_loop *loop;     /* instead of threads: one worker on this loop, which the host turns */
+    uint32_t busy_poll_us; /* as in linnet_loop_options */
+    uint32_t connections_max; /* of the process; 0: the descriptor limit less 256; 503 beyond */
+    uint32_t head_ms;         /* from accept to the end of the request head; 0: 10,000 */
+    uint32_t drain_ms;        /* bound of a graceful stop; 0: 30,000 */
+    uint32_t notsent_lowat; /* TCP_NOTSENT_LOWAT in bytes; 0: 32 KiB; LINNET_OFF: kernel default */
+    uint32_t user_timeout_ms; /* TCP_USER_TIMEOUT; 0: 30,000; LINNET_OFF: kernel default */
+    const char *server_name;  /* value of the Server field; NULL: none is sent */
+    linnet_log_fn *log;       /* NULL: silent. Called from worker threads */
+    void *log_ctx;
+    linnet_log_level log_level;
+} linnet_server_options;
+#define LINNET_SERVER_OPTIONS_INIT                                                                 \
+    { sizeof(linnet_server_options), 0, NULL, 0, 0, 0, 0, 0, 0, NULL, NULL, NULL, LINNET_LOG_WARN }
+
+/* *out only on success. LINNET_ERR_NOMEM, LINNET_ERR_INVAL, LINNET_ERR_SYS. */
+LINNET_API int linnet_server_new(const linnet_server_options *options, linnet_server **out);
+/* Stops at once if it runs, and frees. Not from a callback. */
+LINNET_API void linnet_server_free(linnet_server *server);
+
+typedef struct linnet_tls_options {
+    size_t size;                /* of this struct */
+    const char *cert_file;      /* PEM: certificate and chain */
+    const char *key_file;       /* PEM */
+    const char *client_ca_file; /* NULL: client certificates are not asked for */
+} linnet_tls_options;
+#define LINNET_TLS_OPTIONS_INIT                                                                    \
+    { sizeof(linnet_tls_options), NULL, NULL, NULL }
+
+/* Declares a listener. address: "HOST:PORT", "[V6]:PORT", ":PORT" (loopback), "unix:PATH"; port 0
+ * picks a free one. Binds at once: bound, if not NULL, gets the real address. tls NULL: plain.
+ * LINNET_ERR_URL, LINNET_ERR_EXISTS (in use), LINNET_ERR_SYS with errno, LINNET_ERR_TLS;
+ * linnet_server_error() has words. */
+LINNET_API int linnet_server_listen(
+    linnet_server *server, const char *address, const linnet_tls_options *tls, char bound[128]);
+/* The same for a listening descriptor made elsewhere (socket activation). Taken on success. */
+LINNET_API int linnet_server_listen_fd(
+    linnet_server *server, int fd, const linnet_tls_options *tls);
+/* Another certificate for a name, chosen by SNI, on the last TLS listener declared. */
+LINNET_API int linnet_server_sni(
+    linnet_server *server, const char *name, const char *cert_file, const char *key_file);
+/* Reads all certificates again, all or nothing; live connections keep theirs. Any thread. */
+LINNET_API int linnet_server_reload_tls(linnet_server *server);
+/* Words about the last failure of a declaring call. Good until the next one. */
+LINNET_API const char *linnet_server_error(const linnet_server *server);
+
+typedef enum linnet_verdict {
+    LINNET_ACCEPT = 0, /* also when linnet_upgrade_accept was called */
+    LINNET_REJECT = 1, /* 403, or what linnet_upgrade_reject said */
+    LINNET_DEFER = 2   /* finish it later by id, or it is answered 503 after head_ms */
+} linnet_verdict;
+
+/* A path that speaks WebSocket. Exact match, or "/prefix/" + "*" for all below it. */
+typedef struct linnet_ws_route {
+    size_t size; /* of this struct */
+    linnet_conn_events events;
+    void *user; /* for on_upgrade; and the first linnet_conn_user of accepted connections */
+    /* Called for each well-formed upgrade request whose Origin passed. NULL: accept. */
+    linnet_verdict (*on_upgrade)(linnet_upgrade *upgrade, void *user);
+    linnet_conn_limits limits;
+    const char *const *subprotocols; /* NULL-terminated, in order of preference; NULL: none */
+    const char *const *origins; /* NULL-terminated: "https://app.example"; "*": any; NULL: the same
+                                   host and port, or any on a loopback listener from localhost */
+} linnet_ws_route;
+#define LINNET_WS_ROUTE_INIT                                                                       \
+    {                                                                                              \
+        sizeof(linnet_ws_route), { NULL, NULL, NULL, NULL, NULL }, NULL, NULL,                     \
+            LINNET_CONN_LIMITS_INIT, NULL, NULL                                                    \
+    }
+
+/* Declares it. The struct and its lists are copied. LINNET_ERR_EXISTS, LINNET_ERR_INVAL,
+ * LINNET_ERR_NOMEM. */
+LINNET_API int linnet_server_ws(
+    linnet_server *server, const char *path, const linnet_ws_route *route);
+
+/* What an on_upgrade may ask and say. Slices are good until it returns; with DEFER copy what you
+ * need. */
+LINNET_API linnet_slice linnet_upgrade_path(const linnet_upgrade *u);   /* decoded, without query */
+LINNET_API linnet_slice linnet_upgrade_target(const linnet_upgrade *u); /* as it came */
+/* The value of a header field, trimmed; {NULL, 0} when absent. index: 0 for the first of that name.
+ */
+LINNET_API linnet_slice linnet_upgrade_header(
+    const linnet_upgrade *u, const char *name, unsigned index);
+/* A query parameter, percent-decoded into memory of the upgrade; {NULL, 0} when absent. */
+LINNET_API linnet_slice linnet_upgrade_query(linnet_upgrade *u, const char *name);
+LINNET_API size_t linnet_upgrade_peer(const linnet_upgrade *u, char out[64]);
+LINNET_API bool linnet_upgrade_tls(const linnet_upgrade *u);
+/* The subprotocols the client offered, in its order; {NULL, 0} beyond the last. */
+LINNET_API linnet_slice linnet_upgrade_offered(const linnet_upgrade *u, unsigned index);
+/* Names this upgrade for later; the connection keeps the id. */
+LINNET_API linnet_conn_id linnet_upgrade_id(const linnet_upgrade *u);
+LINNET_API linnet_loop *linnet_upgrade_loop(const linnet_upgrade *u);
+
+/* Inside on_upgrade: the user pointer of the connection, and the subprotocol (NULL: chosen from the
+ * route's list;
+ * "": none), which must be one that the client offered: LINNET_ERR_UPGRADE_PROTOCOL. */
+LINNET_API int linnet_upgrade_accept(linnet_upgrade *u, void *user, const char *subprotocol);
+/* status 400..599, or 300..399; body may be NULL; text/plain; copied. LINNET_ERR_INVAL. */
+LINNET_API int linnet_upgrade_reject(linnet_upgrade *u, int status, const char *body);
+/* An extra field of the 101 or of the refusal, before either. LINNET_ERR_INVAL for CR, LF or our
+ * own fields. */
+LINNET_API int linnet_upgrade_add_header(linnet_upgrade *u, const char *name, const char *value);
+
+/* The same for a deferred one, once, from any thread. The client that has gone meanwhile is no
+ * error: then `user` comes to no on_open; on_abandon of the server, if set, gets it in the worker's
+ * thread. */
+LINNET_API int linnet_server_accept(
+    linnet_server *server, linnet_conn_id id, void *user, const char *subprotocol);
+LINNET_API int linnet_server_reject(
+    linnet_server *server, linnet_conn_id id, int status, const char *body);
+LINNET_API void linnet_server_on_abandon(linnet_server *server, void (*fn)(void *user));
+
+/* An accepted, connected stream socket from elsewhere, with the bytes read from it so far (a whole
+ * request head and anything behind it, or the beginning of one, or nothing), as if it had been
+ * accepted here. The fd is taken on success and made non-blocking. Any thread. LINNET_ERR_AGAIN,
+ * LINNET_ERR_INVAL (over 64 KiB read), LINNET_ERR_NOMEM, LINNET_ERR_STATE (not running). */
+LINNET_API int linnet_server_adopt(linnet_server *server, int fd, linnet_slice already_read);
+
+/* run: start, wait until stopped, join. start: returns when all workers accept. Both:
+ * LINNET_ERR_SYS, LINNET_ERR_NOMEM, LINNET_ERR_STATE. With options.loop use start, and turn the
+ * loop. */
+LINNET_API int linnet_server_run(linnet_server *server);
+LINNET_API int linnet_server_start(linnet_server *server);
+/* Graceful: stops accepting, answers what is at work, closes WebSockets with `code` (0: 1012) and
+ * ends when all are gone or drain_ms has passed. A second call ends it now. Any thread and signal
+ * handlers. */
+LINNET_API void linnet_server_stop(linnet_server *server, uint16_t code);
+/* Waits for the end after a stop. Not from a callback, not with options.loop. */
+LINNET_API int linnet_server_join(linnet_server *server);
+/* Whether it has ended (for hosts that turn the loop themselves). */
+LINNET_API bool linnet_server_stopped(const linnet_server *server);
+
+/* By id or to a topic, from any thread; the bytes are copied. LINNET_ERR_AGAIN when too much waits.
+ */
+LINNET_API int linnet_server_send(
+    linnet_server *server, linnet_conn_id id, linnet_opcode opcode, linnet_slice data);
+LINNET_API int linnet_server_close(
+    linnet_server *server, linnet_conn_id id, uint16_t code, const char *reason);
+LINNET_API int linnet_server_publish(
+    linnet_server *server, linnet_slice topic, linnet_opcode opcode, linnet_slice data);
+/* Live WebSockets and other connections, over all workers. */
+LINNET_API size_t linnet_server_connections(const linnet_server *server);
+
+/* Counters over all workers since start. */
+typedef struct linnet_server_stats {
+    size_t size;
+    uint64_t connections, messages_in, messages_out, bytes_in, bytes_out, sends, rejects,
+        accept_refusals;
+} linnet_server_stats;
+LINNET_API void linnet_server_get_stats(const linnet_server *server, linnet_server_stats *out);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
