@@ -31,6 +31,7 @@
 
 typedef struct ln_conn ln_conn;
 typedef struct ln_exchange ln_exchange; /* exchange.h */
+typedef struct ln_dial ln_dial;         /* dial.h */
 typedef struct ln_env ln_env;
 
 typedef enum ln_conn_state {
@@ -79,8 +80,11 @@ struct ln_conn {
     ln_env *env;
     const ln_conn_config *config;
     const ln_conn_ops *ops;
-    void *owner;       /* whoever opened it: for the ops */
-    ln_exchange *http; /* while HTTP */
+    void *owner; /* whoever opened it: for the ops */
+    union {
+        ln_exchange *http; /* a server's, while HTTP */
+        ln_dial *dial;     /* a client's, while DIALING and HTTP */
+    };
     ln_tls *tls;
     ln_ws ws;
     ln_list turn;        /* in env->dirty (to be flushed) or env->ready (input waits) */
@@ -117,7 +121,9 @@ struct ln_env {
     ln_stat rejects[64];                            /* by error row number */
     void *host;                                     /* lib/'s worker */
     void (*on_request)(ln_conn *c, ln_exchange *x); /* a request head is complete (exchange.h) */
-    void (*on_dead)(ln_conn *c);                    /* the sock is closed: free the memory */
+    void (*on_body)(ln_conn *c, ln_exchange *x);    /* the body that was wanted is whole */
+    void (*on_gone)(ln_conn *c, ln_exchange *x); /* the peer went before the answer was complete */
+    void (*on_dead)(ln_conn *c);                 /* the sock is closed: free the memory */
 };
 #define LN_CORK_SIZE (128 * 1024)
 
@@ -134,12 +140,26 @@ void ln_conn_timer(ln_conn *c);
 void ln_env_ready(ln_env *env);
 void ln_env_flush(ln_env *env);
 
+/* Beginnings. Each leaves the memory with env->on_dead in the end; on error it is the caller's
+ * still. accept: a descriptor that was accepted (taken on success); tls NULL or a server context.
+ * HTTP follows: call ln_exchange_begin. init: for ln_dial_start. */
+int ln_conn_accept(
+    ln_conn *c, ln_env *env, uint8_t sock_kind, uint8_t timer_kind, int fd, ln_tls_ctx *tls);
+void ln_conn_init(ln_conn *c, ln_env *env, uint8_t sock_kind, uint8_t timer_kind);
+
+/* For exchange.c and dial.c: sets the one timer no later than this; FIN behind what is queued and
+ * linger; end now without on_close. */
+void ln_conn_arm(ln_conn *c, ln_msec due);
+void ln_conn_linger(ln_conn *c);
+void ln_conn_drop(ln_conn *c, int err);
+
 /* Everybody's side ------------------------------------------------------------------ */
 
 /* Turns an established stream into an open WebSocket: after a 101 was queued or verified. Bytes
  * that came behind the head are fed by the caller with ln_conn_input. params: NULL or what was
  * agreed. On error the caller closes. */
 struct ln_pmd_params;
+/* (exchange.c and dial.c free themselves before it: c->http is NULL.) */
 int ln_conn_open_ws(ln_conn *c, const ln_conn_config *config, const ln_conn_ops *ops, void *owner,
     const struct ln_pmd_params *params);
 /* Plain bytes (after TLS), as if they had just arrived. */
