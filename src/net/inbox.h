@@ -6,12 +6,8 @@
  */
 #ifndef LN_NET_INBOX_H
 #define LN_NET_INBOX_H
-#include "base/list.h"
+#include "base/letter.h"
 #include "net/loop.h"
-
-typedef struct ln_letter { /* first member of every mail */
-    struct ln_letter *next;
-} ln_letter;
 
 typedef struct ln_inbox ln_inbox;
 
