@@ -687,55 +687,56 @@ size_t ln_http1_query_find(ln_slice query, ln_slice key, ln_slice *value) {
 
 /* ---- writing a head ---------------------------------------------------------------- */
 
-/* The first error takes back what was written. */
-static void fail(ln_http1_writer *w, int err) {
-    if (w->err < 0) return;
-    w->err = err;
-    w->out->size = w->start;
-}
-
-static void add(ln_http1_writer *w, ln_slice s) {
-    if (w->err < 0) return;
-    int err = ln_buf_add(w->out, s);
-    if (err < 0) fail(w, err);
-}
-
-static ln_http1_writer begin(ln_buf *out) {
+ln_http1_writer ln_http1_lines(ln_buf *out) {
     return (ln_http1_writer){ .out = out, .start = out->size, .err = LINNET_OK };
 }
 
+void ln_http1_fail(ln_http1_writer *w, int err) {
+    if (w->err == LINNET_OK && err < 0) w->err = err;
+}
+
+void ln_http1_put_raw(ln_http1_writer *w, ln_slice bytes) {
+    if (w->err == LINNET_OK) ln_http1_fail(w, ln_buf_add(w->out, bytes));
+}
+
+/* Takes everything back after an error. */
+static int ended(ln_http1_writer *w) {
+    if (w->err < 0) w->out->size = w->start;
+    return w->err;
+}
+
 ln_http1_writer ln_http1_answer(ln_buf *out, unsigned status) {
-    ln_http1_writer w = begin(out);
+    ln_http1_writer w = ln_http1_lines(out);
     if (status < 100 || status > 599) {
-        fail(&w, LINNET_ERR_INVAL);
+        ln_http1_fail(&w, LINNET_ERR_INVAL);
         return w;
     }
     char line[] = "HTTP/1.1 000 ";
     line[9] = (char)('0' + status / 100);
     line[10] = (char)('0' + status / 10 % 10);
     line[11] = (char)('0' + status % 10);
-    add(&w, ln_slice_str(line));
-    add(&w, ln_slice_str(ln_http1_status_words(status)));
-    add(&w, LN_SLICE("\r\n"));
+    ln_http1_put_raw(&w, ln_slice_str(line));
+    ln_http1_put_raw(&w, ln_slice_str(ln_http1_status_words(status)));
+    ln_http1_put_raw(&w, LN_SLICE("\r\n"));
     return w;
 }
 
 ln_http1_writer ln_http1_ask(ln_buf *out, ln_http1_method method, ln_slice target) {
-    ln_http1_writer w = begin(out);
-    if (!method || target.size == 0 || !all(target, TARGET)) fail(&w, LINNET_ERR_INVAL);
-    add(&w, ln_slice_str(ln_http1_method_name(method)));
-    add(&w, LN_SLICE(" "));
-    add(&w, target);
-    add(&w, LN_SLICE(" HTTP/1.1\r\n"));
+    ln_http1_writer w = ln_http1_lines(out);
+    if (!method || target.size == 0 || !all(target, TARGET)) ln_http1_fail(&w, LINNET_ERR_INVAL);
+    ln_http1_put_raw(&w, ln_slice_str(ln_http1_method_name(method)));
+    ln_http1_put_raw(&w, LN_SLICE(" "));
+    ln_http1_put_raw(&w, target);
+    ln_http1_put_raw(&w, LN_SLICE(" HTTP/1.1\r\n"));
     return w;
 }
 
 void ln_http1_put(ln_http1_writer *w, ln_slice name, ln_slice value) {
-    if (!ln_http1_is_token(name) || !ln_http1_is_value(value)) fail(w, LINNET_ERR_INVAL);
-    add(w, name);
-    add(w, LN_SLICE(": "));
-    add(w, value);
-    add(w, LN_SLICE("\r\n"));
+    if (!ln_http1_is_token(name) || !ln_http1_is_value(value)) ln_http1_fail(w, LINNET_ERR_INVAL);
+    ln_http1_put_raw(w, name);
+    ln_http1_put_raw(w, LN_SLICE(": "));
+    ln_http1_put_raw(w, value);
+    ln_http1_put_raw(w, LN_SLICE("\r\n"));
 }
 
 void ln_http1_put_u64(ln_http1_writer *w, ln_slice name, uint64_t value) {
@@ -744,8 +745,8 @@ void ln_http1_put_u64(ln_http1_writer *w, ln_slice name, uint64_t value) {
 }
 
 int ln_http1_finish(ln_http1_writer *w) {
-    add(w, LN_SLICE("\r\n"));
-    return w->err;
+    ln_http1_put_raw(w, LN_SLICE("\r\n"));
+    return ended(w);
 }
 
 int ln_http1_refuse(ln_buf *out, ln_http1_fault fault) {
@@ -754,13 +755,13 @@ int ln_http1_refuse(ln_buf *out, ln_http1_fault fault) {
     ln_slice words = ln_slice_str(row->words);
     bool upgrade = row->status == 426; /* RFC 9110 7.8: Upgrade is named in Connection */
     ln_http1_writer w = ln_http1_answer(out, row->status);
-    add(&w, ln_slice_str(row->extra));
+    ln_http1_put_raw(&w, ln_slice_str(row->extra));
     ln_http1_put(
         &w, LN_SLICE("Connection"), upgrade ? LN_SLICE("close, Upgrade") : LN_SLICE("close"));
     ln_http1_put(&w, LN_SLICE("Content-Type"), LN_SLICE("text/plain; charset=utf-8"));
     ln_http1_put_u64(&w, LN_SLICE("Content-Length"), words.size + 1);
-    add(&w, LN_SLICE("\r\n"));
-    add(&w, words);
-    add(&w, LN_SLICE("\n"));
-    return w.err;
+    ln_http1_put_raw(&w, LN_SLICE("\r\n"));
+    ln_http1_put_raw(&w, words);
+    ln_http1_put_raw(&w, LN_SLICE("\n"));
+    return ended(&w);
 }

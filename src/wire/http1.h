@@ -279,8 +279,8 @@ size_t ln_http1_query_find(ln_slice query, ln_slice key, ln_slice *value);
 
 /* ---- writing a head ---------------------------------------------------------------- */
 
-/* Appends a head to a buffer. The first error sticks, comes out of ln_http1_finish and
- * leaves the buffer as it was: LINNET_ERR_INVAL for a name that is no token, a value with
+/* Appends a head to a buffer. The first error sticks, comes out of ln_http1_finish, which
+ * then leaves the buffer as it was: LINNET_ERR_INVAL for a name that is no token, a value with
  * a control character (so nobody can smuggle a line in) or a status outside 100..599;
  * LINNET_ERR_NOMEM, LINNET_ERR_TOO_BIG.
  *
@@ -296,8 +296,14 @@ typedef struct ln_http1_writer {
 } ln_http1_writer;
 ln_http1_writer ln_http1_answer(ln_buf *out, unsigned status);
 ln_http1_writer ln_http1_ask(ln_buf *out, ln_http1_method method, ln_slice target);
+/* Without a first line: what is put goes behind what the buffer has. */
+ln_http1_writer ln_http1_lines(ln_buf *out);
 void ln_http1_put(ln_http1_writer *w, ln_slice name, ln_slice value);
 void ln_http1_put_u64(ln_http1_writer *w, ln_slice name, uint64_t value);
+/* Bytes that need no check, because they are ours or were checked before. */
+void ln_http1_put_raw(ln_http1_writer *w, ln_slice bytes);
+/* Makes a negative err the first error, if there is none yet. */
+void ln_http1_fail(ln_http1_writer *w, int err);
 /* Appends the empty line; returns LINNET_OK or the first error. */
 int ln_http1_finish(ln_http1_writer *w);
 
