@@ -25,7 +25,8 @@ const DEFLATE = [
   ['deflate offered, not served', [], true],
   ['deflate', ['--deflate'], true],
   ['deflate with takeover', ['--deflate=takeover'], true],
-  ['deflate without takeover', ['--deflate=no-takeover'], { serverNoContextTakeover: true, clientNoContextTakeover: true }],
+  ['deflate without takeover', ['--deflate=no-takeover'], {
+    serverNoContextTakeover: true, clientNoContextTakeover: true }],
   ['deflate with a window of 9 bits', ['--deflate=takeover', '--window-bits', 9], { clientMaxWindowBits: 10 }],
   ['deflate above a threshold', ['--deflate', '--deflate-threshold', 1024], { threshold: 0 }],
 ];
