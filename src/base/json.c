@@ -240,9 +240,10 @@ static ln_json_value take_value(ln_slice *rest) {
         v.kind = LN_JSON_ARRAY;
         behind = pass_container(p, end);
         break;
-    case 't': v.boolean = true; /* fall through */
+    case 't':
     case 'f':
         v.kind = LN_JSON_BOOL;
+        v.boolean = *p == 't';
         behind = pass_word(p, end);
         break;
     case 'n':
