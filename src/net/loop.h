@@ -39,15 +39,18 @@ typedef struct ln_addr {
     };
 } ln_addr;
 
-/* One live byte stream. Lives inside its owner; 72 bytes or less, because idle connections
- * are counted in bytes. Fields are the loop's except kind. */
+/* One live byte stream. Lives inside its owner; 56 bytes, because idle connections are
+ * counted in bytes. Fields are the loop's except kind. */
 struct ln_sock {
     ln_list node;             /* backend's lists (closing, pipe-ready, ...) */
     const uint8_t *send_data; /* what is pending */
     size_t send_left;
     uint8_t *into; /* NULL: the loop's shared receive buffer */
-    size_t into_size;
-    int fd;
+    union {
+        int fd;
+        void *link; /* of a pipe's or the simulator's end, which have no descriptor */
+    };
+    uint32_t into_size;
     uint8_t kind; /* owner's tag, not touched by net/ */
     uint8_t state;
     uint8_t flags;
@@ -58,15 +61,16 @@ struct ln_sock {
  * LN_C_LISTENER_CLOSED. */
 struct ln_listener {
     ln_sock sock;      /* sock.kind tags it */
-    ln_timer rearm;    /* after descriptors ran out */
-    ln_msec since;     /* disarmed since; 0: armed */
+    ln_list node;      /* among the starved */
+    ln_msec since;     /* when descriptors or memory ran out; 0: there is enough */
+    ln_msec retry_at;  /* then accepting begins again by itself */
     uint64_t refusals; /* times accept failed for want of descriptors or memory */
-    ln_list node;
 };
 
 typedef enum ln_completion_kind {
     LN_C_ACCEPT,          /* listener, fd (>= 0, non-blocking, close-on-exec, now yours), addr */
-    LN_C_RECV,            /* sock; result > 0: data; 0: end of stream; < 0: LINNET_ERR_RESET */
+    LN_C_RECV,            /* sock; result > 0: data; 0: end of stream; < 0: LINNET_ERR_RESET, which
+                             comes even while paused; a result <= 0 is the last RECV of a sock */
     LN_C_SENT,            /* sock; result 0: the pending send is done; < 0: it never will be */
     LN_C_CONNECT,         /* sock; result 0 or LINNET_ERR_CONNECT / LINNET_ERR_TIMEOUT */
     LN_C_CLOSED,          /* sock; its memory is yours again */
@@ -103,8 +107,11 @@ int ln_loop_new(const ln_loop_options *options, ln_loop **out);
 /* Everything must be closed and pulled. */
 void ln_loop_free(ln_loop *loop);
 /* Readable whenever ln_loop_wait(loop, 0) would find something: to live inside another loop.
- * -1 in the simulator. */
+ * -1 in the simulator. The wheel is set without the loop hearing of it, so ln_loop_rest is to be
+ * called whenever control goes back to that other loop: it tells the descriptor about the next
+ * timer and all else that changed. LINNET_OK, LINNET_ERR_SYS. */
 int ln_loop_fd(const ln_loop *loop);
+int ln_loop_rest(ln_loop *loop);
 
 /* The time of this turn, monotonic, read once by ln_loop_wait. */
 ln_msec ln_loop_now(const ln_loop *loop);
@@ -126,17 +133,19 @@ void ln_loop_wake(ln_loop *loop);
 #define LN_RECV_LARGE    (512 * 1024)
 
 /* Streams. A fresh ln_sock is initialised by one of these three; on error nothing is held,
- * except that adopt leaves the descriptor with the caller. `kind` is the owner's tag. */
+ * except that adopt leaves the descriptor with the caller. `kind` is the owner's tag. An adopted
+ * descriptor is non-blocking: those of LN_C_ACCEPT are, others go through ln_fd_prepare. */
 int ln_sock_adopt(ln_loop *loop, ln_sock *sock, uint8_t kind, int fd);
 /* Begins a non-blocking connect, optionally from a local address; one LN_C_CONNECT follows. The
- * caller bounds the time with a timer and close. */
+ * caller bounds the time with a timer and close. LINNET_ERR_CONNECT when it is refused at once. */
 int ln_sock_connect(
     ln_loop *loop, ln_sock *sock, uint8_t kind, const ln_addr *to, const ln_addr *from);
 /* Two ends of an in-memory stream on this loop. Bytes sent on one arrive at the other in the
  * same or the next turn; at most 256 KiB are taken before a send is LN_PENDING. */
 int ln_sock_pipe(ln_loop *loop, ln_sock *a, uint8_t kind_a, ln_sock *b, uint8_t kind_b);
 
-/* Receiving starts paused after adopt, connect and pipe. LINNET_ERR_NOMEM, LINNET_ERR_SYS. */
+/* Receiving starts paused after adopt, connect and pipe; what an adopted sock never started does
+ * not tell of a reset either. LINNET_ERR_NOMEM, LINNET_ERR_SYS. */
 int ln_sock_recv_start(ln_loop *loop, ln_sock *sock);
 int ln_sock_recv_pause(ln_loop *loop, ln_sock *sock);
 /* The next receives go here instead of the shared buffer, until set again; {NULL,0}: shared.
@@ -159,10 +168,24 @@ bool ln_sock_closing(const ln_sock *sock);
 /* Takes the descriptor out, still open: no more completions come for this sock, and its memory
  * is the caller's again. -1 for pipes. Nothing may be pending. */
 int ln_sock_release(ln_loop *loop, ln_sock *sock);
-/* Largest number of bytes received in one completion so far this turn is not limited here; the
- * peer's address as text "127.0.0.1:80", "[::1]:80" or "unix". Returns the length. */
-size_t ln_addr_text(const ln_addr *addr, char out[64]);
+/* LINNET_ERR_SYS when the peer has gone already. A pipe answers with an unnamed Unix address. */
 int ln_sock_peer(const ln_sock *sock, ln_addr *out);
+/* What a listener's sockets inherit, for one that was connected or adopted: bytes waiting in the
+ * kernel at most, and how long unacknowledged data keeps a vanished peer alive. 0: unchanged. */
+void ln_sock_tune(const ln_sock *sock, uint32_t notsent_lowat, uint32_t user_timeout_ms);
+/* Makes a foreign descriptor fit for adoption: non-blocking, close-on-exec, no Nagle. LINNET_OK,
+ * LINNET_ERR_SYS. */
+int ln_fd_prepare(int fd);
+
+/* An address as text: "127.0.0.1:80", "[::1]:80" or "unix". Returns the length. */
+size_t ln_addr_text(const ln_addr *addr, char out[64]);
+/* From a numeric host, IPv4 or IPv6 (without brackets); false when it is not one. */
+bool ln_addr_ip(ln_slice host, uint16_t port, ln_addr *out);
+/* From "HOST:PORT", "[V6]:PORT", ":PORT" (127.0.0.1) or "unix:PATH" ("unix:@NAME" is abstract);
+ * "localhost" is 127.0.0.1, other hosts are numeric. LINNET_OK, LINNET_ERR_INVAL. */
+int ln_addr_parse(ln_slice text, ln_addr *out);
+/* 0 for Unix addresses. */
+uint16_t ln_addr_port(const ln_addr *addr);
 
 /* Listening. Options are inherited by accepted sockets, which saves system calls for each. */
 typedef struct ln_listen_options {
@@ -177,7 +200,8 @@ typedef struct ln_listen_options {
  */
 int ln_listen(ln_loop *loop, ln_listener *l, uint8_t kind, const ln_addr *at,
     const ln_listen_options *options, ln_addr *bound);
-/* The same for a descriptor that listens already (socket activation, a parent process). */
+/* The same for a descriptor that listens already (socket activation, a parent process); it is
+ * taken, on success. */
 int ln_listen_adopt(ln_loop *loop, ln_listener *l, uint8_t kind, int fd);
 /* Pauses and resumes accepting (connection limit reached). */
 void ln_listener_arm(ln_loop *loop, ln_listener *l, bool on);

@@ -20,8 +20,9 @@ typedef struct ln_timer {
 typedef struct ln_wheel {
     ln_msec now; /* everything due before this has been moved to `due` */
     ln_list slots[LN_WHEEL_LEVELS][LN_WHEEL_SLOTS];
-    uint64_t used[LN_WHEEL_LEVELS]; /* bit per slot that may be non-empty */
+    uint64_t used[LN_WHEEL_LEVELS]; /* bit per slot that is not empty */
     ln_list due, far;
+    ln_list moving; /* of a slot whose time has come, not yet sorted into finer ones */
     uint32_t count;
 } ln_wheel;
 
@@ -36,6 +37,9 @@ static inline bool ln_timer_armed(const ln_timer *t) {
 }
 /* No later than the earliest due time (may be earlier by a cascade); LN_NEVER when empty. */
 ln_msec ln_wheel_deadline(const ln_wheel *w);
-/* The next timer that is due at `now`, no longer set; NULL when there is none. */
+/* The next timer that is due at `now`, no longer set; NULL when there is none. Timers due at once
+ * come in no particular order. One call sorts at most LN_WHEEL_SLICE timers into finer slots: when
+ * a million wait in one slot NULL may come early, and the deadline then is now. */
+#define LN_WHEEL_SLICE 1024
 ln_timer *ln_wheel_pull(ln_wheel *w, ln_msec now);
 #endif
