@@ -46,7 +46,7 @@ void ln_buf_commit(ln_buf *b, size_t n);
 /* Append; same errors as reserve, and on error nothing was appended. */
 int ln_buf_add(ln_buf *b, ln_slice s);
 int ln_buf_add_byte(ln_buf *b, uint8_t byte);
-/* printf into the buffer, at most 4,096 bytes of output. */
+/* printf into the buffer; more than 4,096 bytes of output are LINNET_ERR_TOO_BIG. */
 int ln_buf_addf(ln_buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Drops n <= size bytes from the front. */

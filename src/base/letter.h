@@ -1,7 +1,8 @@
 /* letter.h -- what every mail between workers begins with.
  *
  * net/inbox carries chains of these and looks at nothing but `next`. The rooms that write mail
- * (hub/mail.h, lib/mail.h) say by `room` and `kind` what the rest of the memory is, and who owns it.
+ * (hub/mail.h, lib/mail.h) say by `room` and `kind` what the rest of the memory is, and who owns
+ * it.
  */
 #ifndef LN_BASE_LETTER_H
 #define LN_BASE_LETTER_H

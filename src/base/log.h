@@ -1,6 +1,7 @@
 /* log.h -- lines to whoever hosts us. Hangs on a node object. Below conn/ nobody logs.
- * At most `lines_per_s` lines a second pass; then one line says how many were suppressed.
- * Control bytes and invalid UTF-8 in arguments come out escaped, never raw.
+ * At most `lines_per_s` lines a second pass; the first one of a later second is preceded
+ * by a line that says how many were suppressed. Control bytes and invalid UTF-8 come out
+ * as \xNN, never raw.
  */
 #ifndef LN_BASE_LOG_H
 #define LN_BASE_LOG_H

@@ -82,6 +82,8 @@ static bool feed_vector(bool (*whole)(ln_slice), ln_utf8 *state, ln_slice s) {
     for (; *state != START && s.size; ln_slice_skip(&s, 1)) {
         if (!step(state, s.data[0])) return false;
     }
+    /* Most short messages are ASCII, and the set-up below costs more than walking them. */
+    if (s.size < 128) ln_slice_skip(&s, ascii_run(s));
     if (s.size < LN_UTF8_X86_MIN + 3) return feed_scalar(state, s);
     ln_slice body = ln_slice_sub(s, 0, s.size - unfinished(s));
     if (unfinished(body)) return false; /* a lead that meets the next lead */

@@ -18,6 +18,7 @@
 #ifndef LN_CONN_EXCHANGE_H
 #define LN_CONN_EXCHANGE_H
 #include "conn/conn.h"
+#include "wire/chunked.h"
 #include "wire/http1.h"
 #include "wire/upgrade.h"
 
@@ -36,7 +37,7 @@ struct ln_exchange {
     ln_buf body;   /* whole at on_body */
     ln_buf fields; /* extra header lines for the answer, ready for the wire */
     ln_http1_scan scan;
-    ln_http1_chunked chunked;
+    ln_chunked chunked;
     uint64_t body_max, body_seen;
     ln_msec deadline, since; /* absolute; when this phase began */
     void *host;              /* lib's: the route and whatever hangs on it */

@@ -10,7 +10,8 @@
 #define LN_WIRE_EXT_H
 #include "wire/http1.h"
 
-/* What was agreed. Both sides hold the same values. */
+/* What was agreed: the same for both sides, but that a client may hold itself to less
+ * than the server knows of. */
 typedef struct ln_pmd_params {
     bool server_no_takeover; /* the server resets its compressor for each message */
     bool client_no_takeover; /* the client does */

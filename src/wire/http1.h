@@ -1,4 +1,4 @@
-/* http1.h -- HTTP/1.1 heads and bodies (RFC 9110, 9112), read as strictly as they are written.
+/* http1.h -- HTTP/1.1 heads (RFC 9110, 9112), read as strictly as they are written.
  *
  * Bytes in, values out: no allocation, no clock, no socket. Where the RFC lets a recipient
  * be generous (bare LF, folded lines, equal Content-Lengths, an empty line in front), this
@@ -107,7 +107,7 @@
     X(UPGRADE_EXTENSION, 400, "malformed Sec-WebSocket-Extensions", "")                            \
     X(UPGRADE_ORIGIN, 403, "origin not allowed", "")                                               \
                                                                                                    \
-    X(UNAUTHORIZED, 401, "not authenticated", "")                                                  \
+    X(UNAUTHORIZED, 401, "not authenticated", "WWW-Authenticate: Bearer\r\n")                      \
     X(FORBIDDEN, 403, "not allowed", "")                                                           \
     X(NOT_FOUND, 404, "nothing here", "")                                                          \
     X(TIMEOUT, 408, "request not completed in time", "")                                           \
@@ -138,7 +138,7 @@ const char *ln_http1_fault_extra(ln_http1_fault fault);
 
 typedef struct ln_http1_limits {
     uint32_t line_max;   /* bytes of the request or status line, without CR LF */
-    uint32_t head_max;   /* bytes of the whole head with the empty line; <= 64 KiB */
+    uint32_t head_max;   /* bytes of the whole head with the empty line */
     uint32_t fields_max; /* header lines, <= LN_HTTP1_FIELDS_MAX */
 } ln_http1_limits;
 /* What a server grants to a stranger, and what our client grants to a server. */
@@ -160,7 +160,7 @@ const char *ln_http1_method_name(ln_http1_method method);
 typedef enum ln_http1_body {
     LN_HTTP1_BODY_NONE,
     LN_HTTP1_BODY_LENGTH,  /* head.length bytes, at least 1 */
-    LN_HTTP1_BODY_CHUNKED, /* ln_http1_chunked */
+    LN_HTTP1_BODY_CHUNKED, /* ln_chunked, chunked.h */
     LN_HTTP1_BODY_CLOSE,   /* responses only: all until the peer closes */
 } ln_http1_body;
 
@@ -192,9 +192,10 @@ typedef struct ln_http1_head {
 
 /* Where reading stands; zero at start. Opaque but for `fault`. */
 typedef struct ln_http1_scan {
-    uint32_t seen; /* bytes already looked at */
-    uint32_t mark; /* where the piece under way began */
-    uint32_t end;  /* where the field name under way ended */
+    uint32_t seen;     /* bytes already looked at */
+    uint32_t name;     /* where the piece under way began, */
+    uint32_t name_end; /* where its first half ended, */
+    uint32_t value;    /* and where its second half began */
     uint8_t state;
     uint8_t fields;
     uint8_t fault; /* ln_http1_fault, after LINNET_ERR_HTTP */
@@ -217,6 +218,13 @@ int ln_http1_request(
  * head.size. A response to HEAD has no body whatever head.body says. */
 int ln_http1_response(
     ln_http1_scan *scan, const ln_http1_limits *limits, ln_slice in, ln_http1_head *out);
+
+#define LN_HTTP1_TRAILER_MAX 8192 /* bytes of the lines behind a chunked body */
+
+/* Checks and discards the trailer lines behind a chunked body and their empty line, piece by
+ * piece, from the front of *in. LN_DONE: *in begins behind them; LN_MORE: *in is used up;
+ * LINNET_ERR_HTTP: scan->fault. For chunked.h. */
+int ln_http1_trailer(ln_http1_scan *scan, ln_slice *in);
 
 /* ---- fields ------------------------------------------------------------------------ */
 
@@ -241,7 +249,7 @@ bool ln_http1_has_token(const ln_http1_head *head, ln_slice name, ln_slice token
 
 /* At least one byte, all of them tchar of RFC 9110 5.6.2. */
 bool ln_http1_is_token(ln_slice s);
-/* No control characters but tab, no white space at the ends: may be sent as a value. */
+/* No control characters but tab: may be sent as a value. */
 bool ln_http1_is_value(ln_slice s);
 /* "name", "1.2.3.4" or "[v6]", with or without ":port": what may stand in Host. */
 bool ln_http1_is_host(ln_slice s);
@@ -269,42 +277,10 @@ bool ln_http1_query_next(ln_slice *query, ln_slice *key, ln_slice *value);
  * 400: the first never silently wins (THREATS 28). */
 size_t ln_http1_query_find(ln_slice query, ln_slice key, ln_slice *value);
 
-/* ---- chunked bodies ---------------------------------------------------------------- */
-
-/* Decoder of one chunked body, fed with whatever arrives. Chunk extensions are checked and
- * ignored, trailer fields are checked and discarded, both within bounds. */
-typedef struct ln_http1_chunked {
-    uint64_t left;     /* bytes of the current chunk still to come */
-    uint64_t total;    /* payload bytes so far, announced ones included */
-    uint64_t body_max; /* payload bytes allowed */
-    uint32_t overhead; /* bytes spent on extensions so far */
-    uint8_t state, digits;
-    uint8_t fault; /* ln_http1_fault, after LINNET_ERR_HTTP */
-    ln_http1_scan trailer;
-} ln_http1_chunked;
-
-#define LN_HTTP1_DATA 3 /* a piece of payload is there; beside LN_DONE and LN_MORE */
-
-void ln_http1_chunked_init(ln_http1_chunked *c, uint64_t body_max);
-/* Takes bytes from the front of *in.
- *
- *   LN_HTTP1_DATA    *data is a non-empty piece of payload inside *in; call again
- *   LN_MORE          *in is used up
- *   LN_DONE          the body has ended; *in begins behind it
- *   LINNET_ERR_HTTP  refused, c->fault says why (BODY_LONG as soon as a chunk announces
- *                    more than body_max in sum); terminal */
-int ln_http1_chunked_feed(ln_http1_chunked *c, ln_slice *in, ln_slice *data);
-
-/* Appends one chunk with its frame. Empty data appends nothing, for an empty chunk would
- * end the body. LINNET_ERR_NOMEM, LINNET_ERR_TOO_BIG: nothing was appended. */
-int ln_http1_chunk(ln_buf *out, ln_slice data);
-/* Appends the end of a chunked body, without trailers. */
-int ln_http1_chunk_end(ln_buf *out);
-
 /* ---- writing a head ---------------------------------------------------------------- */
 
-/* Appends a head to a buffer. The first error sticks, comes out of ln_http1_finish and
- * leaves the buffer as it was: LINNET_ERR_INVAL for a name that is no token, a value with
+/* Appends a head to a buffer. The first error sticks, comes out of ln_http1_finish, which
+ * then leaves the buffer as it was: LINNET_ERR_INVAL for a name that is no token, a value with
  * a control character (so nobody can smuggle a line in) or a status outside 100..599;
  * LINNET_ERR_NOMEM, LINNET_ERR_TOO_BIG.
  *
@@ -320,8 +296,14 @@ typedef struct ln_http1_writer {
 } ln_http1_writer;
 ln_http1_writer ln_http1_answer(ln_buf *out, unsigned status);
 ln_http1_writer ln_http1_ask(ln_buf *out, ln_http1_method method, ln_slice target);
+/* Without a first line: what is put goes behind what the buffer has. */
+ln_http1_writer ln_http1_lines(ln_buf *out);
 void ln_http1_put(ln_http1_writer *w, ln_slice name, ln_slice value);
 void ln_http1_put_u64(ln_http1_writer *w, ln_slice name, uint64_t value);
+/* Bytes that need no check, because they are ours or were checked before. */
+void ln_http1_put_raw(ln_http1_writer *w, ln_slice bytes);
+/* Makes a negative err the first error, if there is none yet. */
+void ln_http1_fail(ln_http1_writer *w, int err);
 /* Appends the empty line; returns LINNET_OK or the first error. */
 int ln_http1_finish(ln_http1_writer *w);
 

@@ -9,8 +9,9 @@
 
 /* Masks or unmasks in place. `at` is the offset of data[0] in its frame's payload. */
 void ln_mask(ln_wslice data, const uint8_t key[4], uint64_t at);
-/* The same from one place to another (not overlapping); for senders that must keep the source. */
-void ln_mask_copy(uint8_t *to, ln_slice from, const uint8_t key[4], uint64_t at);
+/* The same from one place to another (not overlapping): for senders that must keep the source,
+ * and for payload that is gathered. Tells whether every byte written is ASCII. */
+bool ln_mask_copy(uint8_t *to, ln_slice from, const uint8_t key[4], uint64_t at);
 /* Unmasks in place and tells in the same pass whether every resulting byte is ASCII, so
  * that plain text needs no second look for UTF-8. */
 bool ln_unmask_ascii(ln_wslice data, const uint8_t key[4], uint64_t at);

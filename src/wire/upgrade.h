@@ -52,14 +52,16 @@ void ln_upgrade_accept(ln_slice key, char out[LN_UPGRADE_ACCEPT_SIZE]);
 typedef struct ln_upgrade_reply {
     ln_slice protocol;  /* empty: no header */
     ln_slice extension; /* from ln_pmd_accept(); empty: no header */
-    const ln_http1_field *extra;
-    size_t extra_count;
+    ln_slice lines;     /* further header lines as ln_http1_put() writes them, or empty */
 } ln_upgrade_reply;
 
-/* Appends the 101. LINNET_ERR_INVAL when the subprotocol is no token or an extra field
- * could not be sent as it is, or is one of those written here; LINNET_ERR_NOMEM,
- * LINNET_ERR_TOO_BIG. On error nothing was appended. `reply` may be NULL. */
+/* Appends the 101; `reply` may be NULL. LINNET_ERR_INVAL when the subprotocol is no token or
+ * the extension no value; LINNET_ERR_NOMEM, LINNET_ERR_TOO_BIG. On error nothing was appended. */
 int ln_upgrade_answer(ln_buf *out, ln_slice key, const ln_upgrade_reply *reply);
+
+/* Header names that this side writes itself, so that nobody else may: Host, Connection,
+ * Upgrade, Sec-WebSocket-*, Content-Length, Transfer-Encoding, Expect. */
+bool ln_upgrade_reserved(ln_slice name);
 
 /* ---- origin ------------------------------------------------------------------------ */
 
@@ -94,8 +96,7 @@ typedef struct ln_upgrade_ask_options {
 void ln_upgrade_key(const uint8_t nonce[16], char out[LN_UPGRADE_KEY_SIZE]);
 
 /* Appends the request. LINNET_ERR_INVAL when a subprotocol is no token or named twice, an
- * extra name is no token or one of ours (Host, Connection, Upgrade, Sec-WebSocket-*,
- * Content-Length, Transfer-Encoding, Expect), or an extra value has a control character;
+ * extra name is no token or reserved, or an extra value has a control character;
  * LINNET_ERR_NOMEM, LINNET_ERR_TOO_BIG. On error nothing was appended. */
 int ln_upgrade_ask(ln_buf *out, const ln_upgrade_ask_options *options);
 

@@ -17,8 +17,11 @@
  *
  * Where payload lives. A message that arrived in one piece, in one frame, is a slice of the input,
  * unmasked in place. Any other is gathered in `message`, which grows with the bytes received, never
- * with the bytes announced (THREATS row 41). In both cases LN_FRAME_HEAD_MAX bytes before the
- * payload may be overwritten, so that an echo can put its own header there.
+ * with the bytes announced (THREATS row 41). A compressed message is gathered as it came and
+ * inflated at its end, into a buffer of the tools; so between calls a ws never stands inside a
+ * DEFLATE stream and can be written down anywhere. Where an event says `headroom`, the frame
+ * header that this side would send in front of the same payload fits there, so that an echo can go
+ * out from where it lies.
  */
 #ifndef LN_WIRE_WS_H
 #define LN_WIRE_WS_H
@@ -61,10 +64,19 @@ typedef struct ln_ws {
 } ln_ws;
 #define LN_WS_HEADROOM 16
 
+#define LN_WS_SPARES 8
 typedef struct ln_ws_tools { /* per worker; lent for the call */
     ln_pmd_tools pmd;
     ln_rand *rand;
+    /* Message buffers of 64 KiB to 2 MiB that wait for the next large message, so that not each one
+     * pays for fresh pages. Connections that are idle hold none. */
+    ln_buf spares[LN_WS_SPARES];
+    uint32_t spare_count;
 } ln_ws_tools;
+
+/* Cannot fail. rand is borrowed until fini. */
+void ln_ws_tools_init(ln_ws_tools *tools, ln_rand *rand);
+void ln_ws_tools_fini(ln_ws_tools *tools);
 
 typedef enum ln_ws_event_kind {
     LN_WS_MESSAGE, /* opcode, data; complete and valid */
@@ -100,8 +112,15 @@ int ln_ws_next(ln_ws *ws, ln_ws_tools *tools, ln_wslice *in, ln_ws_event *event)
  * what is left of it and at most `most`). size 0: not worth it. Then call ln_ws_received instead of
  * feeding these bytes. */
 ln_wslice ln_ws_room(ln_ws *ws, size_t most);
-/* n bytes were received into that room; then call ln_ws_next with an empty input for the event. */
+/* n bytes were received into that room; then call ln_ws_next with an empty input for the event (or
+ * for the error, when these bytes broke a rule). */
 void ln_ws_received(ln_ws *ws, size_t n);
+
+/* Makes the buffer behind the MESSAGE event just pulled the caller's (for what could not be sent at
+ * once); its bytes stay where they are. False, and nothing happens, where the data lie elsewhere. */
+bool ln_ws_take(ln_ws *ws, const ln_ws_event *event, ln_buf *taken);
+/* The way back for such a buffer: kept for the next large message, or freed. */
+void ln_ws_give(ln_ws_tools *tools, ln_buf *buf);
 
 /* Encoding. Each appends one whole frame to *out (or nothing, on error: NOMEM, TOO_BIG of *out,
  * LINNET_ERR_STATE when the state forbids it). Text is not checked here. */

@@ -1,0 +1,109 @@
+/* linnet/hub.h -- channels: the hosting program publishes and subscribes, and a route speaks the
+ * native protocol and its dialects (docs/protocol.md) to any WebSocket client.
+ *
+ *     linnet_hub_options options = LINNET_HUB_OPTIONS_INIT;
+ *     linnet_hub *hub;
+ *     linnet_hub_new(&options, &hub);
+ *     linnet_server_hub(server, "/ws", hub);
+ *     ...
+ *     linnet_publication news = LINNET_PUBLICATION_INIT;
+ *     news.channel = linnet_str("news");
+ *     news.data = linnet_str("{\"hello\":true}");
+ *     linnet_hub_publish(hub, &news);
+ *
+ * A channel comes to be when somebody names it. Everybody in a channel sees the same publications
+ * in the same order; each has an offset, one more than the one before it, inside an epoch. Names
+ * are 1 to 255 bytes of letters, digits and _ . : # $ @ / -; `system` and names that begin with $
+ * or @ are reserved.
+ */
+#ifndef LINNET_HUB_H
+#define LINNET_HUB_H
+#include <linnet/server.h>
+#include <linnet/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct linnet_hub linnet_hub;
+typedef struct linnet_hub_subscription linnet_hub_subscription;
+
+/* What a first text that is not JSON leads to, on a connection that has not chosen a dialect. */
+typedef enum linnet_hub_text {
+    LINNET_HUB_TEXT_REFUSE = 0, /* close 1003 */
+    LINNET_HUB_TEXT_ECHO = 1    /* it comes back */
+} linnet_hub_text;
+
+/* 0 in a number means its default, which stands behind it. */
+typedef struct linnet_hub_options {
+    size_t size; /* LINNET_HUB_OPTIONS_INIT fills it */
+    bool live;   /* no log: no offsets, nothing survives a disconnect */
+    linnet_hub_text text;
+    uint32_t history_count;           /* publications kept per channel; 100 */
+    uint32_t history_ms;              /* and how long; 300,000 */
+    uint32_t history_bytes;           /* and how much; 1 MiB */
+    uint64_t history_bytes_all;       /* in all channels of one worker; 256 MiB */
+    uint32_t idle_channels;           /* positions remembered of channels nobody is in; 16,384 */
+    uint32_t idle_ms;                 /* and for how long; 24 hours */
+    uint32_t channels_max;            /* per worker; 1,000,000 */
+    uint32_t channels_per_connection; /* 128 */
+    uint32_t outstanding_max;         /* requests of a connection not answered yet; 64 */
+    uint32_t commands_max;            /* in one frame; 128 */
+    uint32_t errors_max;              /* of a connection in 10 s, then it is closed 3003; 100 */
+    uint32_t publish_rate;            /* of a connection per second; 100 */
+    uint32_t publish_burst;           /* 200 */
+    bool publish_unlimited;           /* no rate at all */
+} linnet_hub_options;
+#define LINNET_HUB_OPTIONS_INIT                                                                    \
+    { sizeof(linnet_hub_options) }
+
+/* LINNET_ERR_INVAL, LINNET_ERR_NOMEM. The options are copied. */
+LINNET_API int linnet_hub_new(const linnet_hub_options *options, linnet_hub **out);
+/* After the server it was given to is freed, and with it all its connections. NULL is allowed. */
+LINNET_API void linnet_hub_free(linnet_hub *hub);
+
+/* Makes a path of a server speak the hub's protocol: `linnet.v1`, `linnet.channel` and
+ * `linnet.topic` by subprotocol or ?dialect=, or by what the client says first. Before the server
+ * starts; a hub belongs to one server and lives on its workers, at as many paths as one likes.
+ * LINNET_ERR_STATE: the server runs already, or the hub belongs to another. LINNET_ERR_EXISTS: the
+ * path is taken. */
+LINNET_API int linnet_server_hub(linnet_server *server, const char *path, linnet_hub *hub);
+
+/* Something said in a channel. In a callback all is borrowed until it returns. */
+typedef struct linnet_publication {
+    size_t size;
+    linnet_slice channel;
+    linnet_slice event;  /* a name inside the channel; empty: "message" */
+    linnet_slice data;   /* one JSON value */
+    linnet_slice client; /* callbacks: the publisher, empty when it was the program */
+    uint64_t epoch;      /* callbacks: 0 without a log */
+    uint64_t offset;     /* callbacks: 0 without a log, or when volatile */
+    uint64_t ts;         /* callbacks: milliseconds since 1970 */
+    bool is_volatile;    /* takes no offset and is not kept */
+} linnet_publication;
+#define LINNET_PUBLICATION_INIT                                                                    \
+    { sizeof(linnet_publication) }
+
+/* Publishes; any thread. LINNET_OK: it is on its way to the channel's log, behind what this thread
+ * published before. LINNET_ERR_INVAL (name), LINNET_ERR_DENIED (a reserved name), LINNET_ERR_JSON
+ * (data), LINNET_ERR_TOO_BIG, LINNET_ERR_AGAIN (too much is waiting), LINNET_ERR_STATE (the server
+ * does not run), LINNET_ERR_NOMEM. */
+LINNET_API int linnet_hub_publish(linnet_hub *hub, const linnet_publication *publication);
+
+/* Called on the worker the subscription lives on, for each publication from the moment it joined.
+ */
+typedef void linnet_hub_fn(void *ctx, linnet_hub *hub, const linnet_publication *publication);
+/* Called there once, as the last thing: err LINNET_ERR_CANCELLED after unsubscribe or when the
+ * server stops, LINNET_ERR_LIMIT or another when it could not join. May be NULL. */
+typedef void linnet_hub_end_fn(void *ctx, linnet_hub *hub, int err);
+
+/* Any thread; the worker is the hub's choice. Errors as publish. */
+LINNET_API int linnet_hub_subscribe(linnet_hub *hub, linnet_slice channel, linnet_hub_fn *fn,
+    linnet_hub_end_fn *end, void *ctx, linnet_hub_subscription **out);
+/* Any thread, once. The callback may still run until `end` was called. */
+LINNET_API void linnet_hub_unsubscribe(linnet_hub_subscription *subscription);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,44 @@
+/* broker.h -- who owns the logs of channels: epoch, offsets, history.
+ *
+ * A home (home.h) is the only writer of its channel in this process; the broker behind it says
+ * which offset a publication got, and keeps what can be read again. One broker per worker, for
+ * the channels whose home is there, so nothing here is shared between threads.
+ *
+ * Each function answers at once (LN_DONE, or < 0) or later (LN_PENDING, and then exactly one of
+ * the ln_hub_log_* functions of hub.h). Late answers name the channel, not an object, because the
+ * home may be gone by then.
+ */
+#ifndef LN_HUB_BROKER_H
+#define LN_HUB_BROKER_H
+#include "base/clock.h"
+#include "hub/message.h"
+
+typedef struct ln_broker ln_broker;
+typedef struct ln_log_handle ln_log_handle; /* the broker's, one per open channel */
+
+#define LN_PAGE_MAX 64
+typedef struct ln_page { /* of a log, oldest first, without holes */
+    uint64_t epoch;
+    uint32_t count;
+    ln_publication *items[LN_PAGE_MAX]; /* one reference each, the receiver's */
+} ln_page;
+
+typedef struct ln_broker_ops {
+    /* Finds the log, or begins one. *handle is good until close, also when the answer is
+     * LN_PENDING. *head: epoch, and the offset of the last publication. */
+    int (*open)(ln_broker *b, ln_slice channel, ln_log_handle **handle, ln_position *head);
+    /* Appends; takes its own references. *at: the place it got. < 0: it is not in the log. */
+    int (*publish)(ln_broker *b, ln_log_handle *log, ln_publication *p, ln_position *at);
+    /* Reads what follows offset `since`, at most a page. LINNET_ERR_NOT_FOUND: no longer kept. */
+    int (*read)(ln_broker *b, ln_log_handle *log, uint64_t since, ln_page *page);
+    /* The home is not interested any more; the log may live on. */
+    void (*close)(ln_broker *b, ln_log_handle *log);
+    void (*tick)(ln_broker *b, ln_msec now);
+    ln_msec (*deadline)(const ln_broker *b); /* when to tick next, or LN_NEVER */
+    void (*free)(ln_broker *b);              /* after all were closed */
+} ln_broker_ops;
+
+struct ln_broker {
+    const ln_broker_ops *ops;
+};
+#endif

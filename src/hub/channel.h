@@ -1,0 +1,99 @@
+/* channel.h -- a channel as one worker sees it: who of its own subscribers gets what.
+ *
+ * Subscribers sit in rows, one row per renderer, so that fan-out renders once per row and then
+ * walks a compact array that holds all it needs. A seat knows its subscription and the subscription
+ * its seat: joining and leaving are O(1) (the last one takes the seat that fell free).
+ *
+ *    ASKING ──INTERESTED──> JOINED        (ln_channel_state)
+ *
+ *    ASKING  the letter is with the home; subscriptions wait, deliveries are dropped
+ *    JOINED  subscribers join at `at`, which is what was delivered here last
+ *
+ * While a fan-out walks the rows nothing moves: a seat that is left stays empty until the walk
+ * ends, and who comes waits for its end.
+ */
+#ifndef LN_HUB_CHANNEL_H
+#define LN_HUB_CHANNEL_H
+#include "base/list.h"
+#include "hub/mail.h"
+
+#define LN_USERS_MAX 8 /* kinds of subscribers, see ln_hub_use */
+
+typedef struct ln_channel ln_channel;
+typedef struct ln_row ln_row;
+
+/* Lives in whoever subscribes; fields are the hub's to write. */
+typedef struct ln_subscription {
+    ln_channel *channel; /* NULL: nowhere */
+    void *target;        /* what fan-out works on: mostly a connection */
+    ln_list waiting;     /* in channel->waiting */
+    ln_row *row;         /* NULL: waits */
+    uint32_t seat;
+    uint8_t user; /* which row */
+} ln_subscription;
+
+typedef struct ln_seat {
+    void *target; /* NULL: left during the walk */
+    ln_subscription *sub;
+} ln_seat;
+
+struct ln_row {
+    ln_row *next;
+    ln_seat *seats;
+    uint32_t count, capacity;
+    uint32_t holes; /* empty seats, only during a walk */
+    uint32_t owed;  /* the user's: how many of them must be looked at one by one */
+    uint8_t user;
+};
+
+typedef enum ln_channel_state { LN_CHANNEL_ASKING, LN_CHANNEL_JOINED } ln_channel_state;
+
+struct ln_channel {
+    ln_interest *interest; /* ours while JOINED; the name lives in it */
+    ln_row row;            /* the first; most channels have no other */
+    ln_list waiting;
+    ln_position at;       /* of the last publication delivered here */
+    uint32_t subscribers; /* seated */
+    uint8_t state;        /* ln_channel_state */
+    uint8_t class;        /* ln_class, once joined */
+    uint8_t space;        /* ln_space */
+    bool walking;
+};
+
+/* Who uses the hub of a worker: sessions of a dialect, raw topics, the hosting program. */
+typedef struct ln_hub_user {
+    void *ctx;
+    /* One publication to all of a row. Seats with target NULL are skipped. May unsubscribe anyone.
+     */
+    void (*deliver)(void *ctx, ln_row *row, const ln_publication *p);
+    /* A subscription that was LN_PENDING: joined, or not (err < 0, and it is nowhere again). */
+    void (*subscribed)(void *ctx, ln_subscription *s, int err);
+    /* The answer to a publication that named somebody to wait for it (p->who, p->re, p->at,
+     * p->err). */
+    void (*published)(void *ctx, const ln_publication *p);
+    /* The channel began a new epoch: what was delivered may have a hole. The subscription was taken
+     * out of the channel. */
+    void (*reset)(void *ctx, ln_subscription *s);
+} ln_hub_user;
+
+static inline ln_slice ln_channel_name(const ln_channel *c) {
+    return ln_slice_of(c->interest->name, c->interest->name_size);
+}
+
+/* With its interest, ASKING. NULL without memory. */
+ln_channel *ln_channel_new(ln_space space, ln_slice name);
+/* Nobody sits or waits. The interest is the caller's. */
+void ln_channel_free(ln_channel *c);
+/* Gives s a seat, which does not wait and the channel is not walking. LINNET_ERR_NOMEM. */
+int ln_channel_seat(ln_channel *c, ln_subscription *s);
+void ln_channel_unseat(ln_channel *c, ln_subscription *s);
+/* Walks all rows. Afterwards somebody may wait for a seat, and the channel may be empty. */
+void ln_channel_deliver(ln_channel *c, const ln_hub_user *users, const ln_publication *p);
+static inline bool ln_channel_empty(const ln_channel *c) {
+    return c->subscribers == 0 && ln_list_empty(&c->waiting);
+}
+
+/* Whether a channel may be called so: LINNET_OK, LINNET_ERR_INVAL for bytes or length that are not
+ * allowed, LINNET_ERR_DENIED for names that are reserved. */
+int ln_channel_name_check(ln_space space, ln_slice name);
+#endif

@@ -1,0 +1,76 @@
+/* home.h -- the single writer of a channel, on worker hash(channel) % N.
+ *
+ * It knows which workers are interested and keeps the cursor, the place of the last publication
+ * it has mailed to them. All that arrives for the channel (answers to publications, what other
+ * nodes published, pages read again) passes one function: cursor + 1 is mailed; cursor or less was
+ * mailed already and is dropped; more means a gap, which is read from the log first while the later
+ * ones wait. Too many of them, or a log that went back, means a new epoch.
+ *
+ *    OPENING ──log is there──> OPEN
+ *
+ * While OPENING the letters queue here in their order. A home nobody is interested in lives on for
+ * LN_HOME_LINGER_MS, so that a channel that is only published to has not to be opened each time.
+ */
+#ifndef LN_HUB_HOME_H
+#define LN_HUB_HOME_H
+#include "base/list.h"
+#include "base/map.h"
+#include "base/stat.h"
+#include "hub/broker.h"
+#include "hub/mail.h"
+
+#define LN_HOME_LINGER_MS 10000
+#define LN_HOME_LATER_MAX 1024 /* publications that wait for a gap to be filled */
+#define LN_HOME_IDLE_MAX  4096 /* homes that linger */
+
+typedef enum ln_home_state { LN_HOME_OPENING, LN_HOME_OPEN } ln_home_state;
+
+typedef struct ln_home {
+    ln_list idle; /* linked while nobody is interested and nothing is pending */
+    ln_msec idle_since;
+    ln_log_handle *log; /* NULL in class live */
+    ln_position cursor;
+    uint64_t interested[(LN_WORKERS_MAX + 64) / 64]; /* workers, one bit each */
+    ln_letter *waiting, *last_waiting;               /* while OPENING */
+    ln_publication **later;                          /* by offset, for a gap; one reference each */
+    uint32_t later_count, later_capacity;
+    uint32_t pending; /* publications and reads the broker has not answered */
+    uint8_t state;    /* ln_home_state */
+    uint8_t class;    /* ln_class */
+    uint8_t space;    /* ln_space */
+    bool reading;
+    uint8_t name_size;
+    uint8_t name[];
+} ln_home;
+
+/* The homes of one worker. Everything is hub.c's to fill before ln_homes_init. */
+typedef struct ln_homes {
+    ln_map map[LN_SPACES];
+    ln_list idle;
+    uint32_t idle_count;
+    uint32_t self, workers;
+    bool live; /* the protocol's channels keep no log */
+    ln_broker *broker;
+    void *ctx;
+    /* Takes the letter to its worker; what is for our own is taken in before it returns. */
+    void (*post)(void *ctx, uint32_t worker, ln_letter *letter);
+    ln_msec now;
+    uint64_t wall;
+    ln_stat count, published, refused, mailed, dropped, gaps, resets;
+} ln_homes;
+
+/* max: homes at most in each space. */
+void ln_homes_init(ln_homes *h, ln_map_key key, uint32_t max);
+/* Closes all; letters that wait are discarded. */
+void ln_homes_fini(ln_homes *h);
+/* PUBLISH, INTEREST or DISINTEREST; taken. Never fails: failures are answered. */
+void ln_homes_mail(ln_homes *h, ln_letter *letter);
+void ln_homes_tick(ln_homes *h);
+ln_msec ln_homes_deadline(const ln_homes *h);
+
+/* Late answers of the broker; the publications are taken. */
+void ln_homes_opened(ln_homes *h, ln_slice channel, int err, ln_position head);
+void ln_homes_published(ln_homes *h, ln_publication *p, int err, ln_position at);
+void ln_homes_arrived(ln_homes *h, ln_publication *p); /* p->at is filled */
+void ln_homes_page(ln_homes *h, ln_slice channel, int err, ln_page *page);
+#endif

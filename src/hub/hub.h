@@ -1,0 +1,112 @@
+/* hub.h -- who gets which message, on one worker.
+ *
+ * Each worker has a hub; together they are one. A hub has two halves that talk by mail only:
+ * the channels its own subscribers are in (channel.h), and the homes that fall to this worker
+ * (home.h), which may serve subscribers anywhere. No socket, no thread and no clock: `now` is told
+ * at the start of each turn, mail leaves through ops->post and comes in through ln_hub_mail, and
+ * the next deadline is a question.
+ *
+ * A publish is a letter to the channel's home, also when that is here, so that order is the same
+ * for all: the worker drains its own mail in the same turn. Callbacks of users come only from
+ * ln_hub_mail and from the late answers of a broker, never from inside subscribe, unsubscribe or
+ * publish.
+ */
+#ifndef LN_HUB_HUB_H
+#define LN_HUB_HUB_H
+#include "base/clock.h"
+#include "base/map.h"
+#include "hub/channel.h"
+#include "hub/home.h"
+
+typedef struct ln_hub {
+    ln_homes homes;
+    ln_map channels[LN_SPACES];
+    ln_map_key key;
+    ln_hub_user users[LN_USERS_MAX];
+    void *ctx;
+    void (*post)(void *ctx, uint32_t worker, ln_letter *letter);
+    uint32_t self, workers;
+    ln_stat channel_count, subscriptions, publishes, deliveries, strays;
+} ln_hub;
+
+typedef struct ln_hub_options {
+    uint32_t self, workers; /* 0 .. workers-1, at most LN_WORKERS_MAX */
+    uint32_t channels_max;  /* per space, in each half; 0: 1,000,000 */
+    bool live;              /* the protocol's channels are class live: no offsets */
+    ln_map_key key;         /* the same for all workers of a node */
+    ln_broker *broker;      /* of this worker; taken on success. NULL only with `live` */
+    void *ctx;              /* for post */
+    /* Brings a letter to ln_hub_mail of another worker, or of this one: in the order posted, after
+     * this call has returned. Never fails. letter->bytes says what it weighs. */
+    void (*post)(void *ctx, uint32_t worker, ln_letter *letter);
+} ln_hub_options;
+
+/* LINNET_ERR_INVAL, LINNET_ERR_NOMEM. */
+int ln_hub_new(const ln_hub_options *options, ln_hub **out);
+/* All subscriptions are gone. Letters under way are the host's to discard (ln_mail_discard), after
+ * all hubs of the node were freed or before, but not while one of them runs. */
+void ln_hub_free(ln_hub *h);
+/* Names who gets the callbacks of subscriptions and publications with this user number. */
+void ln_hub_use(ln_hub *h, uint8_t user, const ln_hub_user *callbacks);
+
+/* Takes in one letter (the reader has read letter->next before). */
+void ln_hub_mail(ln_hub *h, ln_letter *letter);
+/* The time, once at the start of each turn; does what is due. wall_ms: since 1970. */
+void ln_hub_tick(ln_hub *h, ln_msec now, uint64_t wall_ms);
+/* When ln_hub_tick has something to do, or LN_NEVER. */
+ln_msec ln_hub_deadline(const ln_hub *h);
+static inline ln_msec ln_hub_now(const ln_hub *h) {
+    return h->homes.now;
+}
+static inline uint64_t ln_hub_wall(const ln_hub *h) {
+    return h->homes.wall;
+}
+
+/* Nowhere yet. target: what user's deliver works on. */
+static inline void ln_subscription_init(ln_subscription *s, uint8_t user, void *target) {
+    *s = (ln_subscription){ .user = user, .target = target };
+    ln_list_init(&s->waiting);
+}
+/* Takes s, which is nowhere, into a channel.
+ *   LN_DONE     joined; all after ln_subscription_at(s) will come
+ *   LN_PENDING  user->subscribed will tell
+ *   < 0         LINNET_ERR_INVAL, LINNET_ERR_DENIED (the name), LINNET_ERR_LIMIT, LINNET_ERR_NOMEM
+ * That s's owner is in the channel already is for the owner to know; ln_hub_find helps. */
+int ln_hub_subscribe(ln_hub *h, ln_subscription *s, ln_space space, ln_slice channel);
+/* From wherever it is, also when pending (then nothing is told any more). Nowhere is fine. */
+void ln_hub_unsubscribe(ln_hub *h, ln_subscription *s);
+/* The channel if anybody here is in it or about to be, else NULL; to compare with s->channel. */
+ln_channel *ln_hub_find(const ln_hub *h, ln_space space, ln_slice channel);
+static inline ln_position ln_subscription_at(const ln_subscription *s) {
+    return s->channel->at;
+}
+static inline bool ln_subscription_joined(const ln_subscription *s) {
+    return s->row != NULL;
+}
+
+/* Sends a publication to its home. It is made here and its name is checked. If it names somebody to
+ * wait, one user->published follows. LINNET_ERR_INVAL, LINNET_ERR_DENIED, LINNET_ERR_NOMEM: nothing
+ * happened. */
+int ln_hub_publish(ln_hub *h, const ln_publish *what);
+/* The worker that is home of a channel, for threads that post a publication themselves:
+ * letters[home] with room LN_LETTER_HUB and kind LN_MAIL_PUBLISH, prepared by ln_publication_post.
+ */
+uint32_t ln_hub_home(ln_map_key key, uint32_t workers, ln_slice channel);
+/* Addresses a fresh publication to its home and returns the letter to post; it carries the
+ * reference. */
+ln_letter *ln_publication_post(ln_publication *p, uint32_t from, uint32_t home);
+
+/* Late answers of the broker (broker.h). */
+static inline void ln_hub_log_opened(ln_hub *h, ln_slice channel, int err, ln_position head) {
+    ln_homes_opened(&h->homes, channel, err, head);
+}
+static inline void ln_hub_log_published(ln_hub *h, ln_publication *p, int err, ln_position at) {
+    ln_homes_published(&h->homes, p, err, at);
+}
+static inline void ln_hub_log_arrived(ln_hub *h, ln_publication *p) {
+    ln_homes_arrived(&h->homes, p);
+}
+static inline void ln_hub_log_page(ln_hub *h, ln_slice channel, int err, ln_page *page) {
+    ln_homes_page(&h->homes, channel, err, page);
+}
+#endif

@@ -1,0 +1,58 @@
+/* mail.h -- every kind of hub mail: who sends it, to whom, and who owns what it carries.
+ *
+ *   kind         from -> to         memory, and what becomes of it
+ *   PUBLISH      publisher -> home  letters[home] of a publication; its one reference
+ *   DELIVER      home -> worker     letters[worker]; one reference per worker
+ *   ANSWER       home -> publisher  letters[worker]; one reference; err and at are filled
+ *   DELIVER_ANSWER                  both in one, when the publisher's worker is interested
+ *   INTEREST     worker -> home     an ln_interest; comes back as
+ *   INTERESTED   home -> worker     the same memory, with err, at and class filled
+ *   DISINTEREST  worker -> home     the same memory again; the home frees it
+ *
+ * Each pair of workers is a FIFO, and that is what the hub's order rests on: what a worker asks
+ * of a home is done in the order asked, and a subscriber joins when INTERESTED arrives, so that
+ * the next DELIVER is the first one behind the position it was told. DELIVER to a channel that
+ * is still asking belongs to an earlier interest and is dropped.
+ *
+ * Mail from a worker to itself takes the same road, except that a home hands what is meant for
+ * its own worker over at once.
+ */
+#ifndef LN_HUB_MAIL_H
+#define LN_HUB_MAIL_H
+#include "hub/message.h"
+
+typedef enum ln_mail_kind {
+    LN_MAIL_PUBLISH,
+    LN_MAIL_DELIVER,
+    LN_MAIL_ANSWER,
+    LN_MAIL_DELIVER_ANSWER,
+    LN_MAIL_INTEREST,
+    LN_MAIL_INTERESTED,
+    LN_MAIL_DISINTEREST,
+} ln_mail_kind;
+
+/* GUARANTEES.md 3.2. */
+typedef enum ln_class { LN_CLASS_LIVE, LN_CLASS_RECOVERABLE } ln_class;
+
+/* A worker's interest in a channel. Made with the channel and kept by it; it owns the name
+ * that the channel goes by. */
+typedef struct ln_interest {
+    ln_letter letter;
+    struct ln_channel *channel; /* the asking worker's; lives while the letter is away */
+    ln_position at;             /* answer */
+    int err;                    /* answer */
+    uint8_t class;              /* answer: ln_class */
+    uint8_t space;              /* ln_space */
+    uint8_t name_size;
+    uint8_t name[];
+} ln_interest;
+
+static inline ln_interest *ln_interest_of(ln_letter *letter) {
+    return (ln_interest *)(void *)letter; /* the first member */
+}
+/* NULL without memory. */
+ln_interest *ln_interest_new(ln_space space, ln_slice name);
+
+/* Frees a letter that nobody will take in any more, and drops what it carries. */
+void ln_mail_discard(ln_letter *letter);
+#endif

@@ -1,0 +1,58 @@
+/* dialect.h -- what a language between a connection and the hub has to know.
+ *
+ * All dialects share one parser (wire/native.h) and one model (session.c). What differs is how
+ * the same things are said: a dialect is a table of that. Each is also a kind of subscriber of the
+ * hub, so that fan-out renders a publication once per dialect.
+ */
+#ifndef LN_SESSION_DIALECT_H
+#define LN_SESSION_DIALECT_H
+#include "conn/conn.h"
+#include "hub/hub.h"
+#include "wire/native.h"
+
+/* The hub's user numbers, all of them. */
+typedef enum ln_user {
+    LN_USER_NATIVE,            /* linnet.v1 */
+    LN_USER_CHANNEL,           /* A, linnet.channel */
+    LN_USER_TOPIC,             /* B, linnet.topic */
+    LN_USER_RAW,               /* raw topics of connections (raw.h) */
+    LN_USER_HOST,              /* callbacks of the hosting program; lib/ gives the functions */
+    LN_DIALECTS = LN_USER_RAW, /* the first so many are dialects of sessions */
+} ln_user;
+#define LN_DIALECT_AUTO 255 /* the first text that says so decides */
+
+typedef struct ln_session ln_session;
+
+typedef struct ln_reply { /* what went well */
+    ln_native_verb verb;
+    ln_slice re; /* the request's id; empty: no answer was asked for */
+    ln_slice channel;
+    ln_position at; /* epoch 0: none */
+    uint8_t class;
+    bool recover, recovered;
+} ln_reply;
+
+typedef struct ln_dialect {
+    const char *protocol; /* the WebSocket subprotocol */
+    const char *name;     /* for ?dialect= */
+    bool plain;           /* close codes of the 3xxx that tell of policy become 1008 */
+    bool rendered_skips;  /* can say that something was left out */
+    /* Each appends one text to out; nothing appended: nothing is sent. */
+    int (*ok)(ln_buf *out, const ln_reply *reply);
+    int (*error)(ln_buf *out, const ln_native_error *error);
+    int (*pong)(ln_buf *out, ln_slice re);
+    int (*message)(ln_buf *out, const ln_publication *p);
+    /* A message the session has no command for. */
+    int (*unknown)(ln_buf *out, const ln_native_command *command, ln_slice text);
+} ln_dialect;
+
+extern const ln_dialect ln_dialect_native, ln_dialect_channel, ln_dialect_topic;
+extern const ln_dialect *const ln_dialects[LN_DIALECTS]; /* by ln_user */
+
+/* The subprotocols a hub route offers, in the order of preference, NULL at the end: for the
+ * upgrade. */
+extern const char *const ln_dialect_protocols[];
+/* The dialect of a subprotocol that was chosen, or of a ?dialect= value ("v1", "channel", "topic",
+ * or a whole subprotocol name); LN_DIALECT_AUTO when it is none. */
+uint8_t ln_dialect_by_name(ln_slice name);
+#endif

@@ -1,0 +1,81 @@
+/* session.h -- who is speaking on a WebSocket of a hub route, and in which dialect.
+ *
+ * A session reads texts as commands, keeps to the limits, and asks the hub; what the hub answers or
+ * delivers it says in its dialect.
+ *
+ *    UNDECIDED ──a text that tells──> a dialect, for good     (chosen before: it starts there)
+ *
+ * Order. Commands are handed to the hub in the order they came, and the mail to a channel's home
+ * keeps it, so nothing waits behind a pending answer of its channel here; an unsubscribe cancels a
+ * subscribe that is pending, which is answered with an error. Answers outstanding are bounded: at
+ * the bound the session holds further commands, owning their bytes, and pauses reading until
+ * answers have come.
+ *
+ * Answers of the hub to publications carry a handle (worker, slot, generation), so that one for a
+ * session that is gone is nobody's.
+ */
+#ifndef LN_SESSION_SESSION_H
+#define LN_SESSION_SESSION_H
+#include "base/log.h"
+#include "base/rand.h"
+#include "session/dialect.h"
+
+typedef struct ln_session_limits { /* of a route; outlives its sessions. 0 means none unless said */
+    uint32_t channels_max;         /* per connection */
+    uint32_t outstanding_max;      /* requests without an answer yet; at least 1 */
+    uint32_t commands_max;         /* per frame; at least 1 */
+    uint32_t held_max;             /* bytes of commands that wait */
+    uint32_t errors_max, errors_ms;       /* so many in so long: close 3003 */
+    uint32_t publish_rate, publish_burst; /* per second; over it error 111, and after errors_max
+                                           * of those in errors_ms close 3009 */
+    uint32_t ping_ms, pong_ms; /* heartbeat in linnet.v1, as the route's connections have it */
+    uint64_t message_max;      /* bytes; said in welcome, kept by the connection */
+} ln_session_limits;
+/* THREATS.md, "Limits and defaults". */
+#define LN_SESSION_LIMITS_INIT                                                                     \
+    {                                                                                              \
+        .channels_max = 128, .outstanding_max = 64, .commands_max = 128, .held_max = 1024 * 1024,  \
+        .errors_max = 100, .errors_ms = 10000, .publish_rate = 100, .publish_burst = 200,          \
+        .ping_ms = 25000, .pong_ms = 10000, .message_max = 65536                                   \
+    }
+
+typedef enum ln_session_text { /* what becomes of a text that is not JSON while undecided */
+    LN_TEXT_REFUSE,            /* close 1003 */
+    LN_TEXT_ECHO,
+} ln_session_text;
+
+typedef struct ln_sessions { /* of one worker */
+    ln_hub *hub;
+    ln_rand *rand;
+    uint32_t self;
+    struct ln_session_slot *slots; /* by slot number */
+    uint32_t slot_count, slot_capacity, slot_free;
+    ln_list beats[64];   /* sessions by the second their heartbeat is looked at */
+    uint64_t beat;       /* the second looked at last */
+    ln_buf scratch, out; /* of the moment */
+    char node[17];       /* name of the node, in welcome */
+    ln_stat count, commands, errors, unknown, held;
+} ln_sessions;
+
+/* Fills a worker's; names itself to the hub for all dialects. node: at most 16 bytes.
+ * LINNET_ERR_NOMEM. */
+int ln_sessions_init(ln_sessions *n, ln_hub *hub, ln_rand *rand, ln_slice node);
+/* All sessions are closed. */
+void ln_sessions_fini(ln_sessions *n);
+/* Heartbeats; after ln_hub_tick in each turn. */
+void ln_sessions_tick(ln_sessions *n);
+ln_msec ln_sessions_deadline(const ln_sessions *n);
+
+typedef struct ln_session_options {
+    const ln_session_limits *limits;
+    uint8_t dialect; /* ln_user, or LN_DIALECT_AUTO; then there is no welcome */
+    ln_session_text text;
+    ln_slice
+        client; /* a name for the connection; empty: one is made up. At most LN_CLIENT_NAME_MAX */
+} ln_session_options;
+
+/* From on_open of a route: makes the session, and c->ops and c->owner its own. LINNET_ERR_NOMEM,
+ * LINNET_ERR_LIMIT: nothing changed, the caller closes c. */
+int ln_session_open(ln_sessions *n, ln_conn *c, const ln_session_options *o);
+extern const ln_conn_ops ln_session_ops;
+#endif

@@ -1,0 +1,161 @@
+/* native.h -- the native protocol as pure functions: JSON texts to commands, and what we say to
+ * texts.
+ *
+ * One parser serves every dialect, because the aliases of PROTOCOL 2.1 are always accepted: it
+ * knows the keys of all of them, remembers which came, and ln_native_detect says whose hand that
+ * is. `data` is never taken apart: it is a slice of the checked text.
+ *
+ * The writers append one text to a buffer and answer LINNET_OK, LINNET_ERR_NOMEM or
+ * LINNET_ERR_TOO_BIG; on error nothing was appended.
+ */
+#ifndef LN_WIRE_NATIVE_H
+#define LN_WIRE_NATIVE_H
+#include "base/json.h"
+
+/* Every error of the protocol: name, code, whether the same may succeed later, words. */
+#define LN_NATIVE_ERRORS(X)                                                                        \
+    X(INTERNAL, 100, true, "internal error")                                                       \
+    X(UNAUTHORIZED, 101, false, "unauthorized")                                                    \
+    X(UNKNOWN_CHANNEL, 102, false, "unknown channel")                                              \
+    X(PERMISSION_DENIED, 103, false, "permission denied")                                          \
+    X(UNKNOWN_TYPE, 104, false, "unknown type")                                                    \
+    X(ALREADY_SUBSCRIBED, 105, false, "already subscribed")                                        \
+    X(LIMIT_EXCEEDED, 106, false, "limit exceeded")                                                \
+    X(BAD_REQUEST, 107, false, "bad request")                                                      \
+    X(NOT_AVAILABLE, 108, true, "not available")                                                   \
+    X(TOKEN_EXPIRED, 109, false, "token expired")                                                  \
+    X(RATE_LIMITED, 111, true, "rate limit exceeded")                                              \
+    X(UNRECOVERABLE_POSITION, 112, false, "unrecoverable position")                                \
+    X(NOT_SUBSCRIBED, 113, false, "not subscribed")                                                \
+    X(PAYLOAD_TOO_LARGE, 114, false, "payload too large")                                          \
+    X(TIMEOUT, 115, true, "timeout")                                                               \
+    X(OUT_OF_ORDER, 116, false, "out of order")                                                    \
+    X(OUTCOME_UNKNOWN, 117, false, "outcome unknown")                                              \
+    X(CONFLICT, 118, false, "conflict")
+
+typedef enum ln_native_code {
+#define LN_NATIVE_ENUM(name, code, retry, words) LN_NATIVE_##name = code,
+    LN_NATIVE_ERRORS(LN_NATIVE_ENUM)
+#undef LN_NATIVE_ENUM
+} ln_native_code;
+
+/* "bad_request" and "bad request"; static memory. */
+const char *ln_native_name(ln_native_code code);
+const char *ln_native_words(ln_native_code code);
+bool ln_native_retry(ln_native_code code);
+
+typedef enum ln_native_verb {
+    LN_VERB_OTHER, /* none, or one we do not know */
+    LN_VERB_SUBSCRIBE,
+    LN_VERB_UNSUBSCRIBE,
+    LN_VERB_PUBLISH,
+    LN_VERB_PING,
+    LN_VERB_PONG,
+    LN_VERB_HEARTBEAT,
+    LN_VERB_AUTH,
+} ln_native_verb;
+
+/* Which keys came, by their own name. */
+typedef enum ln_native_key {
+    LN_KEY_TYPE = 1 << 0,
+    LN_KEY_ACTION = 1 << 1,
+    LN_KEY_ID = 1 << 2,
+    LN_KEY_RE = 1 << 3,
+    LN_KEY_REQUEST_ID = 1 << 4,
+    LN_KEY_CHANNEL = 1 << 5,
+    LN_KEY_TOPIC = 1 << 6,
+    LN_KEY_ROOM = 1 << 7,
+    LN_KEY_EVENT = 1 << 8,
+    LN_KEY_DATA = 1 << 9,
+    LN_KEY_PAYLOAD = 1 << 10,
+    LN_KEY_TS = 1 << 11,
+    LN_KEY_TIMESTAMP = 1 << 12,
+    LN_KEY_TOKEN = 1 << 13,
+    LN_KEY_ECHO = 1 << 14,
+    LN_KEY_EXCEPT = 1 << 15,
+    LN_KEY_VOLATILE = 1 << 16,
+    LN_KEY_RECOVER = 1 << 17,
+    LN_KEY_SEQ = 1 << 18,
+    LN_KEY_KEY = 1 << 19,
+} ln_native_key;
+
+#define LN_NATIVE_ID_MAX    64   /* bytes of a string id */
+#define LN_NATIVE_EVENT_MAX 255  /* bytes of an event name */
+#define LN_NATIVE_SCRATCH   1024 /* bytes a command needs at most in its scratch */
+
+typedef struct ln_native_command {
+    ln_native_verb verb;
+    uint32_t keys;        /* ln_native_key */
+    ln_slice id;          /* JSON as it came, to be given back as `re`; empty: none */
+    ln_slice channel;     /* unescaped, not checked; data NULL: none */
+    ln_slice event;       /* unescaped; empty: none */
+    ln_slice data;        /* JSON; empty: none */
+    ln_json_value except; /* array of strings, when keys say so */
+    bool no_echo, is_volatile;
+    bool recover; /* and from where: */
+    uint64_t recover_epoch, recover_offset;
+} ln_native_command;
+
+/* Reads one checked object. Strings with escapes are written to scratch, which needs room for
+ * LN_NATIVE_SCRATCH bytes, and are good as long as that.
+ *   LN_DONE          *out is filled
+ *   LINNET_ERR_JSON  not a command; *why says so in words (static), and id, verb and keys are
+ * filled as far as they could be read */
+int ln_native_parse(
+    const ln_json_value *object, ln_buf *scratch, ln_native_command *out, const char **why);
+
+/* Whose hand wrote it, PROTOCOL 2.1 step 4. */
+typedef enum ln_native_hand {
+    LN_HAND_NOBODY, /* ping, pong, heartbeat: decides nothing */
+    LN_HAND_NATIVE,
+    LN_HAND_CHANNEL, /* A */
+    LN_HAND_TOPIC,   /* B */
+    LN_HAND_RPC,     /* C */
+    LN_HAND_EVENT,   /* D */
+} ln_native_hand;
+ln_native_hand ln_native_detect(const ln_native_command *command);
+
+/* Whether a JSON value is one that JavaScript takes for false: 0, "", null, false. */
+bool ln_native_falsy(ln_slice json);
+
+/* An epoch as text: 16 hexadecimal digits. */
+void ln_native_epoch_put(uint64_t epoch, char out[16]);
+bool ln_native_epoch_get(ln_slice text, uint64_t *epoch);
+
+typedef struct ln_native_welcome {
+    ln_slice client, session, node;
+    uint32_t ping_s, timeout_s;
+    uint64_t message_max, ts;
+    bool auth; /* a token is wanted */
+} ln_native_welcome;
+int ln_native_put_welcome(ln_buf *out, const ln_native_welcome *w);
+
+typedef struct ln_native_ok {
+    ln_slice re;
+    const char *class; /* NULL: left out */
+    uint64_t epoch;    /* 0: epoch and offset are left out */
+    uint64_t offset;
+    bool recover, recovered; /* whether it was asked, and the answer */
+} ln_native_ok;
+int ln_native_put_ok(ln_buf *out, const ln_native_ok *ok);
+
+typedef struct ln_native_error {
+    ln_slice re, channel; /* empty: left out */
+    ln_native_code code;
+    const char *message;     /* NULL: the code's words */
+    uint32_t retry_after_ms; /* 0: left out */
+} ln_native_error;
+int ln_native_put_error(ln_buf *out, const ln_native_error *error);
+
+typedef struct ln_native_message {
+    ln_slice channel, event, data, from; /* event and from empty: left out */
+    uint64_t offset;                     /* 0: left out */
+    uint64_t ts;
+} ln_native_message;
+int ln_native_put_message(ln_buf *out, const ln_native_message *m);
+
+int ln_native_put_pong(ln_buf *out, ln_slice re);
+int ln_native_put_skip(
+    ln_buf *out, ln_slice channel, uint64_t offset, uint64_t count, const char *reason);
+int ln_native_put_unsubscribed(ln_buf *out, ln_slice channel, ln_native_code code, bool retry);
+#endif

@@ -1,0 +1,165 @@
+// Chromium: two people chat on /demo/chat/, and its own permessage-deflate meets ours.
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import { chromium } from 'playwright-core';
+import { artifact, echo, run, serve } from './lib/linnet.mjs';
+
+const DESKTOP = { width: 1280, height: 800 };
+const PHONE = { width: 390, height: 844 };
+
+function browserPath() {
+  for (const name of ['chromium', 'chromium-browser', 'google-chrome']) {
+    const found = run('which', [name]);
+    if (found.status === 0) return found.stdout.trim();
+  }
+  throw new Error('no Chromium here; tools/install-deps test brings it');
+}
+
+/** A page that fails its test when the page itself has an error. */
+async function open(browser, url, viewport) {
+  const context = await browser.newContext({ viewport, reducedMotion: 'reduce' });
+  const page = await context.newPage();
+  page.problems = [];
+  page.on('pageerror', error => page.problems.push(String(error)));
+  page.on('console', line => { if (line.type() === 'error') page.problems.push(line.text()); });
+  page.setDefaultTimeout(10_000);
+  await page.goto(url);
+  return page;
+}
+
+async function say(page, text) {
+  await page.getByRole('textbox', { name: 'Message' }).fill(text);
+  await page.getByRole('button', { name: 'Send' }).click();
+}
+
+const hears = (page, text) => page.getByRole('log').getByText(text, { exact: true }).waitFor();
+
+describe('Chromium', () => {
+  let browser;
+  before(async () => {
+    browser = await chromium.launch({ executablePath: browserPath(), args: ['--no-sandbox'] });
+  });
+  after(() => browser?.close());
+
+  for (const workers of [1, 4]) {
+    describe(`chat with ${workers} workers`, () => {
+      let server, url;
+      before(async () => {
+        server = await serve(workers);
+        url = `${server.http}/demo/chat/`;
+      });
+      after(() => server.stop());
+
+      it('two pages talk to each other', async () => {
+        const ann = await open(browser, url, DESKTOP);
+        const bob = await open(browser, url, PHONE);
+        await say(ann, 'Hello from the desk');
+        await hears(bob, 'Hello from the desk');
+        await hears(ann, 'Hello from the desk');
+        await say(bob, 'Hello from the phone');
+        await hears(ann, 'Hello from the phone');
+        const message = ann.getByRole('textbox', { name: 'Message' });
+        assert.equal(await message.inputValue(), '', 'sending empties the box');
+        await message.fill('By the Enter key: ünï ✓ 😀');
+        await message.press('Enter');
+        await hears(bob, 'By the Enter key: ünï ✓ 😀');
+        await ann.screenshot({ path: artifact(`chat-desktop-${workers}.png`) });
+        await bob.screenshot({ path: artifact(`chat-phone-${workers}.png`) });
+        assert.deepEqual([...ann.problems, ...bob.problems], []);
+        await ann.context().close();
+        await bob.context().close();
+      });
+
+      it('shows markup as text', async () => {
+        const ann = await open(browser, url, DESKTOP);
+        const markup = '<img src=x onerror="document.title=1"><b>bold</b>';
+        await say(ann, markup);
+        await hears(ann, markup);
+        assert.equal(await ann.getByRole('log').locator('img, b').count(), 0);
+        await ann.context().close();
+      });
+
+      it('says nothing when there is nothing to say', async () => {
+        const ann = await open(browser, url, DESKTOP);
+        const bob = await open(browser, url, DESKTOP);
+        await say(ann, '');
+        await say(ann, '   ');
+        await say(ann, 'after nothing');
+        await hears(bob, 'after nothing');
+        const log = await bob.getByRole('log').innerText();
+        assert.doesNotMatch(log, /^\s*$/);
+        await ann.context().close();
+        await bob.context().close();
+      });
+
+      it('fits a phone without scrolling sideways', async () => {
+        const page = await open(browser, url, PHONE);
+        await say(page, 'a word that is much too long '.repeat(6) + 'x'.repeat(200));
+        await page.getByRole('log').getByText('x'.repeat(200)).waitFor();
+        const [wide, seen] = await page.evaluate(() =>
+          [document.documentElement.scrollWidth, window.innerWidth]);
+        assert.ok(wide <= seen, `${wide} is wider than ${seen}`);
+        const box = await page.getByRole('button', { name: 'Send' }).boundingBox();
+        assert.ok(box.y + box.height <= PHONE.height, 'the button is in sight');
+        await page.context().close();
+      });
+    });
+  }
+
+  it('the chat comes back by itself after the server was away', async () => {
+    const first = await serve(1);
+    const page = await open(browser, `${first.http}/demo/chat/`, DESKTOP);
+    await say(page, 'before');
+    await hears(page, 'before');
+    await first.stop();
+    const second = await serve(1, '--listen', `127.0.0.1:${first.port}`);
+    const other = await open(browser, `${second.http}/demo/chat/`, DESKTOP);
+    for (let n = 0; n < 40; n++) {
+      await say(other, `after ${n}`);
+      const heard = await page.getByRole('log').getByText(`after ${n}`, { exact: true })
+        .waitFor({ timeout: 500 }).then(() => true, () => false);
+      if (heard) break;
+      assert.ok(n < 39, 'the first page did not come back');
+    }
+    await page.context().close();
+    await other.context().close();
+    await second.stop();
+  });
+
+  for (const flags of [[], ['--deflate=takeover'], ['--deflate=no-takeover'],
+    ['--deflate=takeover', '--window-bits', 9]]) {
+    it(`echo to the browser's own WebSocket, ${flags.join(' ') || 'no deflate'}`, async () => {
+      const page = await browser.newPage();
+      const server = await echo(2, '--max-message', 1 << 21, ...flags);
+      const home = await serve(1);
+      await page.goto(`${home.http}/demo/chat/`);
+      const result = await page.evaluate(async url => {
+        const ws = new WebSocket(url);
+        ws.binaryType = 'arraybuffer';
+        const bytes = Uint8Array.from({ length: 100_000 }, (_, i) => (i * i) >> 3);
+        const sent = ['', 'hello', 'hello', 'aé€😀'.repeat(20_000), bytes, 'x'.repeat(1_000_000), 'hello'];
+        const wrong = [];
+        let got = 0;
+        return new Promise((resolve, reject) => {
+          ws.onerror = () => reject(new Error('error'));
+          ws.onopen = () => sent.forEach(m => ws.send(m));
+          ws.onmessage = ({ data }) => {
+            const want = sent[got++];
+            const same = typeof want === 'string' ? data === want
+              : String(new Uint8Array(data)) === String(want);
+            if (!same) wrong.push(got - 1);
+            if (got === sent.length) ws.close(3333, 'done');
+          };
+          ws.onclose = ({ code, reason, wasClean }) =>
+            resolve({ wrong, code, reason, wasClean, extensions: ws.extensions });
+        });
+      }, server.url);
+      assert.deepEqual(result.wrong, []);
+      assert.deepEqual([result.code, result.reason, result.wasClean], [3333, 'done', true]);
+      assert.equal(result.extensions.includes('permessage-deflate'), flags.length > 0);
+      await page.close();
+      await server.stop();
+      await home.stop();
+    });
+  }
+});

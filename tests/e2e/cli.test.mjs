@@ -1,0 +1,113 @@
+// The face of the command: help, words for wrong use, exit codes.
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
+import { describe, it } from 'node:test';
+import { BINARY, Program, ROOT, linnet, serve } from './lib/linnet.mjs';
+
+const VERBS = ['serve', 'echo', 'connect', 'sub', 'pub', 'bench', 'version'];
+const ESCAPE = /\x1b\[/;
+
+describe('help', () => {
+  it('of the command names every verb and goes to stdout', async () => {
+    const { code, stdout, stderr } = await linnet(['--help']);
+    assert.equal(code, 0);
+    assert.equal(stderr, '');
+    for (const verb of VERBS) assert.match(stdout, new RegExp(`\\b${verb}\\b`));
+  });
+
+  for (const verb of VERBS) {
+    it(`of ${verb}`, async () => {
+      const { code, stdout, stderr } = await linnet([verb, '--help']);
+      assert.equal(code, 0);
+      assert.equal(stderr, '');
+      assert.match(stdout, new RegExp(`linnet ${verb}`));
+      assert.doesNotMatch(stdout, ESCAPE, 'colours only on a terminal');
+      for (const line of stdout.split('\n')) assert.ok(line.length <= 100, line);
+    });
+  }
+
+  it('without a verb is short, on stderr, and a usage error', async () => {
+    const { code, stdout, stderr } = await linnet([]);
+    assert.equal(code, 2);
+    assert.equal(stdout, '');
+    assert.match(stderr, /--help/);
+  });
+});
+
+describe('version', () => {
+  const version = fs.readFileSync(path.join(ROOT, 'meson.build'), 'utf8')
+    .match(/version: '([^']+)'/)[1];
+  for (const words of [['version'], ['--version']]) {
+    it(words.join(' '), async () => {
+      const { code, stdout } = await linnet(words);
+      assert.equal(code, 0);
+      assert.ok(stdout.split('\n')[0].includes(version), stdout);
+    });
+  }
+});
+
+describe('wrong use leaves with 2 and says what would be right', () => {
+  for (const [why, args, words] of [
+    ['a verb that is none', ['srve'], /srve/],
+    ['a flag that is none', ['serve', '--lisen', ':0'], /--lisen/],
+    ['a flag without its value', ['echo', '--listen'], /--listen/],
+    ['an address without a port', ['echo', '--listen', '127.0.0.1'], /HOST:PORT|port/i],
+    ['a port over 65535', ['echo', '--listen', '127.0.0.1:70000'], /70000|port/i],
+    ['a number that is a word', ['echo', '--listen', ':0', '--workers', 'many'], /many|number/i],
+    ['no workers at all', ['echo', '--listen', ':0', '--workers', '0'], /workers/i],
+    ['a negative limit', ['echo', '--listen', ':0', '--max-message', '-1'], /max-message|-1/],
+    ['a window of 8 bits', ['echo', '--listen', ':0', '--deflate', '--window-bits', '8'], /9.*15/],
+    ['a deflate that is none', ['echo', '--listen', ':0', '--deflate=zip'], /takeover/],
+    ['an address of http', ['connect', 'http://127.0.0.1/'], /ws:/],
+    ['no address to connect to', ['connect'], /URL/],
+    ['no channel to listen to', ['sub'], /CHANNEL/i],
+    ['no channel to publish to', ['pub'], /CHANNEL/i],
+    ['bench of nothing', ['bench'], /echo/],
+    ['a bench that is none', ['bench', 'race', 'ws://127.0.0.1:1/'], /race|fanout/],
+    ['a certificate without a key', ['echo', '--listen', ':0', '--tls-cert', 'x.pem'], /--tls-key/],
+  ]) {
+    it(why, async () => {
+      const { code, stdout, stderr } = await linnet(args);
+      assert.equal(code, 2, stderr);
+      assert.equal(stdout, '');
+      assert.match(stderr, words);
+      assert.doesNotMatch(stderr, ESCAPE);
+    });
+  }
+});
+
+describe('failure leaves with 1 and a sentence', () => {
+  for (const [why, args, words] of [
+    ['nobody listens there', ['connect', 'ws://127.0.0.1:1/'], /refused/i],
+    ['nobody listens there, sub', ['sub', '--url', 'ws://127.0.0.1:1/ws', 'news'], /refused/i],
+    ['nobody listens there, pub', ['pub', '--url', 'ws://127.0.0.1:1/ws', 'news', '1'], /refused/i],
+    ['nobody listens there, bench', ['bench', 'echo', '--count', '1', 'ws://127.0.0.1:1/'], /refused/i],
+    ['a name that is none', ['connect', 'ws://no-such-host.invalid/'], /no-such-host\.invalid/],
+    ['a configuration that is not there', ['serve', '--config', '/no/such/file.yaml'], /no\/such\/file/],
+    ['a certificate that is not there',
+      ['echo', '--listen', ':0', '--tls-cert', '/no/cert.pem', '--tls-key', '/no/key.pem'], /no\/cert/],
+    ['an address that is not ours', ['echo', '--listen', '192.0.2.1:0'], /192\.0\.2\.1/],
+  ]) {
+    it(why, async () => {
+      const { code, stdout, stderr } = await linnet(args, { ms: 20_000 });
+      assert.equal(code, 1, stderr);
+      assert.equal(stdout, '');
+      assert.match(stderr, words);
+    });
+  }
+});
+
+describe('INT leaves with 130', () => {
+  for (const verb of ['connect', 'sub']) {
+    it(verb, async () => {
+      const server = await serve(1);
+      const args = verb === 'connect' ? [`${server.url}/ws`] : ['--url', `${server.url}/ws`, 'news'];
+      const program = new Program(BINARY, [verb, ...args]);
+      await program.says(/connected|subscribed/i, { stream: 'stderr' });
+      program.kill('SIGINT');
+      assert.equal((await program.exit()).code, 130);
+      await server.stop();
+    });
+  }
+});

@@ -1,0 +1,92 @@
+// Plays the conversations of tests/vectors against a server (their README says what a step means).
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
+import { ROOT } from './linnet.mjs';
+import { Peer } from './peer.mjs';
+
+const FOLDER = path.join(ROOT, 'tests/vectors');
+
+export function load(name) {
+  return JSON.parse(fs.readFileSync(path.join(FOLDER, name), 'utf8'));
+}
+
+/** All protocol files: those that have scripts. */
+export function all() {
+  return fs.readdirSync(FOLDER).filter(n => n.endsWith('.json')).sort()
+    .map(name => ({ name, ...load(name) })).filter(file => file.scripts);
+}
+
+const TYPES = {
+  $any: () => true,
+  $string: v => typeof v === 'string' && v !== '',
+  $int: v => Number.isSafeInteger(v),
+  $bool: v => typeof v === 'boolean',
+};
+
+/** Throws where `got` differs from the pattern `want`; `kept` are the values with names. */
+export function match(want, got, kept = {}, at = 'message') {
+  const differs = () => assert.deepEqual(got, want, `${at} differs`);
+  if (typeof want === 'string' && want.startsWith('$')) {
+    const [kind, name] = want.split(':');
+    if (kind === '$keep') kept[name] = got;
+    else if (kind === '$same') assert.deepEqual(got, kept[name], at);
+    else if (kind === '$more') assert.equal(got, kept[name] + 1, at);
+    else if (TYPES[kind]) assert.ok(TYPES[kind](got), `${at} is no ${kind}: ${JSON.stringify(got)}`);
+    else differs();
+  } else if (Array.isArray(want)) {
+    if (!Array.isArray(got) || got.length !== want.length) return differs();
+    want.forEach((w, i) => match(w, got[i], kept, `${at}[${i}]`));
+  } else if (want !== null && typeof want === 'object') {
+    if (got === null || typeof got !== 'object' || Array.isArray(got)) return differs();
+    const { '...': open, ...keys } = want;
+    for (const key of Object.keys(keys)) {
+      assert.ok(key in got, `${at} has no ${key}: ${JSON.stringify(got)}`);
+      match(keys[key], got[key], kept, `${at}.${key}`);
+    }
+    if (!open) assert.deepEqual(Object.keys(got).sort(), Object.keys(keys).sort(), `keys of ${at}`);
+  } else if (!Object.is(want, got)) differs();
+}
+
+let runs = 0;
+
+export async function play(script, base) {
+  const prefix = `r${process.pid}.${++runs}.`;
+  const { steps, open = {} } = JSON.parse(JSON.stringify(script).replaceAll('{c}', prefix));
+  const peers = new Map();
+  const kept = {};
+  async function peer(name) {
+    if (!peers.has(name)) {
+      const { path: at = '/ws', protocols = [] } = open[name] ?? {};
+      peers.set(name, await Peer.open(base + at, protocols));
+    }
+    return peers.get(name);
+  }
+  try {
+    for (const [n, step] of steps.entries()) {
+      const on = await peer(step.on ?? 'a');
+      try {
+        await playStep(step, on, kept);
+      } catch (error) {
+        error.message = `step ${n + 1} ${JSON.stringify(step)}: ${error.message}`;
+        throw error;
+      }
+    }
+    for (const [name, one] of peers) {
+      assert.deepEqual(one.inbox, [], `messages to ${name} that nobody expected`);
+    }
+  } finally {
+    peers.forEach(one => one.ws.terminate());
+  }
+}
+
+async function playStep(step, peer, kept) {
+  if ('send' in step) peer.send(JSON.stringify(step.send));
+  else if ('text' in step) peer.send(step.text);
+  else if ('binary' in step) peer.send(Buffer.from(step.binary, 'hex'));
+  else if ('close' in step) {
+    const { code, reason } = await peer.closing();
+    assert.equal(code, step.close);
+    if (step.reason) assert.equal(reason, step.reason);
+  } else match(step.expect, await peer.json(), kept);
+}

@@ -1,0 +1,88 @@
+// Every conversation of tests/vectors, and code that strangers wrote for servers like this one.
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { HERE, Program, ROOT, node22, serve } from './lib/linnet.mjs';
+import { Peer } from './lib/peer.mjs';
+import { all, match, play } from './lib/script.mjs';
+
+describe('the player itself finds', () => {
+  for (const [why, want, got] of [
+    ['another value', { a: 1 }, { a: 2 }],
+    ['another type', { a: 1 }, { a: '1' }],
+    ['a missing key', { a: 1, '...': 1 }, { b: 1 }],
+    ['one key too many', { a: 1 }, { a: 1, b: 2 }],
+    ['a string that is none', '$string', 7],
+    ['an empty string', '$string', ''],
+    ['a fraction', '$int', 1.5],
+    ['a shorter array', [1, 2], [1]],
+    ['null for an object', {}, null],
+    ['a kept value that changed', ['$keep:x', '$same:x'], [1, 2]],
+    ['a step of two', ['$keep:x', '$more:x'], [1, 3]],
+  ]) it(why, () => assert.throws(() => match(want, got)));
+});
+
+for (const workers of [1, 4]) {
+  describe(`vectors with ${workers} workers`, () => {
+    let server;
+    before(async () => { server = await serve(workers); });
+    after(() => server.stop());
+    for (const { name, scripts } of all()) {
+      describe(name, () => {
+        for (const script of scripts) it(script.name, () => play(script, server.url));
+      });
+    }
+
+    it('100 publications from each of 8 clients reach 16 subscribers once and in order', async () => {
+      const readers = await Promise.all(Array.from({ length: 16 }, () => Peer.open(`${server.url}/ws`)));
+      for (const reader of readers) {
+        reader.send({ type: 'subscribe', id: 1, channel: 'crowd' });
+        assert.equal((await reader.json()).type, 'ok');
+      }
+      const writers = await Promise.all(Array.from({ length: 8 }, () => Peer.open(`${server.url}/ws`)));
+      for (let n = 0; n < 100; n++) {
+        writers.forEach((w, i) => w.send({ type: 'publish', channel: 'crowd', data: [i, n] }));
+      }
+      let first;
+      for (const reader of readers) {
+        const seen = [];
+        for (let n = 0; n < 800; n++) seen.push(await reader.json());
+        assert.deepEqual(seen.map(m => m.offset), seen.map((_, n) => n + 1));
+        for (let i = 0; i < 8; i++) {
+          const own = seen.filter(m => m.data[0] === i).map(m => m.data[1]);
+          assert.deepEqual(own, Array.from({ length: 100 }, (_, n) => n), 'the order of each publisher');
+        }
+        const order = JSON.stringify(seen.map(m => m.data));
+        first ??= order;
+        assert.equal(order, first, 'the same order for everybody');
+      }
+      await Promise.all([...readers, ...writers].map(p => p.close()));
+    });
+  });
+}
+
+// Reference clients that lie beside the project on some machines; without them nothing is registered.
+const SEEDS = path.join(ROOT, '../shared/seeds');
+const seed = number => fs.readdirSync(SEEDS).find(name => name.startsWith(number));
+
+if (fs.existsSync(SEEDS) && fs.existsSync(node22())) {
+  describe('clients from elsewhere, unchanged, under Node 22', () => {
+    for (const [title, number, script, flags] of [
+      ['A: ChannelWebSocket', '004', 'seed_channel.mjs', []],
+      ['heartbeat: HeartbeatWebSocket', '004', 'seed_heartbeat.mjs', []],
+      ['B: the useWebSocket hook', '001', 'seed_topic.mjs', ['--experimental-strip-types']],
+    ]) {
+      for (const workers of [1, 4]) {
+        it(`${title}, ${workers} workers`, async () => {
+          const server = await serve(workers);
+          const client = new Program(node22(), ['--no-warnings', ...flags, path.join(HERE, 'peers', script),
+            path.join(SEEDS, seed(number)), server.url]);
+          const { code, stdout, stderr } = await client.exit({ ms: 20_000 });
+          assert.equal(code, 0, stdout + stderr);
+          await server.stop();
+        });
+      }
+    }
+  });
+}

@@ -1,0 +1,160 @@
+// `linnet serve` itself: defaults, doors, signals.
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import http from 'node:http';
+import net from 'node:net';
+import os from 'node:os';
+import path from 'node:path';
+import { describe, it } from 'node:test';
+import { BINARY, Program, linnet, serve, start, until } from './lib/linnet.mjs';
+import { Peer } from './lib/peer.mjs';
+
+describe('linnet serve starts', () => {
+  it('on loopback, and says where things are and what strangers may do', async () => {
+    const server = await serve(1);
+    assert.match(server.url, /^ws:\/\/127\.0\.0\.1:\d+$/);
+    await server.says(/demo\/chat/, { stream: 'stderr' });
+    await server.says(/anonymous/i, { stream: 'stderr' });
+    await server.stop();
+  });
+
+  it('on several addresses at once', async () => {
+    const server = await start(['serve', '--listen', '127.0.0.1:0', '--listen', '[::1]:0'], { listeners: 2 });
+    for (const url of server.urls) {
+      const peer = await Peer.open(`${url}/ws`);
+      peer.send({ type: 'ping', id: 1 });
+      assert.deepEqual(await peer.json(), { type: 'pong', re: 1 });
+      await peer.close();
+    }
+    await server.stop();
+  });
+
+  it('on :PORT, which is loopback', async () => {
+    const server = await start(['serve', '--listen', ':0']);
+    assert.match(server.url, /^ws:\/\/127\.0\.0\.1:\d+$/);
+    await server.stop();
+  });
+
+  it('on a Unix socket, and takes the file away when it leaves', async () => {
+    const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'linnet-'));
+    const file = path.join(folder, 'door');
+    const server = new Program(BINARY, ['serve', '--listen', `unix:${file}`]);
+    await server.says(/^listening on \S+$/m);
+    const peer = await Peer.open(`ws+unix:${file}:/ws`);
+    peer.send({ type: 'ping', id: 'u' });
+    assert.deepEqual(await peer.json(), { type: 'pong', re: 'u' });
+    await peer.close();
+    const body = await new Promise((resolve, reject) => {
+      http.get({ socketPath: file, path: '/healthz' }, r => r.on('data', d => resolve(d.toString())))
+        .on('error', reject);
+    });
+    assert.notEqual(body, '');
+    await server.stop();
+    assert.equal(fs.existsSync(file), false);
+    fs.rmSync(folder, { recursive: true });
+  });
+
+  it('not on other addresses without a word about access', async () => {
+    const { code, stdout, stderr } = await linnet(['serve', '--listen', '0.0.0.0:0']);
+    assert.notEqual(code, 0);
+    assert.equal(stdout, '');
+    assert.match(stderr, /--insecure/);
+  });
+
+  it('on other addresses with --insecure', async () => {
+    const server = await start(['serve', '--insecure', '--listen', '0.0.0.0:0']);
+    const peer = await Peer.open(`ws://127.0.0.1:${server.port}/ws`);
+    peer.send({ type: 'ping' });
+    assert.equal((await peer.json()).type, 'pong');
+    await peer.close();
+    await server.stop();
+  });
+});
+
+describe('linnet serve at the door', () => {
+  for (const [why, headers, want] of [
+    ['no Origin, as from a program', {}, 101],
+    ['its own', { origin: port => `http://127.0.0.1:${port}` }, 101],
+    ['another port of localhost', { origin: () => 'http://localhost:3000' }, 101],
+    ['a stranger', { origin: () => 'https://evil.example' }, 403],
+    ['null', { origin: () => 'null' }, 403],
+    ['one that begins like localhost', { origin: () => 'http://localhost.evil.example' }, 403],
+    ['one that ends like localhost', { origin: () => 'http://evil-localhost' }, 403],
+    ['a file', { origin: () => 'file://' }, 403],
+  ]) {
+    it(`Origin: ${why} is answered ${want}`, async () => {
+      const server = await serve(1);
+      const options = headers.origin ? { headers: { Origin: headers.origin(server.port) } } : {};
+      const outcome = await Peer.open(`${server.url}/ws`, [], options).then(() => 101, e => e.status);
+      assert.equal(outcome, want);
+      await server.stop();
+    });
+  }
+
+  for (const at of ['/ws', '/', '/ws/anything']) {
+    it(`WebSocket at ${at}`, async () => {
+      const server = await serve(1);
+      const peer = await Peer.open(server.url + at);
+      peer.send({ type: 'ping', id: 1 });
+      assert.deepEqual(await peer.json(), { type: 'pong', re: 1 });
+      await peer.close();
+      await server.stop();
+    });
+  }
+
+  it('chooses the subprotocol it knows', async () => {
+    const server = await serve(1);
+    const peer = await Peer.open(`${server.url}/ws`, ['unknown.v9', 'linnet.v1']);
+    assert.equal(peer.ws.protocol, 'linnet.v1');
+    assert.equal((await peer.json()).type, 'welcome');
+    await peer.close();
+    await server.stop();
+  });
+});
+
+describe('linnet serve leaves', () => {
+  for (const workers of [1, 4]) {
+    it(`at TERM: clients see 1012, the door is shut, exit code 0, ${workers} workers`, async () => {
+      const server = await serve(workers);
+      const peers = await Promise.all(Array.from({ length: 20 }, () => Peer.open(`${server.url}/ws`)));
+      server.kill('SIGTERM');
+      for (const peer of peers) assert.equal((await peer.closing()).code, 1012);
+      await server.stop();
+      await assert.rejects(Peer.open(`${server.url}/ws`));
+    });
+  }
+
+  it('at once at a second TERM, even with a client that does not answer', async () => {
+    const server = await serve(1);
+    const mute = net.connect(server.port, '127.0.0.1');
+    mute.write('GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n'
+      + 'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n');
+    await new Promise(resolve => mute.once('data', resolve));
+    mute.on('error', () => {});
+    server.kill('SIGTERM');
+    await new Promise(resolve => mute.once('data', resolve)); // its Close frame
+    const began = Date.now();
+    server.kill('SIGTERM');
+    await server.exit({ ms: 3_000 });
+    assert.ok(Date.now() - began < 2_000);
+    mute.destroy();
+  });
+
+  it('with 130 at INT', async () => {
+    const server = await serve(1);
+    server.kill('SIGINT');
+    assert.equal((await server.exit()).code, 130);
+  });
+
+  it('keeps no descriptor of the clients that were there', async () => {
+    const server = await serve(1);
+    const count = () => fs.readdirSync(`/proc/${server.pid}/fd`).length;
+    await (await Peer.open(`${server.url}/ws`)).close();
+    const before = count();
+    const peers = await Promise.all(Array.from({ length: 40 }, () => Peer.open(`${server.url}/ws`)));
+    peers.forEach((peer, n) => n % 2 ? peer.ws.terminate() : peer.ws.close(1000));
+    await Promise.all(peers.map(peer => peer.closing()));
+    await until(() => count() <= before, 'the descriptors to be closed');
+    await server.stop();
+  });
+});
