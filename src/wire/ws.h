@@ -117,7 +117,8 @@ ln_wslice ln_ws_room(ln_ws *ws, size_t most);
 void ln_ws_received(ln_ws *ws, size_t n);
 
 /* Makes the buffer behind the MESSAGE event just pulled the caller's (for what could not be sent at
- * once); its bytes stay where they are. False, and nothing happens, where the data lie elsewhere. */
+ * once); its bytes stay where they are. False, and nothing happens, where the data lie elsewhere.
+ */
 bool ln_ws_take(ln_ws *ws, const ln_ws_event *event, ln_buf *taken);
 /* The way back for such a buffer: kept for the next large message, or freed. */
 void ln_ws_give(ln_ws_tools *tools, ln_buf *buf);
