@@ -40,6 +40,10 @@ tidy: deps-build deps-test ## clang-tidy, gcc -fanalyzer and cppcheck
 	@tools/install-deps tidy
 	@tools/tidy
 
+.PHONY: docs
+docs: deps-build deps-test release ## reference and man pages; every code block compiled or run
+	@tools/docs
+
 .PHONY: install
 install: release ## install under DESTDIR= and PREFIX=
 	@meson configure build/release --prefix '$(PREFIX)'
