@@ -44,6 +44,11 @@ tidy: deps-build deps-test ## clang-tidy, gcc -fanalyzer and cppcheck
 docs: deps-build deps-test release ## reference and man pages; every code block compiled or run
 	@tools/docs
 
+.PHONY: bench
+bench: release ## measure against the peers; prints the goals (QUICK=1, ONLY='fan-out*', REPS=9)
+	@tools/install-deps bench
+	@bench/run $(foreach pattern,$(ONLY),--only '$(pattern)') $(if $(REPS),--reps $(REPS))
+
 .PHONY: install
 install: release ## install under DESTDIR= and PREFIX=
 	@meson configure build/release --prefix '$(PREFIX)'
