@@ -1,0 +1,898 @@
+/* What only the kernel's backend has: its errors, its descriptors, its system calls. Linked with
+ * --wrap, so that each call can be made to fail, and is counted. */
+#include "base/mem.h"
+#include "base/testing.h"
+#include "net/loop.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { DOOR = 3 };
+
+/* -- injection ------------------------------------------------------------------------------ */
+
+typedef struct call {
+    int error, times; /* fails that often with that errno */
+    size_t most;      /* bytes a call may move; 0: any number */
+    int count;
+} call;
+static call accept_call, recv_call, send_call, wait_call, ctl_call;
+
+static bool fails(call *c) {
+    c->count++;
+    if (c->times == 0) return false;
+    c->times--;
+    errno = c->error;
+    return true;
+}
+
+static size_t at_most(const call *c, size_t size) {
+    return c->most && size > c->most ? c->most : size;
+}
+
+int __real_accept4(int fd, struct sockaddr *addr, socklen_t *size, int flags);
+int __wrap_accept4(int fd, struct sockaddr *addr, socklen_t *size, int flags);
+int __wrap_accept4(int fd, struct sockaddr *addr, socklen_t *size, int flags) {
+    return fails(&accept_call) ? -1 : __real_accept4(fd, addr, size, flags);
+}
+ssize_t __real_recv(int fd, void *to, size_t size, int flags);
+ssize_t __wrap_recv(int fd, void *to, size_t size, int flags);
+ssize_t __wrap_recv(int fd, void *to, size_t size, int flags) {
+    return fails(&recv_call) ? -1 : __real_recv(fd, to, at_most(&recv_call, size), flags);
+}
+ssize_t __real_send(int fd, const void *from, size_t size, int flags);
+ssize_t __wrap_send(int fd, const void *from, size_t size, int flags);
+ssize_t __wrap_send(int fd, const void *from, size_t size, int flags) {
+    return fails(&send_call) ? -1 : __real_send(fd, from, at_most(&send_call, size), flags);
+}
+int __real_epoll_wait(int fd, struct epoll_event *events, int most, int timeout);
+int __wrap_epoll_wait(int fd, struct epoll_event *events, int most, int timeout);
+int __wrap_epoll_wait(int fd, struct epoll_event *events, int most, int timeout) {
+    return fails(&wait_call) ? -1 : __real_epoll_wait(fd, events, most, timeout);
+}
+int __real_epoll_ctl(int epfd, int op, int fd, struct epoll_event *event);
+int __wrap_epoll_ctl(int epfd, int op, int fd, struct epoll_event *event);
+int __wrap_epoll_ctl(int epfd, int op, int fd, struct epoll_event *event) {
+    return fails(&ctl_call) ? -1 : __real_epoll_ctl(epfd, op, fd, event);
+}
+
+static void honest(void) {
+    accept_call = recv_call = send_call = wait_call = ctl_call = (call){ .count = 0 };
+}
+
+/* -- a loop with a door --------------------------------------------------------------------- */
+
+typedef struct fixture {
+    ln_loop *loop;
+    ln_listener door;
+    ln_addr at;
+    int fds[256]; /* accepted */
+    int accepted, doors_closed, connected, closed, sent, wakes;
+    int recv_result, sent_result, connect_result;
+    size_t received;
+    uint8_t last[65536];
+    int watched_fd;
+    unsigned watched_events;
+} fixture;
+
+static void take(fixture *f, const ln_completion *c) {
+    switch (c->kind) {
+    case LN_C_ACCEPT:
+        assert_true(f->accepted < 256);
+        assert_true(fcntl(c->fd, F_GETFL) & O_NONBLOCK);
+        assert_true(fcntl(c->fd, F_GETFD) & FD_CLOEXEC);
+        f->fds[f->accepted++] = c->fd;
+        break;
+    case LN_C_LISTENER_CLOSED: f->doors_closed++; break;
+    case LN_C_CONNECT:
+        f->connected++;
+        f->connect_result = c->result;
+        break;
+    case LN_C_CLOSED: f->closed++; break;
+    case LN_C_SENT:
+        f->sent++;
+        f->sent_result = c->result;
+        break;
+    case LN_C_RECV:
+        f->recv_result = c->result;
+        if (c->result <= 0) break;
+        assert_true(f->received + c->data.size <= sizeof f->last);
+        memcpy(f->last + f->received, c->data.data, c->data.size);
+        f->received += c->data.size;
+        break;
+    case LN_C_WATCH:
+        f->watched_fd = c->fd;
+        f->watched_events |= c->events;
+        assert_ptr_equal(c->user, f);
+        break;
+    case LN_C_WAKE: f->wakes++; break;
+    }
+}
+
+static void turn(fixture *f, ln_msec ms) {
+    ln_completion c;
+    assert_int_equal(ln_loop_wait(f->loop, ms ? ln_loop_now(f->loop) + ms : 0), LINNET_OK);
+    while (ln_loop_next(f->loop, &c))
+        take(f, &c);
+}
+
+#define UNTIL(f, condition)                                                                        \
+    for (ln_msec end_ = ln_loop_now((f)->loop) + 20000; !(condition); turn(f, 1000))               \
+        if (ln_loop_now((f)->loop) >= end_) fail_msg("line %d: never: %s", __LINE__, #condition);
+
+static ln_addr loopback(void) {
+    ln_addr at;
+    assert_int_equal(ln_addr_parse(LN_SLICE("127.0.0.1:0"), &at), LINNET_OK);
+    return at;
+}
+
+static void open_with(fixture *f, const ln_listen_options *options) {
+    ln_addr at = loopback();
+    honest();
+    *f = (fixture){ .recv_result = 1 };
+    assert_int_equal(ln_loop_new(NULL, &f->loop), LINNET_OK);
+    assert_int_equal(ln_listen(f->loop, &f->door, DOOR, &at, options, &f->at), LINNET_OK);
+}
+
+static void close_all(fixture *f) {
+    honest();
+    for (int i = 0; i < f->accepted; i++)
+        if (f->fds[i] != -1) close(f->fds[i]);
+    f->doors_closed = 0;
+    ln_listener_close(f->loop, &f->door);
+    UNTIL(f, f->doors_closed);
+    ln_loop_free(f->loop);
+}
+
+static int dial(const ln_addr *to) {
+    int fd = socket(to->sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(fd != -1);
+    assert_int_equal(connect(fd, &to->sa, to->size), 0);
+    return fd;
+}
+
+/* A connected pair: our sock, and a plain blocking descriptor of the test. */
+static int pair(fixture *f, ln_sock *sock) {
+    int before = f->accepted;
+    int fd = dial(&f->at);
+    UNTIL(f, f->accepted > before);
+    assert_int_equal(ln_sock_adopt(f->loop, sock, 1, f->fds[before]), LINNET_OK);
+    f->fds[before] = -1;
+    return fd;
+}
+
+static void end_pair(fixture *f, ln_sock *sock, int fd) {
+    int before = f->closed;
+    ln_sock_close(f->loop, sock, false);
+    UNTIL(f, f->closed > before);
+    close(fd);
+}
+
+/* -- accepting ------------------------------------------------------------------------------ */
+
+static void errors_of_one_connection_are_survived(void **state) {
+    (void)state;
+    static const int errors[] = { EINTR, ECONNABORTED, EPROTO, EPERM, ENETDOWN, EHOSTUNREACH };
+    for (size_t i = 0; i < LN_COUNT(errors); i++) {
+        fixture f;
+        open_with(&f, NULL);
+        int fd = dial(&f.at);
+        accept_call = (call){ .error = errors[i], .times = 3 };
+        turn(&f, 1000);
+        assert_int_equal(f.accepted, 1); /* in the same turn, behind the failures */
+        assert_int_equal(f.door.refusals, 0);
+        close(fd);
+        close_all(&f);
+    }
+}
+
+static void want_of_memory_pauses_the_listener(void **state) {
+    (void)state;
+    static const int errors[] = { EMFILE, ENFILE, ENOBUFS, ENOMEM, ECONNABORTED };
+    for (size_t i = 0; i < LN_COUNT(errors); i++) {
+        fixture f;
+        open_with(&f, NULL);
+        int fd = dial(&f.at);
+        accept_call = (call){ .error = errors[i], .times = -1 };
+        ln_msec start = ln_loop_now(f.loop);
+        int turns = 0;
+        while (ln_loop_now(f.loop) < start + 350) {
+            turn(&f, 350);
+            turns++;
+        }
+        assert_int_equal(f.accepted, 0);
+        assert_true(f.door.since != 0);
+        assert_true(f.door.refusals >= 4 && f.door.refusals <= 10);
+        assert_true(turns < 30); /* it slept */
+        accept_call.times = 0;
+        start = ln_loop_now(f.loop);
+        UNTIL(&f, f.accepted);
+        assert_true(ln_loop_now(f.loop) - start <= 150);
+        assert_int_equal(f.door.since, 0);
+        close(fd);
+        close_all(&f);
+    }
+}
+
+static uint64_t cpu_us(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+/* THREATS row 67, with the real limit. */
+static void descriptors_run_out_and_come_back(void **state) {
+    (void)state;
+    fixture f;
+    struct rlimit before, low;
+    int dials[20];
+    open_with(&f, NULL);
+    for (int i = 0; i < 20; i++)
+        dials[i] = dial(&f.at);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    low = before;
+    low.rlim_cur = (rlim_t)dials[19] + 6; /* five descriptors are left */
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+
+    uint64_t cpu = cpu_us();
+    ln_msec start = ln_loop_now(f.loop);
+    while (ln_loop_now(f.loop) < start + 500)
+        turn(&f, 500);
+    assert_int_equal(f.accepted, 5);
+    assert_true(cpu_us() - cpu < 25000); /* 5 % of the time */
+
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    start = ln_loop_now(f.loop);
+    UNTIL(&f, f.accepted == 20);
+    assert_true(ln_loop_now(f.loop) - start < 1000);
+    for (int i = 0; i < 20; i++)
+        close(dials[i]);
+    close_all(&f);
+}
+
+static void a_turn_accepts_a_bounded_number(void **state) {
+    (void)state;
+    fixture f;
+    int dials[150];
+    open_with(&f, NULL);
+    for (int i = 0; i < 150; i++)
+        dials[i] = dial(&f.at);
+    turn(&f, 1000);
+    assert_int_equal(f.accepted, 64);
+    turn(&f, 1000);
+    assert_int_equal(f.accepted, 128);
+    UNTIL(&f, f.accepted == 150);
+    for (int i = 0; i < 150; i++)
+        close(dials[i]);
+    close_all(&f);
+}
+
+static void a_disarmed_listener_waits(void **state) {
+    (void)state;
+    fixture f;
+    open_with(&f, NULL);
+    ln_listener_arm(f.loop, &f.door, false);
+    ln_listener_arm(f.loop, &f.door, false);
+    int fd = dial(&f.at);
+    turn(&f, 20);
+    assert_int_equal(f.accepted, 0);
+    ln_listener_arm(f.loop, &f.door, true);
+    UNTIL(&f, f.accepted == 1);
+    close(fd);
+    /* Disarmed by its owner while starved: time does not arm it again. */
+    fd = dial(&f.at);
+    accept_call = (call){ .error = EMFILE, .times = 1 };
+    UNTIL(&f, f.door.refusals == 1);
+    ln_listener_arm(f.loop, &f.door, false);
+    turn(&f, 50);
+    turn(&f, 50);
+    assert_int_equal(f.accepted, 1);
+    ln_listener_arm(f.loop, &f.door, true);
+    UNTIL(&f, f.accepted == 2);
+    close(fd);
+    close_all(&f);
+}
+
+static void get(int fd, int name, int expected) {
+    int value = -1;
+    socklen_t size = sizeof value;
+    assert_int_equal(getsockopt(fd, IPPROTO_TCP, name, &value, &size), 0);
+    assert_int_equal(value, expected);
+}
+
+static void accepted_sockets_inherit_the_options(void **state) {
+    (void)state;
+    fixture f;
+    ln_listen_options options = { .notsent_lowat = 16384, .user_timeout_ms = 30000 };
+    open_with(&f, &options);
+    int fd = dial(&f.at);
+    UNTIL(&f, f.accepted);
+    get(f.fds[0], TCP_NODELAY, 1);
+    get(f.fds[0], TCP_NOTSENT_LOWAT, 16384);
+    get(f.fds[0], TCP_USER_TIMEOUT, 30000);
+    close(fd);
+
+    ln_sock sock;
+    assert_int_equal(ln_sock_connect(f.loop, &sock, 1, &f.at, NULL), LINNET_OK);
+    ln_sock_tune(&sock, 4096, 7000);
+    get(sock.fd, TCP_NODELAY, 1);
+    get(sock.fd, TCP_NOTSENT_LOWAT, 4096);
+    get(sock.fd, TCP_USER_TIMEOUT, 7000);
+    UNTIL(&f, f.connected);
+    ln_sock_close(f.loop, &sock, false);
+    UNTIL(&f, f.closed);
+    close_all(&f);
+}
+
+static void one_port_for_several(void **state) {
+    (void)state;
+    fixture f;
+    ln_listener second;
+    ln_listen_options shared = { .reuse_port = true };
+    open_with(&f, &shared);
+    assert_int_equal(ln_listen(f.loop, &second, DOOR, &f.at, NULL, NULL), LINNET_ERR_EXISTS);
+    assert_int_equal(ln_listen(f.loop, &second, DOOR, &f.at, &shared, NULL), LINNET_OK);
+    ln_listener_close(f.loop, &second);
+    UNTIL(&f, f.doors_closed == 1);
+    close_all(&f);
+}
+
+/* Two loops share one listening socket: each connection arrives at one of them. */
+static void an_adopted_listener_can_be_shared(void **state) {
+    (void)state;
+    fixture f, g = { .recv_result = 1 };
+    open_with(&f, NULL);
+    int copy = fcntl(f.door.sock.fd, F_DUPFD_CLOEXEC, 0);
+    assert_int_equal(ln_loop_new(NULL, &g.loop), LINNET_OK);
+    assert_int_equal(ln_listen_adopt(g.loop, &g.door, DOOR, copy), LINNET_OK);
+    int first = dial(&f.at);
+    turn(&g, 1000);
+    turn(&f, 0);
+    assert_int_equal(g.accepted, 1);
+    assert_int_equal(f.accepted, 0);
+    int second = dial(&f.at);
+    turn(&f, 1000);
+    turn(&g, 0);
+    assert_int_equal(f.accepted, 1);
+    assert_int_equal(g.accepted, 1);
+    close(first);
+    close(second);
+    close_all(&g);
+    close_all(&f);
+}
+
+/* -- Unix sockets --------------------------------------------------------------------------- */
+
+static ln_addr unix_at(char path[64]) {
+    char text[80];
+    ln_addr at;
+    snprintf(path, 64, "/tmp/linnet-epoll-test-%d.sock", (int)getpid());
+    snprintf(text, sizeof text, "unix:%s", path);
+    assert_int_equal(ln_addr_parse(ln_slice_str(text), &at), LINNET_OK);
+    return at;
+}
+
+static void files_of_unix_listeners(void **state) {
+    (void)state;
+    char path[64];
+    struct stat st;
+    fixture f;
+    ln_listener second;
+    ln_sock sock;
+    ln_addr at = unix_at(path);
+    open_with(&f, NULL);
+
+    /* What is no socket is not touched. */
+    int fd = open(path, O_CREAT | O_WRONLY, 0600);
+    assert_true(fd != -1);
+    close(fd);
+    assert_int_equal(ln_listen(f.loop, &second, DOOR, &at, NULL, NULL), LINNET_ERR_EXISTS);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(ln_sock_connect(f.loop, &sock, 1, &at, NULL), LINNET_ERR_CONNECT);
+
+    /* A socket that nobody serves is replaced. */
+    fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    assert_int_equal(bind(fd, &at.sa, at.size), 0);
+    close(fd);
+    assert_int_equal(ln_sock_connect(f.loop, &sock, 1, &at, NULL), LINNET_ERR_CONNECT);
+    assert_int_equal(ln_listen(f.loop, &second, DOOR, &at, NULL, NULL), LINNET_OK);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0660);
+
+    /* A live one is not. */
+    ln_listener third;
+    assert_int_equal(ln_listen(f.loop, &third, DOOR, &at, NULL, NULL), LINNET_ERR_EXISTS);
+    assert_int_equal(stat(path, &st), 0);
+
+    ln_listener_close(f.loop, &second);
+    UNTIL(&f, f.doors_closed == 1);
+    assert_int_equal(stat(path, &st), -1);
+
+    ln_listen_options open_to_all = { .unix_mode = 0666 };
+    assert_int_equal(ln_listen(f.loop, &second, DOOR, &at, &open_to_all, NULL), LINNET_OK);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0666);
+
+    /* Somebody put a live socket of his own in its place: it stays. */
+    assert_int_equal(unlink(path), 0);
+    fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    assert_int_equal(bind(fd, &at.sa, at.size), 0);
+    assert_int_equal(listen(fd, 5), 0);
+    ln_listener_close(f.loop, &second);
+    UNTIL(&f, f.doors_closed == 2);
+    assert_int_equal(stat(path, &st), 0);
+    close(fd);
+    unlink(path);
+    close_all(&f);
+}
+
+/* -- receiving and sending ------------------------------------------------------------------ */
+
+static void say(int fd, const char *text) {
+    assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+}
+
+static void an_interrupted_or_empty_or_short_recv(void **state) {
+    (void)state;
+    static const call rows[] = {
+        { .error = EINTR, .times = 2 },
+        { .error = EAGAIN, .times = 2 },
+        { .error = ENOMEM, .times = 2 },
+        { .most = 1 },
+        { .most = 3 },
+    };
+    for (size_t i = 0; i < LN_COUNT(rows); i++) {
+        fixture f;
+        ln_sock sock;
+        open_with(&f, NULL);
+        int fd = pair(&f, &sock);
+        assert_int_equal(ln_sock_recv_start(f.loop, &sock), LINNET_OK);
+        recv_call = rows[i];
+        say(fd, "all of this");
+        UNTIL(&f, f.received == 11);
+        assert_memory_equal(f.last, "all of this", 11);
+        assert_int_equal(f.recv_result > 0, 1);
+        recv_call = (call){ .error = ECONNRESET, .times = 1 };
+        say(fd, "x");
+        UNTIL(&f, f.recv_result <= 0);
+        assert_int_equal(f.recv_result, LINNET_ERR_RESET);
+        end_pair(&f, &sock, fd);
+        close_all(&f);
+    }
+}
+
+static void an_interrupted_or_refused_or_short_send(void **state) {
+    (void)state;
+    static const struct {
+        call c;
+        int answer;
+    } rows[] = {
+        { { .error = EINTR, .times = 2 }, LN_DONE },
+        { { .error = EAGAIN, .times = 2 }, LN_PENDING },
+        { { .error = ENOBUFS, .times = 2 }, LN_PENDING },
+        { { .error = ENOMEM, .times = 1 }, LN_PENDING },
+        { { .most = 1 }, LN_PENDING },
+        { { .most = 4 }, LN_PENDING },
+        { { .error = EPIPE, .times = 1 }, LINNET_ERR_RESET },
+        { { .error = ETIMEDOUT, .times = 1 }, LINNET_ERR_RESET },
+    };
+    for (size_t i = 0; i < LN_COUNT(rows); i++) {
+        fixture f;
+        ln_sock sock;
+        char text[12] = { 0 };
+        open_with(&f, NULL);
+        int fd = pair(&f, &sock);
+        send_call = rows[i].c;
+        assert_int_equal(ln_sock_send(f.loop, &sock, LN_SLICE("all of this")), rows[i].answer);
+        if (rows[i].answer == LN_PENDING) UNTIL(&f, f.sent);
+        assert_int_equal(f.sent_result, LINNET_OK);
+        if (rows[i].answer >= 0) {
+            assert_int_equal(recv(fd, text, 11, MSG_WAITALL), 11);
+            assert_string_equal(text, "all of this");
+        }
+        end_pair(&f, &sock, fd);
+        assert_int_equal(f.sent, rows[i].answer == LN_PENDING);
+        close_all(&f);
+    }
+}
+
+static void a_pending_send_fails_later(void **state) {
+    (void)state;
+    fixture f;
+    ln_sock sock;
+    open_with(&f, NULL);
+    int fd = pair(&f, &sock);
+    send_call = (call){ .error = EAGAIN, .times = 1 };
+    assert_int_equal(ln_sock_send(f.loop, &sock, LN_SLICE("x")), LN_PENDING);
+    send_call = (call){ .error = ECONNRESET, .times = 1 };
+    UNTIL(&f, f.sent);
+    assert_int_equal(f.sent_result, LINNET_ERR_RESET);
+    end_pair(&f, &sock, fd);
+    assert_int_equal(f.sent, 1);
+    close_all(&f);
+}
+
+static void the_kernel_refuses_to_watch(void **state) {
+    (void)state;
+    fixture f;
+    ln_sock sock;
+    open_with(&f, NULL);
+    int fd = pair(&f, &sock);
+    ctl_call = (call){ .error = ENOMEM, .times = 1 };
+    assert_int_equal(ln_sock_recv_start(f.loop, &sock), LINNET_ERR_NOMEM);
+    ctl_call = (call){ .error = ENOSPC, .times = 1 };
+    assert_int_equal(ln_sock_recv_start(f.loop, &sock), LINNET_ERR_SYS);
+    ctl_call = (call){ .error = ENOMEM, .times = 1 };
+    send_call = (call){ .error = EAGAIN, .times = 1 };
+    assert_int_equal(ln_sock_send(f.loop, &sock, LN_SLICE("x")), LINNET_ERR_NOMEM);
+    ctl_call = (call){ .error = ENOMEM, .times = 1 };
+    ln_sock other;
+    assert_int_equal(ln_sock_connect(f.loop, &other, 1, &f.at, NULL), LINNET_ERR_NOMEM);
+    assert_int_equal(ln_sock_recv_start(f.loop, &sock), LINNET_OK);
+    say(fd, "well");
+    UNTIL(&f, f.received == 4);
+    end_pair(&f, &sock, fd);
+    assert_int_equal(f.sent, 0);
+    close_all(&f);
+}
+
+static void an_interrupted_wait_is_an_empty_turn(void **state) {
+    (void)state;
+    fixture f;
+    ln_completion c;
+    open_with(&f, NULL);
+    wait_call = (call){ .error = EINTR, .times = 1 };
+    assert_int_equal(ln_loop_wait(f.loop, LN_NEVER), LINNET_OK);
+    assert_false(ln_loop_next(f.loop, &c));
+    wait_call = (call){ .error = EBADF, .times = 1 };
+    assert_int_equal(ln_loop_wait(f.loop, LN_NEVER), LINNET_ERR_SYS);
+    close_all(&f);
+}
+
+/* What an echo costs: one wait, one recv, one send, and nothing else. */
+static void an_echo_is_three_system_calls(void **state) {
+    (void)state;
+    fixture f;
+    ln_sock sock;
+    char text[5];
+    open_with(&f, NULL);
+    int fd = pair(&f, &sock);
+    assert_int_equal(ln_sock_recv_start(f.loop, &sock), LINNET_OK);
+    turn(&f, 1);
+    honest();
+    for (int i = 0; i < 100; i++) {
+        say(fd, "hello");
+        turn(&f, 1000);
+        assert_int_equal(ln_sock_recv_pause(f.loop, &sock), LINNET_OK);
+        assert_int_equal(ln_sock_recv_start(f.loop, &sock), LINNET_OK);
+        assert_int_equal(ln_sock_send(f.loop, &sock, LN_SLICE("hello")), LN_DONE);
+        assert_int_equal(read(fd, text, 5), 5);
+    }
+    assert_int_equal(wait_call.count, 100);
+    assert_int_equal(recv_call.count, 100);
+    assert_int_equal(send_call.count, 100);
+    assert_int_equal(ctl_call.count, 0);
+    end_pair(&f, &sock, fd);
+    close_all(&f);
+}
+
+/* -- connecting ----------------------------------------------------------------------------- */
+
+static void a_refused_connect_is_told(void **state) {
+    (void)state;
+    fixture f;
+    ln_sock sock;
+    open_with(&f, NULL);
+    ln_addr nobody = f.at;
+    ln_listener_close(f.loop, &f.door);
+    UNTIL(&f, f.doors_closed);
+    assert_int_equal(ln_sock_connect(f.loop, &sock, 1, &nobody, NULL), LINNET_OK);
+    UNTIL(&f, f.connected);
+    assert_int_equal(f.connect_result, LINNET_ERR_CONNECT);
+    turn(&f, 20); /* told once, and it does not spin */
+    assert_int_equal(f.connected, 1);
+    ln_sock_close(f.loop, &sock, false);
+    UNTIL(&f, f.closed == 1);
+
+    /* Closed while connecting: CLOSED is all that comes. */
+    assert_int_equal(ln_sock_connect(f.loop, &sock, 1, &nobody, NULL), LINNET_OK);
+    ln_sock_close(f.loop, &sock, false);
+    UNTIL(&f, f.closed == 2);
+    assert_int_equal(f.connected, 1);
+    ln_loop_free(f.loop);
+}
+
+static void from_another_source_address(void **state) {
+    (void)state;
+    fixture f;
+    ln_sock sock;
+    ln_addr from, peer;
+    char text[64];
+    open_with(&f, NULL);
+    assert_int_equal(ln_addr_parse(LN_SLICE("127.0.0.77:0"), &from), LINNET_OK);
+    assert_int_equal(ln_sock_connect(f.loop, &sock, 1, &f.at, &from), LINNET_OK);
+    UNTIL(&f, f.accepted && f.connected);
+    peer.size = sizeof peer.storage;
+    assert_int_equal(getpeername(f.fds[0], &peer.sa, &peer.size), 0);
+    ln_addr_text(&peer, text);
+    assert_int_equal(strncmp(text, "127.0.0.77:", 11), 0);
+    ln_sock_close(f.loop, &sock, false);
+    UNTIL(&f, f.closed);
+    close_all(&f);
+}
+
+/* -- descriptors that leave, and stale events ----------------------------------------------- */
+
+static void released_in_the_middle_of_a_batch(void **state) {
+    (void)state;
+    fixture f;
+    ln_sock *socks[2];
+    int fds[2], released = -1;
+    open_with(&f, NULL);
+    for (int i = 0; i < 2; i++) {
+        socks[i] = malloc(sizeof *socks[i]);
+        assert_non_null(socks[i]);
+        fds[i] = pair(&f, socks[i]);
+        assert_int_equal(ln_sock_recv_start(f.loop, socks[i]), LINNET_OK);
+    }
+    turn(&f, 1);
+    say(fds[0], "x");
+    say(fds[1], "x");
+    ln_completion c;
+    assert_int_equal(ln_loop_wait(f.loop, LN_NEVER), LINNET_OK);
+    assert_true(ln_loop_next(f.loop, &c));
+    assert_int_equal(c.kind, LN_C_RECV);
+    int other = c.sock == socks[0] ? 1 : 0;
+    released = ln_sock_release(f.loop, socks[other]);
+    assert_true(released >= 0);
+    free(socks[other]); /* at once: no event may name it */
+    assert_false(ln_loop_next(f.loop, &c));
+    char byte;
+    assert_int_equal(read(released, &byte, 1), 1); /* it is open, and unread */
+    close(released);
+    close(fds[other]);
+    end_pair(&f, socks[!other], fds[!other]);
+    free(socks[!other]);
+    close_all(&f);
+}
+
+/* Somebody holds a duplicate of a closed descriptor: the kernel would go on reporting it. */
+static void a_duplicate_does_not_haunt(void **state) {
+    (void)state;
+    fixture f;
+    ln_sock *sock = malloc(sizeof *sock);
+    assert_non_null(sock);
+    open_with(&f, NULL);
+    int fd = pair(&f, sock);
+    assert_int_equal(ln_sock_recv_start(f.loop, sock), LINNET_OK);
+    turn(&f, 1);
+    int copy = dup(sock->fd);
+    ln_sock_close(f.loop, sock, false);
+    UNTIL(&f, f.closed);
+    free(sock);
+    say(fd, "boo");
+    turn(&f, 20);
+    assert_int_equal(f.received, 0);
+    close(copy);
+    close(fd);
+    close_all(&f);
+}
+
+static void watches(void **state) {
+    (void)state;
+    fixture f;
+    int fds[2];
+    open_with(&f, NULL);
+    assert_int_equal(pipe(fds), 0);
+    assert_int_equal(ln_loop_watch(f.loop, fds[0], LN_READ, &f), LINNET_OK);
+    assert_int_equal(ln_loop_watch(f.loop, fds[1], LN_WRITE, &f), LINNET_OK);
+    UNTIL(&f, f.watched_fd == fds[1]);
+    assert_int_equal(f.watched_events, LN_WRITE);
+    assert_int_equal(ln_loop_watch(f.loop, fds[1], 0, NULL), LINNET_OK);
+    assert_int_equal(ln_loop_watch(f.loop, fds[1], 0, NULL), LINNET_OK);
+    f.watched_fd = 0;
+    f.watched_events = 0;
+    turn(&f, 20);
+    assert_int_equal(f.watched_fd, 0);
+    say(fds[1], "x");
+    UNTIL(&f, f.watched_fd == fds[0]);
+    assert_int_equal(f.watched_events, LN_READ);
+
+    /* The library closes it and gets the same number again without a word. */
+    close(fds[0]);
+    close(fds[1]);
+    int again[2];
+    assert_int_equal(pipe(again), 0);
+    assert_int_equal(again[0], fds[0]);
+    f.watched_fd = 0;
+    assert_int_equal(ln_loop_watch(f.loop, again[0], LN_READ, &f), LINNET_OK);
+    close(again[1]); /* a hang-up is something to read */
+    UNTIL(&f, f.watched_fd == again[0]);
+
+    /* Removed in the middle of a batch: freed when that is over. */
+    int third[2];
+    assert_int_equal(pipe(third), 0);
+    assert_int_equal(ln_loop_watch(f.loop, third[0], LN_READ, &f), LINNET_OK);
+    say(third[1], "x");
+    ln_completion c;
+    assert_int_equal(ln_loop_wait(f.loop, LN_NEVER), LINNET_OK);
+    assert_true(ln_loop_next(f.loop, &c));
+    assert_int_equal(ln_loop_watch(f.loop, third[0], 0, NULL), LINNET_OK);
+    assert_int_equal(ln_loop_watch(f.loop, again[0], 0, NULL), LINNET_OK);
+    assert_false(ln_loop_next(f.loop, &c));
+    close(third[0]);
+    close(third[1]);
+    close(again[0]);
+    assert_int_equal(ln_loop_watch(f.loop, third[0], LN_READ, &f), LINNET_ERR_SYS);
+    close_all(&f);
+}
+
+/* -- waking, and living inside another loop -------------------------------------------------- */
+
+static bool readable(const fixture *f, int ms) {
+    struct pollfd p = { .fd = ln_loop_fd(f->loop), .events = POLLIN };
+    return poll(&p, 1, ms) == 1;
+}
+
+static void inside_another_loop(void **state) {
+    (void)state;
+    fixture f;
+    ln_sock sock;
+    ln_timer t;
+    open_with(&f, NULL);
+    int fd = pair(&f, &sock);
+    assert_int_equal(ln_sock_recv_start(f.loop, &sock), LINNET_OK);
+    assert_int_equal(ln_loop_rest(f.loop), LINNET_OK);
+    assert_false(readable(&f, 0));
+    say(fd, "x");
+    assert_true(readable(&f, 1000));
+    turn(&f, 0);
+    assert_int_equal(f.received, 1);
+    assert_int_equal(ln_loop_rest(f.loop), LINNET_OK);
+    assert_false(readable(&f, 0));
+
+    ln_timer_init(&t, 1);
+    for (int i = 0; i < 3; i++) { /* each time anew */
+        ln_timer_set(ln_loop_wheel(f.loop), &t, ln_loop_now(f.loop) + 20);
+        while (!ln_wheel_pull(ln_loop_wheel(f.loop), ln_loop_now(f.loop))) {
+            assert_int_equal(ln_loop_rest(f.loop), LINNET_OK);
+            assert_true(readable(&f, 1000));
+            turn(&f, 0);
+        }
+        assert_int_equal(ln_loop_rest(f.loop), LINNET_OK);
+        assert_false(readable(&f, 30));
+    }
+    ln_loop_wake(f.loop);
+    assert_true(readable(&f, 1000));
+    turn(&f, 0);
+    assert_int_equal(f.wakes, 1);
+    assert_false(readable(&f, 0));
+
+    ln_sock_close(f.loop, &sock, false);
+    assert_int_equal(ln_loop_rest(f.loop), LINNET_OK);
+    assert_true(readable(&f, 0)); /* its CLOSED is waiting */
+    turn(&f, 0);
+    assert_int_equal(f.closed, 1);
+    close(fd);
+    close_all(&f);
+}
+
+static ln_loop *to_wake; /* a signal handler has no argument */
+static void wake_it(int signal) {
+    (void)signal;
+    ln_loop_wake(to_wake);
+}
+
+static void a_signal_handler_may_wake(void **state) {
+    (void)state;
+    fixture f;
+    open_with(&f, NULL);
+    to_wake = f.loop;
+    struct sigaction act = { .sa_handler = wake_it }, before;
+    assert_int_equal(sigaction(SIGALRM, &act, &before), 0);
+    struct itimerval soon = { .it_value = { .tv_usec = 20000 } };
+    assert_int_equal(setitimer(ITIMER_REAL, &soon, NULL), 0);
+    UNTIL(&f, f.wakes);
+    assert_int_equal(sigaction(SIGALRM, &before, NULL), 0);
+    close_all(&f);
+}
+
+static void busy_polling_finds_what_comes_and_then_sleeps(void **state) {
+    (void)state;
+    fixture f;
+    ln_sock sock;
+    open_with(&f, NULL);
+    close_all(&f);
+    ln_loop_options options = { .busy_poll_us = 200 };
+    ln_addr at = loopback();
+    f = (fixture){ .recv_result = 1 };
+    assert_int_equal(ln_loop_new(&options, &f.loop), LINNET_OK);
+    assert_int_equal(ln_listen(f.loop, &f.door, DOOR, &at, NULL, &f.at), LINNET_OK);
+    int fd = pair(&f, &sock);
+    assert_int_equal(ln_sock_recv_start(f.loop, &sock), LINNET_OK);
+    ln_msec start = ln_loop_now(f.loop);
+    honest();
+    turn(&f, 30);
+    assert_true(ln_loop_now(f.loop) - start >= 29);
+    assert_true(wait_call.count >= 3); /* it spun first */
+    honest();
+    turn(&f, 0);
+    assert_int_equal(wait_call.count, 1); /* a poll does not */
+    say(fd, "x");
+    UNTIL(&f, f.received);
+    end_pair(&f, &sock, fd);
+    close_all(&f);
+}
+
+static void a_loop_without_memory(void **state) {
+    (void)state;
+    ln_test_memory memory = { 0 };
+    ln_loop *loop = NULL;
+    int err = LINNET_ERR_NOMEM;
+    ln_test_memory_install(&memory);
+    for (uint64_t n = 1; err == LINNET_ERR_NOMEM; n++) {
+        memory.calls = 0;
+        memory.fail_at = n;
+        err = ln_loop_new(NULL, &loop);
+        if (err < 0) assert_int_equal(memory.live, 0);
+        assert_true(n < 10);
+    }
+    assert_int_equal(err, LINNET_OK);
+    memory.fail_at = 0;
+    ln_loop_free(loop);
+    assert_int_equal(memory.live, 0);
+    ln_test_memory_remove();
+}
+
+static void a_foreign_descriptor_is_prepared(void **state) {
+    (void)state;
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(ln_fd_prepare(fd), LINNET_OK);
+    assert_true(fcntl(fd, F_GETFL) & O_NONBLOCK);
+    assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
+    get(fd, TCP_NODELAY, 1);
+    close(fd);
+    assert_int_equal(ln_fd_prepare(fd), LINNET_ERR_SYS);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(errors_of_one_connection_are_survived),
+        cmocka_unit_test(want_of_memory_pauses_the_listener),
+        cmocka_unit_test(descriptors_run_out_and_come_back),
+        cmocka_unit_test(a_turn_accepts_a_bounded_number),
+        cmocka_unit_test(a_disarmed_listener_waits),
+        cmocka_unit_test(accepted_sockets_inherit_the_options),
+        cmocka_unit_test(one_port_for_several),
+        cmocka_unit_test(an_adopted_listener_can_be_shared),
+        cmocka_unit_test(files_of_unix_listeners),
+        cmocka_unit_test(an_interrupted_or_empty_or_short_recv),
+        cmocka_unit_test(an_interrupted_or_refused_or_short_send),
+        cmocka_unit_test(a_pending_send_fails_later),
+        cmocka_unit_test(the_kernel_refuses_to_watch),
+        cmocka_unit_test(an_interrupted_wait_is_an_empty_turn),
+        cmocka_unit_test(an_echo_is_three_system_calls),
+        cmocka_unit_test(a_refused_connect_is_told),
+        cmocka_unit_test(from_another_source_address),
+        cmocka_unit_test(released_in_the_middle_of_a_batch),
+        cmocka_unit_test(a_duplicate_does_not_haunt),
+        cmocka_unit_test(watches),
+        cmocka_unit_test(inside_another_loop),
+        cmocka_unit_test(a_signal_handler_may_wake),
+        cmocka_unit_test(busy_polling_finds_what_comes_and_then_sleeps),
+        cmocka_unit_test(a_loop_without_memory),
+        cmocka_unit_test(a_foreign_descriptor_is_prepared),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
