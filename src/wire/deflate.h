@@ -38,19 +38,27 @@ void ln_inflater_free(ln_inflater *i);
 int ln_inflater_feed(ln_inflater *i, ln_slice in, bool last, uint64_t limit, ln_buf *out);
 void ln_inflater_reset(ln_inflater *i);
 
-/* One whole message without any window: libdeflate level 1 in one shot when `one_shot` is set and
- * the window allows (bits 15, or the message fits the window), else zlib. What broadcast uses. */
-typedef struct ln_pmd_tools {    /* one per worker: what its connections share */
-    ln_deflater *deflaters[7];   /* by window bits 9..15, made lazily, no takeover */
-    ln_inflater *inflater;       /* 15 bits reads every smaller window */
-    void *one_shot;              /* libdeflate compressor, lazily */
-    ln_buf scratch;              /* inflated or compressed message of the moment, with headroom */
-    uint64_t memory, memory_max; /* bytes of per-connection contexts held; 256 MiB by default */
+typedef struct ln_pmd_tools {  /* one per worker: what its connections share */
+    ln_deflater *deflaters[7]; /* by window bits 9..15, made lazily, no takeover */
+    ln_inflater *inflater;     /* 15 bits reads every smaller window */
+    /* libdeflate's two halves, lazily. Their state is the one memory of ours that does not come
+     * through base/mem.h: their allocator can only be set for the whole process, and the process
+     * may be somebody else's. */
+    void *one_shot, *unpacker;
+    ln_buf scratch;              /* inflated message of the moment, with headroom */
+    ln_buf packed;               /* compressed message of the moment, with its tail */
+    uint64_t memory, memory_max; /* bytes of per-connection contexts agreed; 256 MiB by default */
 } ln_pmd_tools;
 void ln_pmd_tools_init(ln_pmd_tools *t);
 void ln_pmd_tools_fini(ln_pmd_tools *t);
+
+/* One whole message without any window, appended to *out: libdeflate level 1 in one shot when
+ * `one_shot` is set and the window allows (bits 15, or the message fits the window), else zlib at
+ * `level`. What broadcast uses. NOMEM, TOO_BIG of *out: nothing was appended. */
 int ln_pmd_compress(
     ln_pmd_tools *t, unsigned bits, unsigned level, bool one_shot, ln_slice in, ln_buf *out);
+/* One whole message from a peer that keeps no window; errors as ln_inflater_feed. */
+int ln_pmd_inflate(ln_pmd_tools *t, ln_slice in, uint64_t limit, ln_buf *out);
 /* Bytes a takeover context costs, for the budget. */
 size_t ln_deflater_cost(unsigned bits, unsigned memory);
 size_t ln_inflater_cost(unsigned bits);

@@ -40,27 +40,37 @@ typedef struct ln_ws_config {   /* shared by all connections of a route, outlive
     bool one_shot;              /* may use libdeflate where there is no window */
 } ln_ws_config;
 
-typedef struct ln_pmd ln_pmd; /* what was agreed, and the contexts: only when agreed */
+typedef struct ln_pmd {    /* what was agreed, and the contexts: only when agreed */
+    ln_deflater *deflater; /* with takeover, made at first use */
+    ln_inflater *inflater; /* likewise */
+    uint8_t out_bits, in_bits;
+    bool out_takeover, in_takeover;
+} ln_pmd;
 
 typedef enum ln_ws_state { LN_WS_OPEN, LN_WS_CLOSING, LN_WS_CLOSED, LN_WS_FAILED } ln_ws_state;
 
+/* Invariant: `quiet` is true exactly when the state is OPEN and nothing is cut, under way, or lent
+ * to the last event; then the next byte begins a header and the short way through ln_ws_next is
+ * open. */
 typedef struct ln_ws {
     const ln_ws_config *config;
-    ln_pmd *pmd;          /* NULL without permessage-deflate */
-    ln_buf message;       /* payload so far, behind LN_WS_HEADROOM bytes of room */
-    uint64_t left;        /* payload bytes of the current data frame still to come */
-    uint64_t at;          /* payload bytes of the current frame seen */
-    uint32_t fragments;   /* frames of the message under way; 0: none */
-    uint8_t mask[4];      /* of the current frame */
-    uint8_t state;        /* ln_ws_state */
-    uint8_t opcode;       /* of the message under way: TEXT or BINARY */
-    uint8_t frame_opcode; /* of the frame under way */
+    ln_pmd *pmd;        /* NULL without permessage-deflate */
+    ln_buf message;     /* payload so far, as it came if compressed, behind LN_WS_HEADROOM bytes */
+    uint8_t *control;   /* LN_CONTROL_MAX bytes, only while a control frame is cut */
+    uint64_t left;      /* payload bytes of the frame under way still to come */
+    uint64_t total;     /* payload bytes that the headers of this message announced */
+    uint32_t fragments; /* frames of the message under way; 0: none */
+    uint8_t mask[4];    /* of the frame under way, turned to its next byte */
+    int8_t pending;     /* an error found by ln_ws_received */
+    uint8_t state;      /* ln_ws_state; only enter() changes it */
+    uint8_t opcode;     /* of the message under way: TEXT or BINARY */
+    uint8_t frame_opcode;
     ln_utf8 utf8;
-    uint8_t head_size; /* bytes kept in head[] */
-    bool in_frame, fin, masked, compressed, close_sent, close_seen;
+    uint8_t head_size;    /* bytes kept in head[] */
+    uint8_t control_size; /* bytes kept in control */
+    uint8_t peer_masks;   /* 0x80 where the peer must mask, which is when we do not */
+    bool quiet, in_frame, fin, compressed, lent, close_sent, close_seen;
     uint8_t head[LN_FRAME_HEAD_MAX]; /* a header cut by the end of the input */
-    uint8_t control_size; /* bytes kept of a control frame's payload; it lies in `control` */
-    uint8_t *control;     /* LN_CONTROL_MAX bytes, only while a control frame is cut */
 } ln_ws;
 #define LN_WS_HEADROOM 16
 
