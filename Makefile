@@ -49,6 +49,10 @@ bench: release ## measure against the peers; prints the goals (QUICK=1, ONLY='fa
 	@tools/install-deps bench
 	@bench/run $(foreach pattern,$(ONLY),--only '$(pattern)') $(if $(REPS),--reps $(REPS))
 
+.PHONY: oom
+oom: deps-build deps-test ## the n-th allocation fails, for every n (FULL=1: all of them, and under asan)
+	@tools/alloc-fail $(if $(FULL),--full) $(T)
+
 .PHONY: fuzz
 fuzz: deps-build deps-test ## libFuzzer: T=utf8 S=60, without T all; PLANTS=1: planted bugs must be found
 	@tools/fuzz $(if $(PLANTS),--plants,$(or $(T),all) $(S))
