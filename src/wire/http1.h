@@ -23,6 +23,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/slice.h"
+#include "wire/target.h"
 
 /* ---- the two tables ---------------------------------------------------------------- */
 
@@ -134,7 +135,6 @@ const char *ln_http1_fault_extra(ln_http1_fault fault);
 /* ---- reading a head ---------------------------------------------------------------- */
 
 #define LN_HTTP1_FIELDS_MAX 64
-#define LN_HTTP1_PARAMS_MAX 64
 
 typedef struct ln_http1_limits {
     uint32_t line_max;   /* bytes of the request or status line, without CR LF */
@@ -209,8 +209,8 @@ typedef struct ln_http1_scan {
  *   LINNET_ERR_HTTP  refused, scan->fault says why; nothing of it may be used
  *
  * What is checked besides the grammar: known method, version 1.0 or 1.1, exactly one sane
- * Host (none or one in 1.0) that agrees with an absolute target, path and query as
- * described below, body framing, Expect. */
+ * Host (none or one in 1.0) that agrees with an absolute target, path and query as in
+ * target.h, body framing, Expect. */
 int ln_http1_request(
     ln_http1_scan *scan, const ln_http1_limits *limits, ln_slice in, ln_http1_head *out);
 
@@ -253,29 +253,6 @@ bool ln_http1_is_token(ln_slice s);
 bool ln_http1_is_value(ln_slice s);
 /* "name", "1.2.3.4" or "[v6]", with or without ":port": what may stand in Host. */
 bool ln_http1_is_host(ln_slice s);
-
-/* ---- the target -------------------------------------------------------------------- */
-
-/* Every head.path has passed this: begins with '/'; decoded it is UTF-8 without control
- * characters, without backslash, without empty, "." or ".." segments (an empty last one is
- * a trailing slash and fine). An encoded slash counts as a slash. */
-bool ln_http1_path_ok(ln_slice path);
-/* Every head.query has passed this: escapes are whole, at most LN_HTTP1_PARAMS_MAX
- * parameters. What they decode to may be any bytes. */
-bool ln_http1_query_ok(ln_slice query);
-
-/* Decodes %XX, and '+' to a space when `plus` (queries), into out, which has room for
- * raw.size bytes. Returns the size. Broken escapes are copied as they are; a checked path
- * or query has none. */
-size_t ln_http1_unescape(ln_slice raw, bool plus, uint8_t *out);
-
-/* Takes the next parameter off the front of *query, raw. "a=1&b&&c=" gives a/1, b/"",
- * c/"": pieces without a key and value are skipped. False at the end. */
-bool ln_http1_query_next(ln_slice *query, ln_slice *key, ln_slice *value);
-/* How often a parameter occurs, keys compared decoded. *value is the raw value of the
- * first, untouched when there is none. More than one is for most keys a reason to answer
- * 400: the first never silently wins (THREATS 28). */
-size_t ln_http1_query_find(ln_slice query, ln_slice key, ln_slice *value);
 
 /* ---- writing a head ---------------------------------------------------------------- */
 
