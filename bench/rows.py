@@ -135,7 +135,7 @@ def other_rows():
         return lambda runs: runs[a][key] / runs[b][key]
 
     name = "handshakes"
-    rows = [Row(name, ["connect", "--connections", "50", "--sources", "20"], entrants=(OURS, BUN, WS, LWS),
+    rows = [Row(name, ["connect", "--connections", "50"], entrants=(OURS, BUN, WS, LWS),
                 needed=(OURS, BUN), goals=[against(BUN, name, 1.15, 1.2)])]
 
     name = "one connection with busy-poll, p50"

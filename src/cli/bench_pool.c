@@ -255,24 +255,21 @@ int ln_bench_link_start(ln_bench_pool *pool, ln_bench_link *link) {
     link->began_ns = ln_bench_now_ns();
     pool->opening++;
     int on = 1;
-    setsockopt(link->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    if (pool->o->kind != LN_BENCH_CONNECT)
+        setsockopt(link->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     if (bind_source(pool, link) < 0) return -1;
     if (connect(link->fd, (struct sockaddr *)&pool->addr, pool->addr_len) < 0 &&
         errno != EINPROGRESS)
         return ln_bench_fail(pool, link, "connecting: %s", strerror(errno));
 
-    /* EPOLLOUT tells that TCP is there. Over loopback it is so already, and
-     * asking costs less than waiting. */
-    struct epoll_event ev = { .events = EPOLLIN | EPOLLOUT, .data.ptr = link };
-    struct tcp_info info;
-    socklen_t len = sizeof info;
-    bool there = getsockopt(link->fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 &&
-                 info.tcpi_state == TCP_ESTABLISHED && !pool->tls;
-    if (there) ev.events = EPOLLIN;
-    link->wants_room = !there;
+    /* A request is sent at once: over loopback TCP is there already, and elsewhere
+     * the socket says EAGAIN and is waited for like any full one. */
+    bool at_once = !pool->tls && !pool->o->raw;
+    struct epoll_event ev = { .events = EPOLLIN | (at_once ? 0 : EPOLLOUT), .data.ptr = link };
+    link->wants_room = !at_once;
     if (epoll_ctl(pool->epoll, EPOLL_CTL_ADD, link->fd, &ev) < 0)
         return ln_bench_fail(pool, link, "epoll: %s", strerror(errno));
-    return there ? link_connected(pool, link) : 0;
+    return at_once ? link_connected(pool, link) : 0;
 }
 
 static int link_writable(ln_bench_pool *pool, ln_bench_link *link) {
