@@ -58,6 +58,16 @@ def row_table(row, runs):
     return [f"{row.name}", *(f"  {line}" for line in table(head, lines))]
 
 
+def micro_table(lines):
+    """The inner loops: GB/s, or ns per call."""
+    rows = []
+    for line in lines:
+        per_byte = line.get("ns_per_byte")
+        figure = f"{1 / per_byte:.1f} GB/s" if per_byte else f"{line['ns_per_call']:.2f} ns"
+        rows.append((line["row"], figure, f"{line['spread'] * 100:.0f} %", ""))
+    return list(table(("inner loops", "", "spread", ""), rows)) if rows else []
+
+
 def judge(goal, values):
     """One line of the goals table, and whether it was met."""
     value = median(values)
@@ -113,12 +123,14 @@ def commit():
     return (git("rev-parse", "--short", "HEAD") or "unknown") + ("+" if git("status", "--porcelain", "-uno") else "")
 
 
-def append_history(rows, results, quick):
+def append_history(rows, results, micro, quick):
     stamp = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
     common = {"at": stamp, "commit": commit(), "kernel": platform.release().split("-")[0], "quick": quick}
     path = HERE / "history" / f"{machine()}.jsonl"
     path.parent.mkdir(exist_ok=True)
     with path.open("a") as out:
+        for line in micro:
+            out.write(json.dumps({**common, **line}) + "\n")
         for row in rows:
             runs = results.get(row.name, [])
             for who in row.entrants:
