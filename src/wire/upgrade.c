@@ -168,7 +168,7 @@ static bool same_page(const ln_url *a, ln_slice text) {
 static bool same_host(const ln_origin_policy *policy, const ln_url *page, ln_slice host) {
     ln_url_host kind;
     ln_slice name;
-    uint16_t port = policy->secure ? 443 : page->port;
+    uint16_t port = policy->secure || page->secure ? 443 : 80;
     if (!ln_url_authority(host, &kind, &name, &port)) return false;
     return port == page->port && ln_slice_eq_ci(name, page->host);
 }
