@@ -20,7 +20,7 @@ typedef struct ln_memory_options {
     uint32_t age_ms;          /* 0: 300,000 */
     uint32_t bytes_max;       /* per log; 0: 1 MiB */
     uint64_t total_bytes_max; /* of all logs here; 0: 256 MiB */
-    uint32_t idle_max;        /* closed logs remembered; 0: 16,384 */
+    uint32_t idle_max;        /* logs without a home remembered; 0: 16,384 */
     uint32_t idle_ms;         /* and for how long; 0: 24 h */
     uint32_t logs_max;        /* 0: 1,000,000 */
 } ln_memory_options;

@@ -27,18 +27,20 @@ typedef struct ln_broker_ops {
     /* Finds the log, or begins one. *handle is good until close, also when the answer is
      * LN_PENDING. *head: epoch, and the offset of the last publication. */
     int (*open)(ln_broker *b, ln_slice channel, ln_log_handle **handle, ln_position *head);
-    /* Appends; takes its own references. *at: the place it got. < 0: it is not in the log. */
+    /* Appends; keeps references of its own. *at: the place it got. LN_PENDING: the caller's
+     * reference goes along, and comes back with the answer. < 0: it is not in the log. */
     int (*publish)(ln_broker *b, ln_log_handle *log, ln_publication *p, ln_position *at);
     /* Reads what follows offset `since`, at most a page. LINNET_ERR_NOT_FOUND: no longer kept. */
     int (*read)(ln_broker *b, ln_log_handle *log, uint64_t since, ln_page *page);
     /* The home is not interested any more; the log may live on. */
     void (*close)(ln_broker *b, ln_log_handle *log);
-    void (*tick)(ln_broker *b, ln_msec now);
+    void (*tick)(ln_broker *b);              /* does what is due */
     ln_msec (*deadline)(const ln_broker *b); /* when to tick next, or LN_NEVER */
     void (*free)(ln_broker *b);              /* after all were closed */
 } ln_broker_ops;
 
 struct ln_broker {
     const ln_broker_ops *ops;
+    ln_msec now; /* told by the hub at the start of each turn */
 };
 #endif

@@ -58,6 +58,7 @@ struct ln_channel {
     uint8_t class;        /* ln_class, once joined */
     uint8_t space;        /* ln_space */
     bool walking;
+    bool pinned; /* its hub works on it: not to be freed when it empties */
 };
 
 /* Who uses the hub of a worker: sessions of a dialect, raw topics, the hosting program. */
@@ -89,6 +90,8 @@ int ln_channel_seat(ln_channel *c, ln_subscription *s);
 void ln_channel_unseat(ln_channel *c, ln_subscription *s);
 /* Walks all rows. Afterwards somebody may wait for a seat, and the channel may be empty. */
 void ln_channel_deliver(ln_channel *c, const ln_hub_user *users, const ln_publication *p);
+/* Closes the seats that were left during a walk of one's own (`walking` was set). */
+void ln_channel_mend(ln_channel *c);
 static inline bool ln_channel_empty(const ln_channel *c) {
     return c->subscribers == 0 && ln_list_empty(&c->waiting);
 }

@@ -3,8 +3,10 @@
  * It knows which workers are interested and keeps the cursor, the place of the last publication
  * it has mailed to them. All that arrives for the channel (answers to publications, what other
  * nodes published, pages read again) passes one function: cursor + 1 is mailed; cursor or less was
- * mailed already and is dropped; more means a gap, which is read from the log first while the later
- * ones wait. Too many of them, or a log that went back, means a new epoch.
+ * mailed already and is dropped; more means a gap, which is read from the log first while the
+ * later ones wait. What cannot be filled, because too many wait or the log has forgotten it, is
+ * passed over: the workers see that an offset is missing, and tell their subscribers that the
+ * channel starts anew.
  *
  *    OPENING ──log is there──> OPEN
  *

@@ -1,0 +1,274 @@
+#include "broker/memory.h"
+#include "base/list.h"
+#include "base/mem.h"
+#include <assert.h>
+
+#define RING_MIN 4
+
+typedef struct kept {
+    ln_publication *p;
+    ln_msec at;
+} kept;
+
+struct ln_log_handle {
+    ln_list full;   /* in memory.full while something is kept; by time of the last publish */
+    ln_list closed; /* in memory.closed while it has no home; by time of closing */
+    uint64_t epoch, head;
+    kept *ring; /* capacity entries, the oldest at `first` */
+    uint32_t first, count, capacity;
+    uint64_t bytes; /* of what is kept */
+    ln_msec closed_at;
+    uint8_t name_size;
+    uint8_t name[];
+};
+
+typedef struct ln_memory {
+    ln_broker broker;
+    ln_memory_options options;
+    ln_map logs;
+    ln_list full, closed;
+    uint64_t bytes;
+    ln_memory_stats stats;
+} ln_memory;
+
+static ln_memory *memory_of(ln_broker *b) {
+    return (ln_memory *)(void *)b; /* the first member */
+}
+
+static ln_slice log_name(const void *value) {
+    const ln_log_handle *log = value;
+    return ln_slice_of(log->name, log->name_size);
+}
+
+/* What is kept ----------------------------------------------------------------------------- */
+
+static void drop_oldest(ln_memory *m, ln_log_handle *log) {
+    assert(log->count > 0);
+    ln_publication *p = log->ring[log->first].p;
+    size_t held = ln_publication_held(p);
+    log->first = (log->first + 1) % log->capacity;
+    log->count--;
+    log->bytes -= held;
+    m->bytes -= held;
+    ln_stat_sub(&m->stats.kept, 1);
+    ln_stat_sub(&m->stats.kept_bytes, held);
+    ln_publication_unref(p);
+    if (log->count) return;
+    ln_list_remove(&log->full);
+    ln_free(log->ring);
+    log->ring = NULL;
+    log->first = log->capacity = 0;
+}
+
+static bool too_old(const ln_memory *m, ln_msec at) {
+    return m->broker.now - at >= m->options.age_ms;
+}
+
+static void trim(ln_memory *m, ln_log_handle *log) {
+    while (
+        log->count && (log->bytes > m->options.bytes_max || too_old(m, log->ring[log->first].at)))
+        drop_oldest(m, log);
+    while (m->bytes > m->options.total_bytes_max) {
+        ln_stat_add(&m->stats.evicted, 1);
+        drop_oldest(m, ln_list_item(m->full.next, ln_log_handle, full));
+    }
+}
+
+static int ring_grow(const ln_memory *m, ln_log_handle *log) {
+    if (log->count < log->capacity) return LINNET_OK;
+    uint32_t capacity = log->capacity ? log->capacity * 2 : RING_MIN;
+    if (capacity > m->options.count_max) capacity = m->options.count_max;
+    kept *ring = ln_calloc(capacity, sizeof *ring);
+    if (!ring) return LINNET_ERR_NOMEM;
+    for (uint32_t i = 0; i < log->count; i++)
+        ring[i] = log->ring[(log->first + i) % log->capacity];
+    ln_free(log->ring);
+    log->ring = ring;
+    log->first = 0;
+    log->capacity = capacity;
+    return LINNET_OK;
+}
+
+static int memory_publish(ln_broker *b, ln_log_handle *log, ln_publication *p, ln_position *at) {
+    ln_memory *m = memory_of(b);
+    if (log->count < m->options.count_max) {
+        int err = ring_grow(m, log);
+        if (err < 0) return err;
+    }
+    ln_publication_ref(p, 1);
+    size_t held = ln_publication_held(p);
+    if (log->count == m->options.count_max) drop_oldest(m, log);
+    /* With room for one only, dropping it gave the ring back. */
+    if (!log->ring && ring_grow(m, log) < 0) {
+        ln_publication_unref(p);
+        return LINNET_ERR_NOMEM;
+    }
+    log->ring[(log->first + log->count++) % log->capacity] = (kept){ p, m->broker.now };
+    log->bytes += held;
+    m->bytes += held;
+    ln_stat_add(&m->stats.kept, 1);
+    ln_stat_add(&m->stats.kept_bytes, held);
+    ln_list_remove(&log->full);
+    ln_list_push(&m->full, &log->full);
+    *at = (ln_position){ log->epoch, ++log->head };
+    trim(m, log);
+    return LN_DONE;
+}
+
+static int memory_read(ln_broker *b, ln_log_handle *log, uint64_t since, ln_page *page) {
+    trim(memory_of(b), log);
+    uint64_t before = log->head - log->count; /* the last offset no longer kept */
+    if (since > log->head || since < before) return LINNET_ERR_NOT_FOUND;
+    page->epoch = log->epoch;
+    page->count = 0;
+    for (uint64_t i = since - before; i < log->count && page->count < LN_PAGE_MAX; i++) {
+        ln_publication *p = log->ring[(log->first + i) % log->capacity].p;
+        ln_publication_ref(p, 1);
+        page->items[page->count++] = p;
+    }
+    return LN_DONE;
+}
+
+/* Logs --------------------------------------------------------------------------------------- */
+
+static void unclose(ln_memory *m, ln_log_handle *log) {
+    if (!ln_list_linked(&log->closed)) return;
+    ln_list_remove(&log->closed);
+    ln_stat_sub(&m->stats.idle, 1);
+}
+
+static void log_free(ln_memory *m, ln_log_handle *log) {
+    unclose(m, log);
+    while (log->count)
+        drop_oldest(m, log);
+    ln_map_remove(&m->logs, log_name(log));
+    ln_stat_sub(&m->stats.logs, 1);
+    ln_free(log);
+}
+
+static void forget_first(ln_memory *m) {
+    log_free(m, ln_list_item(m->closed.next, ln_log_handle, closed));
+}
+
+static uint64_t fresh_epoch(ln_memory *m) {
+    uint64_t epoch;
+    do
+        epoch = ln_rand_u64(m->options.rand);
+    while (epoch == 0);
+    return epoch;
+}
+
+static int log_new(ln_memory *m, ln_slice channel, ln_log_handle **out) {
+    ln_log_handle *log = ln_calloc(1, sizeof *log + channel.size);
+    if (!log) return LINNET_ERR_NOMEM;
+    ln_list_init(&log->full);
+    ln_list_init(&log->closed);
+    log->epoch = fresh_epoch(m);
+    log->name_size = (uint8_t)channel.size;
+    memcpy(log->name, channel.data, channel.size);
+    if (m->logs.count >= m->options.logs_max && !ln_list_empty(&m->closed)) forget_first(m);
+    int err = ln_map_add(&m->logs, log);
+    if (err < 0) {
+        ln_free(log);
+        return err;
+    }
+    ln_stat_add(&m->stats.logs, 1);
+    *out = log;
+    return LINNET_OK;
+}
+
+static int memory_open(ln_broker *b, ln_slice channel, ln_log_handle **handle, ln_position *head) {
+    ln_memory *m = memory_of(b);
+    ln_log_handle *log = ln_map_get(&m->logs, channel);
+    if (!log) {
+        int err = log_new(m, channel, &log);
+        if (err < 0) return err;
+    }
+    unclose(m, log);
+    *handle = log;
+    *head = (ln_position){ log->epoch, log->head };
+    return LN_DONE;
+}
+
+static void memory_close(ln_broker *b, ln_log_handle *log) {
+    ln_memory *m = memory_of(b);
+    if (log->head == 0) {
+        log_free(m, log); /* its epoch names nothing that could be missed */
+        return;
+    }
+    log->closed_at = m->broker.now;
+    ln_list_push(&m->closed, &log->closed);
+    ln_stat_add(&m->stats.idle, 1);
+    if (ln_stat_get(&m->stats.idle) > m->options.idle_max) forget_first(m);
+}
+
+static ln_msec first_full(const ln_memory *m) {
+    if (ln_list_empty(&m->full)) return LN_NEVER;
+    const ln_log_handle *log = ln_list_item(m->full.next, ln_log_handle, full);
+    return log->ring[(log->first + log->count - 1) % log->capacity].at + m->options.age_ms;
+}
+
+static ln_msec first_closed(const ln_memory *m) {
+    if (ln_list_empty(&m->closed)) return LN_NEVER;
+    return ln_list_item(m->closed.next, ln_log_handle, closed)->closed_at + m->options.idle_ms;
+}
+
+static void memory_tick(ln_broker *b) {
+    ln_memory *m = memory_of(b);
+    while (first_full(m) <= b->now)
+        trim(m, ln_list_item(m->full.next, ln_log_handle, full));
+    while (first_closed(m) <= b->now)
+        forget_first(m);
+}
+
+static ln_msec memory_deadline(const ln_broker *b) {
+    const ln_memory *m = (const ln_memory *)(const void *)b;
+    ln_msec full = first_full(m), closed = first_closed(m);
+    return full < closed ? full : closed;
+}
+
+static void memory_free(ln_broker *b) {
+    ln_memory *m = memory_of(b);
+    while (!ln_list_empty(&m->closed))
+        forget_first(m);
+    assert(m->logs.count == 0);
+    ln_map_fini(&m->logs);
+    ln_free(m);
+}
+
+static const ln_broker_ops memory_ops = {
+    .open = memory_open,
+    .publish = memory_publish,
+    .read = memory_read,
+    .close = memory_close,
+    .tick = memory_tick,
+    .deadline = memory_deadline,
+    .free = memory_free,
+};
+
+static void defaults(ln_memory_options *o) {
+    if (!o->count_max) o->count_max = 100;
+    if (!o->age_ms) o->age_ms = 300 * 1000;
+    if (!o->bytes_max) o->bytes_max = 1024 * 1024;
+    if (!o->total_bytes_max) o->total_bytes_max = 256 * 1024 * 1024;
+    if (!o->idle_max) o->idle_max = 16384;
+    if (!o->idle_ms) o->idle_ms = 24 * 3600 * 1000;
+    if (!o->logs_max) o->logs_max = 1000000;
+}
+
+int ln_memory_new(const ln_memory_options *options, ln_broker **out) {
+    ln_memory *m = ln_calloc(1, sizeof *m);
+    if (!m) return LINNET_ERR_NOMEM;
+    m->broker.ops = &memory_ops;
+    m->options = *options;
+    defaults(&m->options);
+    ln_map_init(&m->logs, options->key, log_name, m->options.logs_max);
+    ln_list_init(&m->full);
+    ln_list_init(&m->closed);
+    *out = &m->broker;
+    return LINNET_OK;
+}
+
+const ln_memory_stats *ln_memory_stats_of(const ln_broker *b) {
+    return &((const ln_memory *)(const void *)b)->stats;
+}

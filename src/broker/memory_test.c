@@ -1,0 +1,513 @@
+/* The logs themselves, and then whole nodes of one, two and four workers over them. */
+#include "base/mem.h"
+#include "base/testing.h"
+#include "broker/memory.h"
+#include "hub/hub.h"
+#include <stdio.h>
+
+static const ln_map_key key = { 11, 22 };
+
+/* Logs -------------------------------------------------------------------------------------- */
+
+typedef struct shelf {
+    ln_rand rand;
+    ln_broker *b;
+} shelf;
+
+static void shelf_open(shelf *s, const ln_memory_options *o) {
+    ln_rand_init_seeded(&s->rand, 1);
+    ln_memory_options options = *o;
+    options.key = key;
+    options.rand = &s->rand;
+    assert_int_equal(ln_memory_new(&options, &s->b), LINNET_OK);
+}
+
+static ln_log_handle *log_open(shelf *s, const char *name, ln_position *head) {
+    ln_log_handle *log = NULL;
+    assert_int_equal(s->b->ops->open(s->b, ln_slice_str(name), &log, head), LN_DONE);
+    return log;
+}
+
+static int log_add(shelf *s, ln_log_handle *log, size_t size, ln_position *at) {
+    static const uint8_t bytes[4096];
+    ln_publish what = { .channel = LN_SLICE("c"), .data = ln_slice_of(bytes, size) };
+    ln_publication *p = ln_publication_new(&what, 1);
+    int err = s->b->ops->publish(s->b, log, p, at);
+    p->at = *at;
+    ln_publication_unref(p);
+    return err;
+}
+
+/* Reads from `since` to the end; how many came, in order; negative: the error. */
+static int log_read(shelf *s, ln_log_handle *log, uint64_t since) {
+    int total = 0;
+    for (;;) {
+        ln_page page = { 0 };
+        int err = s->b->ops->read(s->b, log, since, &page);
+        if (err < 0) return err;
+        if (page.count == 0) return total;
+        for (uint32_t i = 0; i < page.count; i++) {
+            assert_int_equal(page.items[i]->at.offset, ++since);
+            ln_publication_unref(page.items[i]);
+            total++;
+        }
+    }
+}
+
+static void test_offsets(void **state) {
+    (void)state;
+    shelf s;
+    ln_position head, at;
+    shelf_open(&s, &(ln_memory_options){ 0 });
+    ln_log_handle *log = log_open(&s, "c", &head);
+    assert_int_not_equal(head.epoch, 0);
+    assert_int_equal(head.offset, 0);
+    for (uint64_t i = 1; i <= 250; i++) {
+        assert_int_equal(log_add(&s, log, 10, &at), LN_DONE);
+        assert_int_equal(at.offset, i);
+        assert_int_equal(at.epoch, head.epoch);
+    }
+    ln_log_handle *other = log_open(&s, "d", &at);
+    assert_int_equal(at.offset, 0);
+    assert_int_not_equal(at.epoch, head.epoch);
+    assert_int_equal(log_read(&s, log, 250), 0);
+    assert_int_equal(log_read(&s, log, 151), 99);
+    assert_int_equal(log_read(&s, log, 150), 100);
+    assert_int_equal(log_read(&s, log, 149), LINNET_ERR_NOT_FOUND);
+    assert_int_equal(log_read(&s, log, 251), LINNET_ERR_NOT_FOUND);
+    s.b->ops->close(s.b, other);
+    s.b->ops->close(s.b, log);
+    assert_int_equal(ln_stat_get(&ln_memory_stats_of(s.b)->logs), 1);
+    s.b->ops->free(s.b);
+}
+
+static void test_trimming(void **state) {
+    (void)state;
+    static const struct {
+        const char *why;
+        ln_memory_options o;
+        size_t size;
+        int kept; /* of ten, one second apart */
+    } rows[] = {
+        { "by count", { .count_max = 3 }, 10, 3 },
+        { "one only", { .count_max = 1 }, 10, 1 },
+        { "by bytes", { .bytes_max = 5 * 1200 }, 1000, 5 },
+        { "none that fits", { .bytes_max = 500 }, 1000, 0 },
+        { "by age", { .age_ms = 4000 }, 10, 4 },
+        { "by the bytes of all", { .total_bytes_max = 2 * 1200 }, 1000, 2 },
+        { "not at all", { .count_max = 0 }, 10, 10 },
+    };
+    for (size_t i = 0; i < LN_COUNT(rows); i++) {
+        print_message("# %s\n", rows[i].why);
+        shelf s;
+        ln_position head, at;
+        shelf_open(&s, &rows[i].o);
+        ln_log_handle *log = log_open(&s, "c", &head);
+        for (int n = 0; n < 10; n++) {
+            s.b->now += 1000;
+            assert_int_equal(log_add(&s, log, rows[i].size, &at), LN_DONE);
+        }
+        assert_int_equal(at.offset, 10);
+        int kept = rows[i].kept;
+        assert_int_equal(log_read(&s, log, 10), 0);
+        assert_int_equal(log_read(&s, log, (uint64_t)(10 - kept)), kept);
+        if (kept < 10)
+            assert_int_equal(log_read(&s, log, (uint64_t)(9 - kept)), LINNET_ERR_NOT_FOUND);
+        assert_int_equal(ln_stat_get(&ln_memory_stats_of(s.b)->kept), kept);
+        s.b->ops->close(s.b, log);
+        s.b->ops->free(s.b);
+    }
+}
+
+static void test_the_epoch_outlives(void **state) {
+    (void)state;
+    shelf s;
+    ln_position head, at;
+    shelf_open(&s, &(ln_memory_options){ .idle_max = 2 });
+    s.b->now = 5000;
+    ln_log_handle *log = log_open(&s, "c", &head);
+    log_add(&s, log, 10, &at);
+    s.b->ops->close(s.b, log);
+    assert_int_equal(s.b->ops->deadline(s.b), 5000 + 300 * 1000);
+
+    s.b->now = 5000 + 300 * 1000; /* history goes, the position stays */
+    s.b->ops->tick(s.b);
+    assert_int_equal(ln_stat_get(&ln_memory_stats_of(s.b)->kept), 0);
+    log = log_open(&s, "c", &at);
+    assert_int_equal(at.epoch, head.epoch);
+    assert_int_equal(at.offset, 1);
+    assert_int_equal(log_read(&s, log, 0), LINNET_ERR_NOT_FOUND);
+    assert_int_equal(log_read(&s, log, 1), 0);
+    s.b->ops->close(s.b, log);
+
+    ln_msec due = s.b->now + 24 * 3600 * 1000;
+    assert_int_equal(s.b->ops->deadline(s.b), due);
+    s.b->now = due - 1;
+    s.b->ops->tick(s.b);
+    assert_int_equal(ln_stat_get(&ln_memory_stats_of(s.b)->logs), 1);
+    s.b->now = due;
+    s.b->ops->tick(s.b);
+    assert_int_equal(ln_stat_get(&ln_memory_stats_of(s.b)->logs), 0);
+    assert_int_equal(s.b->ops->deadline(s.b), LN_NEVER);
+
+    uint64_t epochs[3];
+    for (int i = 0; i < 3; i++) { /* one more than are remembered */
+        log = log_open(&s, (const char *[]){ "x", "y", "z" }[i], &head);
+        epochs[i] = head.epoch;
+        log_add(&s, log, 1, &at);
+        s.b->ops->close(s.b, log);
+    }
+    for (int i = 2; i >= 0; i--) {
+        log = log_open(&s, (const char *[]){ "x", "y", "z" }[i], &head);
+        assert_int_equal(head.epoch == epochs[i], i > 0);
+        s.b->ops->close(s.b, log);
+    }
+    s.b->ops->free(s.b);
+}
+
+static void test_too_many_logs(void **state) {
+    (void)state;
+    shelf s;
+    ln_position at;
+    shelf_open(&s, &(ln_memory_options){ .logs_max = 2 });
+    ln_log_handle *a = log_open(&s, "a", &at), *b = log_open(&s, "b", &at), *c = NULL;
+    log_add(&s, b, 1, &at);
+    assert_int_equal(s.b->ops->open(s.b, LN_SLICE("c"), &c, &at), LINNET_ERR_LIMIT);
+    s.b->ops->close(s.b, b);
+    c = log_open(&s, "c", &at); /* what nobody holds makes room */
+    s.b->ops->close(s.b, a);
+    s.b->ops->close(s.b, c);
+    s.b->ops->free(s.b);
+}
+
+static void test_memory(void **state) {
+    (void)state;
+    bool done = false;
+    for (uint64_t fail = 1; !done; fail++) {
+        ln_test_memory memory = { 0 };
+        ln_test_memory_install(&memory);
+        shelf s;
+        ln_position at = { 0 };
+        shelf_open(&s, &(ln_memory_options){ .count_max = 9 });
+        memory.fail_at = memory.calls + fail;
+        ln_log_handle *log = NULL;
+        ln_publish what = { .channel = LN_SLICE("c") };
+        uint64_t offset = 0;
+        if (s.b->ops->open(s.b, LN_SLICE("c"), &log, &at) == LN_DONE) {
+            for (int i = 0; i < 20; i++) {
+                ln_publication *p = ln_publication_new(&what, 1);
+                if (!p) continue;
+                if (s.b->ops->publish(s.b, log, p, &at) == LN_DONE)
+                    assert_int_equal(at.offset, ++offset);
+                p->at = at;
+                ln_publication_unref(p);
+            }
+            if (offset >= 9) assert_int_equal(log_read(&s, log, offset - 9), 9);
+            s.b->ops->close(s.b, log);
+        }
+        done = memory.calls < memory.fail_at;
+        s.b->ops->free(s.b);
+        assert_int_equal(memory.live, 0);
+        ln_test_memory_remove();
+        assert_true(fail < 100);
+    }
+}
+
+/* Nodes ---------------------------------------------------------------------------------------
+ *
+ * Workers in one thread, a FIFO between each ordered pair, and a die that says which letter
+ * arrives next. GUARANTEES.md 3.3: I2 to I5 and I7 are checked at each delivery, I1 and I9 at the
+ * end. */
+
+#define WORKERS    4
+#define CHANNELS   3
+#define PER_WORKER 6
+#define LOG_MAX    4000
+#define PUBLISHERS 4
+
+typedef struct node node;
+typedef struct reader {
+    ln_subscription s;
+    node *n;
+    uint32_t worker;
+    int channel; /* -1: in none */
+    bool joined;
+    ln_position at;             /* last seen, from where it joined */
+    uint32_t heard[PUBLISHERS]; /* last number of each, in this channel and since it joined */
+} reader;
+
+struct node {
+    ln_rand rand;
+    uint32_t workers;
+    ln_hub *hubs[WORKERS];
+    ln_letter *first[WORKERS][WORKERS], *last[WORKERS][WORKERS];
+    reader readers[WORKERS * PER_WORKER];
+    ln_position head[CHANNELS];
+    uint32_t log[CHANNELS][LOG_MAX]; /* publisher << 16 | number, by offset */
+    uint32_t said[PUBLISHERS][CHANNELS], answered, asked;
+    ln_msec now;
+};
+
+static const char *const names[CHANNELS] = { "alpha", "beta", "gamma" };
+
+typedef struct desk { /* a hub's ctx */
+    node *n;
+    uint32_t worker;
+} desk;
+
+static void node_post(void *ctx, uint32_t worker, ln_letter *letter) {
+    desk *d = ctx;
+    letter->next = NULL;
+    ln_letter **first = &d->n->first[d->worker][worker], **last = &d->n->last[d->worker][worker];
+    if (*first)
+        (*last)->next = letter;
+    else
+        *first = letter;
+    *last = letter;
+}
+
+static uint32_t payload(const ln_publication *p) {
+    uint32_t value;
+    assert_int_equal(ln_publication_data(p).size, sizeof value);
+    memcpy(&value, ln_publication_data(p).data, sizeof value);
+    return value;
+}
+
+/* Everybody who learns what is at an offset must learn the same. */
+static void agree(node *n, int channel, ln_position at, uint32_t value) {
+    assert_true(at.offset > 0 && at.offset < LOG_MAX);
+    if (!n->head[channel].epoch) n->head[channel].epoch = at.epoch;
+    assert_int_equal(at.epoch, n->head[channel].epoch);
+    uint32_t *slot = &n->log[channel][at.offset];
+    if (*slot) assert_int_equal(*slot, value);
+    *slot = value;
+    if (at.offset > n->head[channel].offset) n->head[channel].offset = at.offset;
+}
+
+static void hear(reader *r, const ln_publication *p) {
+    assert_true(ln_slice_eq(ln_publication_channel(p), ln_slice_str(names[r->channel])));
+    assert_int_equal(p->at.epoch, r->at.epoch);
+    assert_int_equal(p->at.offset, r->at.offset + 1);
+    r->at = p->at;
+    uint32_t value = payload(p), who = value >> 16, number = value & 0xffff;
+    assert_true(number <= r->n->said[who][r->channel]);
+    assert_true(number > r->heard[who]);
+    r->heard[who] = number;
+    agree(r->n, r->channel, p->at, value);
+}
+
+static void node_deliver(void *ctx, ln_row *row, const ln_publication *p) {
+    (void)ctx;
+    for (uint32_t i = 0; i < row->count; i++)
+        if (row->seats[i].target) hear(row->seats[i].target, p);
+}
+
+static void node_joined(reader *r) {
+    r->joined = true;
+    r->at = ln_subscription_at(&r->s);
+    memset(r->heard, 0, sizeof r->heard);
+}
+
+static void node_subscribed(void *ctx, ln_subscription *s, int err) {
+    (void)ctx;
+    assert_int_equal(err, LINNET_OK);
+    node_joined((reader *)(void *)s);
+}
+
+static void node_published(void *ctx, const ln_publication *p) {
+    desk *d = ctx;
+    assert_int_equal(p->err, LINNET_OK);
+    int channel = ln_publication_re(p).data[0];
+    assert_int_equal(p->who, payload(p));
+    agree(d->n, channel, p->at, payload(p));
+    d->n->answered++;
+}
+
+static void node_reset(void *ctx, ln_subscription *s) {
+    (void)ctx;
+    (void)s;
+    fail_msg("nothing is lost here");
+}
+
+static void node_say(node *n, uint32_t publisher) {
+    int channel = (int)ln_rand_below(&n->rand, CHANNELS);
+    uint32_t value = publisher << 16 | ++n->said[publisher][channel];
+    uint8_t re = (uint8_t)channel;
+    ln_publish what = {
+        .channel = ln_slice_str(names[channel]),
+        .data = ln_slice_of(&value, sizeof value),
+        .re = ln_slice_of(&re, 1),
+    };
+    if (publisher) { /* the first one never waits */
+        what.who = value;
+        n->asked++;
+    }
+    /* Each publisher lives on one worker. */
+    assert_int_equal(ln_hub_publish(n->hubs[publisher % n->workers], &what), LINNET_OK);
+}
+
+static void node_move(node *n) {
+    reader *r = &n->readers[ln_rand_below(&n->rand, n->workers * PER_WORKER)];
+    ln_hub *hub = n->hubs[r->worker];
+    if (r->channel >= 0) {
+        ln_hub_unsubscribe(hub, &r->s);
+        r->channel = -1;
+        r->joined = false;
+        return;
+    }
+    r->channel = (int)ln_rand_below(&n->rand, CHANNELS);
+    ln_slice name = ln_slice_str(names[r->channel]);
+    int done = ln_hub_subscribe(hub, &r->s, LN_SPACE_CHANNELS, name);
+    assert_true(done == LN_DONE || done == LN_PENDING);
+    if (done == LN_DONE) node_joined(r);
+}
+
+/* One letter from a pair that the die chooses; false when all are empty. */
+static bool node_mail(node *n) {
+    uint32_t pairs = n->workers * n->workers, start = ln_rand_below(&n->rand, pairs);
+    for (uint32_t i = 0; i < pairs; i++) {
+        uint32_t from = (start + i) % pairs / n->workers, to = (start + i) % n->workers;
+        ln_letter *letter = n->first[from][to];
+        if (!letter) continue;
+        n->first[from][to] = letter->next;
+        ln_hub_mail(n->hubs[to], letter);
+        return true;
+    }
+    return false;
+}
+
+static void node_tick(node *n) {
+    n->now += ln_rand_below(&n->rand, 3000);
+    for (uint32_t i = 0; i < n->workers; i++)
+        ln_hub_tick(n->hubs[i], n->now, n->now);
+}
+
+static void node_open(node *n, desk *desks, uint32_t workers, uint64_t seed) {
+    *n = (node){ .workers = workers };
+    ln_rand_init_seeded(&n->rand, seed);
+    for (uint32_t i = 0; i < workers; i++) {
+        desks[i] = (desk){ n, i };
+        ln_broker *b;
+        ln_memory_options mo = { .key = key, .rand = &n->rand };
+        assert_int_equal(ln_memory_new(&mo, &b), LINNET_OK);
+        ln_hub_options o = { .self = i,
+            .workers = workers,
+            .key = key,
+            .broker = b,
+            .ctx = &desks[i],
+            .post = node_post };
+        assert_int_equal(ln_hub_new(&o, &n->hubs[i]), LINNET_OK);
+        ln_hub_user user = { &desks[i], node_deliver, node_subscribed, node_published, node_reset };
+        ln_hub_use(n->hubs[i], 0, &user);
+        ln_hub_use(n->hubs[i], 1, &user);
+        for (uint32_t j = 0; j < PER_WORKER; j++) {
+            reader *r = &n->readers[i * PER_WORKER + j];
+            *r = (reader){ .n = n, .worker = i, .channel = -1 };
+            ln_subscription_init(&r->s, (uint8_t)(j % 2), r);
+        }
+    }
+}
+
+static void node_close(node *n) {
+    for (uint32_t i = 0; i < n->workers * PER_WORKER; i++)
+        ln_hub_unsubscribe(n->hubs[n->readers[i].worker], &n->readers[i].s);
+    for (uint32_t i = 0; i < n->workers; i++)
+        ln_hub_free(n->hubs[i]);
+    for (uint32_t i = 0; i < n->workers; i++)
+        for (uint32_t j = 0; j < n->workers; j++)
+            for (ln_letter *next, *letter = n->first[i][j]; letter; letter = next) {
+                next = letter->next;
+                ln_mail_discard(letter);
+            }
+}
+
+static void live(uint32_t workers, uint64_t seed) {
+    static node n; /* large */
+    static desk desks[WORKERS];
+    node_open(&n, desks, workers, seed);
+    uint32_t haste = 1 + ln_rand_below(&n.rand, 20);
+    for (int step = 0; step < 4000; step++) {
+        uint32_t die = ln_rand_below(&n.rand, 20 + haste);
+        if (die < 6)
+            node_say(&n, ln_rand_below(&n.rand, PUBLISHERS));
+        else if (die < 8)
+            node_move(&n);
+        else if (die == 8)
+            node_tick(&n);
+        else
+            node_mail(&n);
+    }
+    while (node_mail(&n)) {
+    }
+    assert_int_equal(n.answered, n.asked);
+    for (uint32_t i = 0; i < workers * PER_WORKER; i++) {
+        reader *r = &n.readers[i];
+        if (r->channel < 0) continue;
+        assert_true(r->joined);
+        if (r->at.offset) assert_int_equal(r->at.offset, n.head[r->channel].offset);
+    }
+    for (int c = 0; c < CHANNELS; c++) { /* an offset for each publication, and none left out */
+        uint32_t said = 0;
+        for (int p = 0; p < PUBLISHERS; p++)
+            said += n.said[p][c];
+        uint32_t asked = said - n.said[0][c];
+        assert_true(n.head[c].offset <= said && n.head[c].offset >= asked);
+    }
+    node_close(&n);
+}
+
+static void test_one_worker(void **state) {
+    (void)state;
+    for (uint64_t seed = 1; seed <= 20; seed++)
+        live(1, seed);
+}
+
+static void test_two_workers(void **state) {
+    (void)state;
+    for (uint64_t seed = 1; seed <= 30; seed++)
+        live(2, seed);
+}
+
+static void test_four_workers(void **state) {
+    (void)state;
+    for (uint64_t seed = 1; seed <= 40; seed++)
+        live(4, seed);
+}
+
+static void test_stopped_in_the_middle(void **state) {
+    (void)state;
+    static node n;
+    static desk desks[WORKERS];
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        ln_test_memory memory = { 0 };
+        ln_test_memory_install(&memory);
+        node_open(&n, desks, 3, seed);
+        for (int step = 0; step < 300; step++) {
+            uint32_t die = ln_rand_below(&n.rand, 10);
+            if (die < 4)
+                node_say(&n, ln_rand_below(&n.rand, PUBLISHERS));
+            else if (die < 7)
+                node_move(&n);
+            else
+                node_mail(&n);
+        }
+        node_close(&n);
+        assert_int_equal(memory.live, 0);
+        ln_test_memory_remove();
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_offsets),
+        cmocka_unit_test(test_trimming),
+        cmocka_unit_test(test_the_epoch_outlives),
+        cmocka_unit_test(test_too_many_logs),
+        cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_one_worker),
+        cmocka_unit_test(test_two_workers),
+        cmocka_unit_test(test_four_workers),
+        cmocka_unit_test(test_stopped_in_the_middle),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

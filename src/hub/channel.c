@@ -1,0 +1,162 @@
+#include "hub/channel.h"
+#include "base/mem.h"
+#include <assert.h>
+
+#define SEATS_MIN 2
+#define SEATS_MAX ((uint32_t)1 << 30)
+
+ln_channel *ln_channel_new(ln_space space, ln_slice name) {
+    ln_channel *c = ln_malloc(sizeof *c);
+    if (!c) return NULL;
+    *c = (ln_channel){ .state = LN_CHANNEL_ASKING, .space = (uint8_t)space };
+    ln_list_init(&c->waiting);
+    c->row.user = LN_USERS_MAX; /* nobody's yet */
+    c->interest = ln_interest_new(space, name);
+    if (!c->interest) {
+        ln_free(c);
+        return NULL;
+    }
+    c->interest->channel = c;
+    return c;
+}
+
+static void row_fini(ln_row *row) {
+    ln_free(row->seats);
+    row->seats = NULL;
+    row->capacity = 0;
+}
+
+void ln_channel_free(ln_channel *c) {
+    assert(ln_channel_empty(c));
+    assert(!c->walking);
+    row_fini(&c->row);
+    for (ln_row *next, *row = c->row.next; row; row = next) {
+        next = row->next;
+        row_fini(row);
+        ln_free(row);
+    }
+    ln_free(c);
+}
+
+/* The row of a user; made when there is none. NULL without memory. */
+static ln_row *row_of(ln_channel *c, uint8_t user) {
+    if (c->row.user == LN_USERS_MAX) c->row.user = user;
+    ln_row *last = NULL;
+    for (ln_row *row = &c->row; row; row = row->next) {
+        if (row->user == user) return row;
+        last = row;
+    }
+    ln_row *row = ln_calloc(1, sizeof *row);
+    if (!row) return NULL;
+    row->user = user;
+    last->next = row;
+    return row;
+}
+
+static int row_grow(ln_row *row) {
+    if (row->count < row->capacity) return LINNET_OK;
+    if (row->capacity >= SEATS_MAX) return LINNET_ERR_LIMIT;
+    uint32_t capacity = row->capacity ? row->capacity * 2 : SEATS_MIN;
+    ln_seat *seats = ln_realloc(row->seats, capacity * sizeof *seats);
+    if (!seats) return LINNET_ERR_NOMEM;
+    row->seats = seats;
+    row->capacity = capacity;
+    return LINNET_OK;
+}
+
+/* Gives memory back when three quarters are empty; that it may fail does not matter. */
+static void row_shrink(ln_row *row) {
+    if (row->count == 0) {
+        row_fini(row);
+        return;
+    }
+    if (row->capacity <= SEATS_MIN * 4 || row->count > row->capacity / 4) return;
+    ln_seat *seats = ln_realloc(row->seats, row->capacity / 2 * sizeof *seats);
+    if (!seats) return;
+    row->seats = seats;
+    row->capacity /= 2;
+}
+
+int ln_channel_seat(ln_channel *c, ln_subscription *s) {
+    assert(!c->walking);
+    assert(!s->row);
+    assert(s->user < LN_USERS_MAX);
+    assert(s->target);
+    ln_row *row = row_of(c, s->user);
+    if (!row) return LINNET_ERR_NOMEM;
+    int err = row_grow(row);
+    if (err < 0) return err;
+    s->channel = c;
+    s->row = row;
+    s->seat = row->count;
+    row->seats[row->count++] = (ln_seat){ s->target, s };
+    c->subscribers++;
+    return LINNET_OK;
+}
+
+/* Fills the seat with the last one. */
+static void seat_close(ln_row *row, uint32_t seat) {
+    ln_seat last = row->seats[--row->count];
+    if (seat == row->count) return;
+    row->seats[seat] = last;
+    if (last.sub) last.sub->seat = seat;
+}
+
+void ln_channel_unseat(ln_channel *c, ln_subscription *s) {
+    ln_row *row = s->row;
+    assert(row && row->seats[s->seat].sub == s);
+    s->row = NULL;
+    s->channel = NULL;
+    c->subscribers--;
+    if (c->walking) {
+        row->seats[s->seat] = (ln_seat){ NULL, NULL };
+        row->holes++;
+        return;
+    }
+    seat_close(row, s->seat);
+    row_shrink(row);
+}
+
+/* Closes the seats that were left during a walk. */
+static void row_mend(ln_row *row) {
+    for (uint32_t i = row->count; i-- > 0 && row->holes > 0;) {
+        if (row->seats[i].target) continue;
+        seat_close(row, i);
+        row->holes--;
+    }
+    assert(row->holes == 0);
+    row_shrink(row);
+}
+
+void ln_channel_mend(ln_channel *c) {
+    assert(!c->walking);
+    for (ln_row *row = &c->row; row; row = row->next) {
+        if (row->holes) row_mend(row);
+    }
+}
+
+void ln_channel_deliver(ln_channel *c, const ln_hub_user *users, const ln_publication *p) {
+    assert(!c->walking);
+    c->walking = true;
+    for (ln_row *row = &c->row; row; row = row->next) {
+        if (row->count) users[row->user].deliver(users[row->user].ctx, row, p);
+    }
+    c->walking = false;
+    ln_channel_mend(c);
+}
+
+static bool name_byte(uint8_t b) {
+    return (b >= 'a' && b <= 'z') || (b >= 'A' && b <= 'Z') || (b >= '0' && b <= '9') ||
+           memchr("_.:#$@/-", b, 8) != NULL;
+}
+
+int ln_channel_name_check(ln_space space, ln_slice name) {
+    if (name.size == 0 || name.size > LN_CHANNEL_NAME_MAX) return LINNET_ERR_INVAL;
+    if (space != LN_SPACE_CHANNELS) return LINNET_OK;
+    for (size_t i = 0; i < name.size; i++) {
+        if (!name_byte(name.data[i])) return LINNET_ERR_INVAL;
+    }
+    /* $ is ours, @user is for that user alone, and nobody has proved to be one yet. */
+    if (name.data[0] == '$' || name.data[0] == '@') return LINNET_ERR_DENIED;
+    return ln_slice_eq(name, LN_SLICE("system")) ? LINNET_ERR_DENIED : LINNET_OK;
+}

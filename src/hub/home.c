@@ -1,0 +1,467 @@
+#include "hub/home.h"
+#include "base/mem.h"
+#include <assert.h>
+
+#define BIT(worker) (UINT64_C(1) << ((worker) % 64))
+
+static bool interested(const ln_home *home, uint32_t worker) {
+    return home->interested[worker / 64] & BIT(worker);
+}
+
+static uint32_t interest_count(const ln_home *home) {
+    uint32_t count = 0;
+    for (size_t i = 0; i < sizeof home->interested / sizeof home->interested[0]; i++)
+        count += (uint32_t)__builtin_popcountll(home->interested[i]);
+    return count;
+}
+
+static ln_slice home_name(const void *value) {
+    const ln_home *home = value;
+    return ln_slice_of(home->name, home->name_size);
+}
+
+void ln_homes_init(ln_homes *h, ln_map_key key, uint32_t max) {
+    for (int i = 0; i < LN_SPACES; i++)
+        ln_map_init(&h->map[i], key, home_name, max);
+    ln_list_init(&h->idle);
+}
+
+/* Answers --------------------------------------------------------------------------- */
+
+/* Sends a publication that has its place, or none, to whoever waits for the answer; taken. */
+static void answer(ln_homes *h, ln_publication *p) {
+    if (!p->who) {
+        ln_publication_unref(p);
+        return;
+    }
+    ln_letter *letter = &p->letters[p->origin];
+    letter->kind = LN_MAIL_ANSWER;
+    letter->from = (uint8_t)h->self;
+    h->post(h->ctx, p->origin, letter);
+}
+
+static void refuse(ln_homes *h, ln_letter *letter, int err) {
+    ln_stat_add(&h->refused, 1);
+    if (letter->kind == LN_MAIL_PUBLISH) {
+        ln_publication *p = ln_publication_of(letter);
+        p->origin = letter->from;
+        p->err = err;
+        answer(h, p);
+        return;
+    }
+    ln_interest *m = ln_interest_of(letter);
+    m->err = err;
+    letter->kind = LN_MAIL_INTERESTED;
+    letter->to = letter->from;
+    letter->from = (uint8_t)h->self;
+    h->post(h->ctx, letter->to, letter);
+}
+
+static void deliver_to(ln_homes *h, ln_publication *p, uint32_t worker, ln_mail_kind kind) {
+    ln_letter *letter = &p->letters[worker];
+    letter->kind = (uint8_t)kind;
+    letter->from = (uint8_t)h->self;
+    h->post(h->ctx, worker, letter);
+}
+
+/* One letter to each interested worker, the last one to our own, because that is taken in at once
+ * and user code runs. The publication is taken: one reference per letter. */
+static void send(ln_homes *h, const ln_home *home, ln_publication *p) {
+    uint32_t letters = interest_count(home);
+    ln_stat_add(&h->mailed, letters);
+    bool waits = p->who != 0;
+    if (waits && !interested(home, p->origin)) letters++;
+    if (letters == 0) {
+        ln_publication_unref(p);
+        return;
+    }
+    if (letters > 1) ln_publication_ref(p, letters - 1);
+    bool here = interested(home, h->self);
+    for (uint32_t word = 0; word * 64 < h->workers; word++) {
+        for (uint64_t bits = home->interested[word]; bits; bits &= bits - 1) {
+            uint32_t worker = word * 64 + (uint32_t)__builtin_ctzll(bits);
+            if (worker == h->self) continue;
+            bool both = waits && worker == p->origin;
+            deliver_to(h, p, worker, both ? LN_MAIL_DELIVER_ANSWER : LN_MAIL_DELIVER);
+        }
+    }
+    bool mine = waits && p->origin == h->self;
+    if (waits && !mine && !interested(home, p->origin)) deliver_to(h, p, p->origin, LN_MAIL_ANSWER);
+    if (here)
+        deliver_to(h, p, h->self, mine ? LN_MAIL_DELIVER_ANSWER : LN_MAIL_DELIVER);
+    else if (mine)
+        deliver_to(h, p, h->self, LN_MAIL_ANSWER);
+}
+
+/* Homes ------------------------------------------------------------------------------ */
+
+static void home_wake(ln_homes *h, ln_home *home) {
+    if (!ln_list_linked(&home->idle)) return;
+    ln_list_remove(&home->idle);
+    h->idle_count--;
+}
+
+static void home_free(ln_homes *h, ln_home *home) {
+    assert(home->pending == 0);
+    assert(!home->waiting);
+    home_wake(h, home);
+    for (uint32_t i = 0; i < home->later_count; i++)
+        answer(h, home->later[i]);
+    ln_free(home->later);
+    if (home->log) h->broker->ops->close(h->broker, home->log);
+    void *removed = ln_map_remove(&h->map[home->space], home_name(home));
+    assert(removed == home);
+    (void)removed;
+    ln_stat_sub(&h->count, 1);
+    ln_free(home);
+}
+
+void ln_homes_fini(ln_homes *h) {
+    for (int i = 0; i < LN_SPACES; i++) {
+        ln_home *home;
+        uint32_t at = 0;
+        while ((home = ln_map_next(&h->map[i], &at))) {
+            for (ln_letter *next, *letter = home->waiting; letter; letter = next) {
+                next = letter->next;
+                ln_mail_discard(letter);
+            }
+            for (uint32_t n = 0; n < home->later_count; n++)
+                ln_publication_unref(home->later[n]);
+            ln_free(home->later);
+            if (home->log) h->broker->ops->close(h->broker, home->log);
+            ln_free(home);
+        }
+        ln_map_fini(&h->map[i]);
+    }
+}
+
+/* Lets a home nobody needs linger at the end of the row; too many, and the first one goes. */
+static void home_rest(ln_homes *h, ln_home *home) {
+    home_wake(h, home);
+    if (home->pending || home->waiting || interest_count(home)) return;
+    h->idle_count++;
+    home->idle_since = h->now;
+    ln_list_push(&h->idle, &home->idle);
+    if (h->idle_count > LN_HOME_IDLE_MAX) home_free(h, ln_list_item(h->idle.next, ln_home, idle));
+}
+
+static int home_open(ln_homes *h, ln_home *home) {
+    if (home->class == LN_CLASS_LIVE) {
+        home->state = LN_HOME_OPEN;
+        return LINNET_OK;
+    }
+    int err = h->broker->ops->open(h->broker, home_name(home), &home->log, &home->cursor);
+    if (err < 0) return err;
+    if (err == LN_PENDING)
+        home->pending++;
+    else
+        home->state = LN_HOME_OPEN;
+    return LINNET_OK;
+}
+
+static int home_new(ln_homes *h, ln_space space, ln_slice name, ln_home **out) {
+    ln_home *home = ln_calloc(1, sizeof *home + name.size);
+    if (!home) return LINNET_ERR_NOMEM;
+    ln_list_init(&home->idle);
+    home->class = space == LN_SPACE_TOPICS || h->live ? LN_CLASS_LIVE : LN_CLASS_RECOVERABLE;
+    home->space = (uint8_t)space;
+    home->name_size = (uint8_t)name.size;
+    memcpy(home->name, name.data, name.size);
+    int err = ln_map_add(&h->map[space], home);
+    if (err < 0) {
+        ln_free(home);
+        return err;
+    }
+    ln_stat_add(&h->count, 1);
+    if ((err = home_open(h, home)) < 0) {
+        home->log = NULL; /* there is none */
+        home_free(h, home);
+        return err;
+    }
+    *out = home;
+    return LINNET_OK;
+}
+
+/* The road of the cursor -------------------------------------------------------------- */
+
+static void later_pop(ln_home *home) {
+    home->later_count--;
+    memmove(home->later, home->later + 1, home->later_count * sizeof *home->later);
+}
+
+/* Mails those that wait, as far as they follow the cursor without a hole. */
+static void later_drain(ln_homes *h, ln_home *home) {
+    while (home->later_count) {
+        ln_publication *p = home->later[0];
+        if (p->at.offset > home->cursor.offset + 1) return;
+        later_pop(home);
+        if (p->at.offset <= home->cursor.offset) {
+            ln_stat_add(&h->dropped, 1);
+            answer(h, p);
+            continue;
+        }
+        home->cursor = p->at;
+        send(h, home, p);
+    }
+}
+
+static bool later_add(ln_home *home, ln_publication *p) {
+    if (home->later_count == home->later_capacity) {
+        if (home->later_count >= LN_HOME_LATER_MAX) return false;
+        uint32_t capacity = home->later_capacity ? home->later_capacity * 2 : 16;
+        ln_publication **later = ln_realloc(home->later, capacity * sizeof *later);
+        if (!later) return false;
+        home->later = later;
+        home->later_capacity = capacity;
+    }
+    uint32_t i = home->later_count++;
+    for (; i > 0 && home->later[i - 1]->at.offset > p->at.offset; i--)
+        home->later[i] = home->later[i - 1];
+    home->later[i] = p;
+    return true;
+}
+
+/* What is missing will not come: goes on behind it. */
+static void gap_give_up(ln_homes *h, ln_home *home) {
+    if (home->later_count == 0) return;
+    ln_stat_add(&h->resets, 1);
+    home->cursor.offset = home->later[0]->at.offset - 1;
+    later_drain(h, home);
+}
+
+static void take(ln_homes *h, ln_home *home, ln_publication *p);
+
+static void page_take(ln_homes *h, ln_home *home, int err, ln_page *page) {
+    uint64_t before = home->cursor.offset;
+    uint32_t count = err < 0 ? 0 : page->count;
+    for (uint32_t i = 0; i < count; i++)
+        take(h, home, page->items[i]);
+    if (home->cursor.offset == before) gap_give_up(h, home);
+}
+
+static void gap_read(ln_homes *h, ln_home *home) {
+    while (home->later_count && !home->reading) {
+        ln_page page = { 0 };
+        home->reading = true;
+        int err = h->broker->ops->read(h->broker, home->log, home->cursor.offset, &page);
+        if (err == LN_PENDING) {
+            home->pending++;
+            return;
+        }
+        page_take(h, home, err, &page); /* still `reading`: it must not come in here */
+        home->reading = false;
+    }
+}
+
+/* Another life of the log: what waited belongs to the old one. */
+static void restart(ln_homes *h, ln_home *home, ln_position at) {
+    ln_stat_add(&h->resets, 1);
+    while (home->later_count) {
+        ln_publication *p = home->later[0];
+        later_pop(home);
+        answer(h, p);
+    }
+    home->cursor = (ln_position){ at.epoch, at.offset - 1 };
+}
+
+/* The one function through which all passes that has a place; taken. */
+static void take(ln_homes *h, ln_home *home, ln_publication *p) {
+    assert(p->at.offset > 0);
+    if (p->at.epoch != home->cursor.epoch) restart(h, home, p->at);
+    if (p->at.offset <= home->cursor.offset) {
+        ln_stat_add(&h->dropped, 1);
+        answer(h, p);
+        return;
+    }
+    if (p->at.offset > home->cursor.offset + 1) {
+        ln_stat_add(&h->gaps, 1);
+        if (!later_add(home, p)) {
+            while (home->later_count)
+                gap_give_up(h, home);
+            home->cursor.offset = p->at.offset - 1;
+            take(h, home, p);
+            return;
+        }
+        gap_read(h, home);
+        return;
+    }
+    home->cursor = p->at;
+    send(h, home, p);
+    later_drain(h, home);
+}
+
+/* Letters ------------------------------------------------------------------------------ */
+
+static void published(ln_homes *h, ln_home *home, ln_publication *p, int err, ln_position at) {
+    if (err < 0) {
+        ln_stat_add(&h->refused, 1);
+        p->err = err;
+        answer(h, p);
+        return;
+    }
+    ln_stat_add(&h->published, 1);
+    p->at = at;
+    take(h, home, p);
+}
+
+static void publish(ln_homes *h, ln_home *home, ln_letter *letter) {
+    ln_publication *p = ln_publication_of(letter);
+    p->origin = letter->from;
+    p->ts = h->wall;
+    if (home->class == LN_CLASS_LIVE || (p->flags & LN_PUB_VOLATILE)) {
+        ln_stat_add(&h->published, 1);
+        send(h, home, p);
+        return;
+    }
+    ln_position at = { 0, 0 };
+    home->pending++;
+    int err = h->broker->ops->publish(h->broker, home->log, p, &at);
+    if (err == LN_PENDING) return;
+    home->pending--;
+    published(h, home, p, err, at);
+}
+
+static void interest(ln_homes *h, ln_home *home, ln_letter *letter) {
+    ln_interest *m = ln_interest_of(letter);
+    uint32_t worker = letter->from;
+    home->interested[worker / 64] |= BIT(worker);
+    m->err = LINNET_OK;
+    m->at = home->cursor;
+    m->class = home->class;
+    letter->kind = LN_MAIL_INTERESTED;
+    letter->to = letter->from;
+    letter->from = (uint8_t)h->self;
+    h->post(h->ctx, worker, letter);
+}
+
+/* Taken in by a home that is OPEN. */
+static void home_letter(ln_homes *h, ln_home *home, ln_letter *letter) {
+    switch ((ln_mail_kind)letter->kind) {
+    case LN_MAIL_PUBLISH: publish(h, home, letter); break;
+    case LN_MAIL_INTEREST: interest(h, home, letter); break;
+    case LN_MAIL_DISINTEREST:
+        home->interested[letter->from / 64] &= ~BIT(letter->from);
+        ln_free(ln_interest_of(letter));
+        break;
+    default: assert(!"a letter to a home");
+    }
+}
+
+static void home_wait(ln_home *home, ln_letter *letter) {
+    letter->next = NULL;
+    if (home->waiting)
+        home->last_waiting->next = letter;
+    else
+        home->waiting = letter;
+    home->last_waiting = letter;
+}
+
+static ln_slice letter_channel(ln_letter *letter, ln_space *space) {
+    if (letter->kind == LN_MAIL_PUBLISH) {
+        const ln_publication *p = ln_publication_of(letter);
+        *space = (ln_space)p->space;
+        return ln_publication_channel(p);
+    }
+    const ln_interest *m = ln_interest_of(letter);
+    *space = (ln_space)m->space;
+    return ln_slice_of(m->name, m->name_size);
+}
+
+void ln_homes_mail(ln_homes *h, ln_letter *letter) {
+    ln_space space;
+    ln_slice name = letter_channel(letter, &space);
+    ln_home *home = ln_map_get(&h->map[space], name);
+    if (!home) {
+        assert(letter->kind != LN_MAIL_DISINTEREST); /* interest keeps a home */
+        int err = home_new(h, space, name, &home);
+        if (err < 0) {
+            refuse(h, letter, err);
+            return;
+        }
+    }
+    if (home->state == LN_HOME_OPENING) {
+        home_wait(home, letter);
+        return;
+    }
+    home_letter(h, home, letter);
+    home_rest(h, home);
+}
+
+void ln_homes_tick(ln_homes *h) {
+    while (!ln_list_empty(&h->idle)) {
+        ln_home *home = ln_list_item(h->idle.next, ln_home, idle);
+        if (home->idle_since + LN_HOME_LINGER_MS > h->now) break;
+        home_free(h, home);
+    }
+    if (h->broker) h->broker->ops->tick(h->broker);
+}
+
+ln_msec ln_homes_deadline(const ln_homes *h) {
+    ln_msec due = h->broker ? h->broker->ops->deadline(h->broker) : LN_NEVER;
+    if (ln_list_empty(&h->idle)) return due;
+    ln_msec idle = ln_list_item(h->idle.next, ln_home, idle)->idle_since + LN_HOME_LINGER_MS;
+    return idle < due ? idle : due;
+}
+
+/* Late answers -------------------------------------------------------------------------- */
+
+static ln_home *late(ln_homes *h, ln_slice channel) {
+    return ln_map_get(&h->map[LN_SPACE_CHANNELS], channel);
+}
+
+void ln_homes_opened(ln_homes *h, ln_slice channel, int err, ln_position head) {
+    ln_home *home = late(h, channel);
+    if (!home || home->state != LN_HOME_OPENING) return;
+    home->pending--;
+    home->state = LN_HOME_OPEN;
+    home->cursor = head;
+    ln_letter *letter = home->waiting;
+    home->waiting = NULL;
+    for (ln_letter *next; letter; letter = next) {
+        next = letter->next;
+        if (err < 0 && letter->kind != LN_MAIL_DISINTEREST)
+            refuse(h, letter, err);
+        else
+            home_letter(h, home, letter);
+    }
+    if (err < 0)
+        home_free(h, home);
+    else
+        home_rest(h, home);
+}
+
+void ln_homes_published(ln_homes *h, ln_publication *p, int err, ln_position at) {
+    ln_home *home = late(h, ln_publication_channel(p));
+    if (!home) {
+        p->err = err < 0 ? err : LINNET_ERR_CANCELLED;
+        answer(h, p);
+        return;
+    }
+    home->pending--;
+    published(h, home, p, err, at);
+    home_rest(h, home);
+}
+
+void ln_homes_arrived(ln_homes *h, ln_publication *p) {
+    ln_home *home = late(h, ln_publication_channel(p));
+    if (!home || home->state != LN_HOME_OPEN) {
+        ln_publication_unref(p); /* nobody here has asked; the log has it */
+        return;
+    }
+    take(h, home, p);
+    home_rest(h, home);
+}
+
+void ln_homes_page(ln_homes *h, ln_slice channel, int err, ln_page *page) {
+    ln_home *home = late(h, channel);
+    if (!home || !home->reading) {
+        for (uint32_t i = 0; i < page->count; i++)
+            ln_publication_unref(page->items[i]);
+        return;
+    }
+    home->pending--;
+    page_take(h, home, err, page);
+    home->reading = false;
+    gap_read(h, home);
+    home_rest(h, home);
+}

@@ -1,0 +1,284 @@
+#include "hub/hub.h"
+#include "base/mem.h"
+#include <assert.h>
+
+#define CHANNELS_MAX 1000000
+
+static ln_slice channel_key(const void *value) {
+    return ln_channel_name(value);
+}
+
+uint32_t ln_hub_home(ln_map_key key, uint32_t workers, ln_slice channel) {
+    /* The upper half: the maps of a home use the lower one, and would fill every N-th slot. */
+    uint64_t upper = ln_siphash(key, channel) >> 32;
+    return (uint32_t)(upper * workers >> 32);
+}
+
+static void post_home(ln_hub *h, ln_letter *letter, ln_slice channel) {
+    uint32_t home = ln_hub_home(h->key, h->workers, channel);
+    letter->from = (uint8_t)h->self;
+    letter->to = (uint8_t)home;
+    h->post(h->ctx, home, letter);
+}
+
+/* What a home of ours sends: to our own half without delay. */
+static void post_from_home(void *ctx, uint32_t worker, ln_letter *letter) {
+    ln_hub *h = ctx;
+    if (worker == h->self)
+        ln_hub_mail(h, letter);
+    else
+        h->post(h->ctx, worker, letter);
+}
+
+int ln_hub_new(const ln_hub_options *o, ln_hub **out) {
+    if (o->workers == 0 || o->workers > LN_WORKERS_MAX || o->self >= o->workers)
+        return LINNET_ERR_INVAL;
+    if (!o->post || (!o->broker && !o->live)) return LINNET_ERR_INVAL;
+    ln_hub *h = ln_calloc(1, sizeof *h);
+    if (!h) return LINNET_ERR_NOMEM;
+    uint32_t max = o->channels_max ? o->channels_max : CHANNELS_MAX;
+    h->key = o->key;
+    h->ctx = o->ctx;
+    h->post = o->post;
+    h->self = o->self;
+    h->workers = o->workers;
+    h->homes.self = o->self;
+    h->homes.workers = o->workers;
+    h->homes.live = o->live;
+    h->homes.broker = o->broker;
+    h->homes.ctx = h;
+    h->homes.post = post_from_home;
+    ln_homes_init(&h->homes, o->key, max);
+    for (int i = 0; i < LN_SPACES; i++)
+        ln_map_init(&h->channels[i], o->key, channel_key, max);
+    *out = h;
+    return LINNET_OK;
+}
+
+void ln_hub_free(ln_hub *h) {
+    if (!h) return;
+    for (int i = 0; i < LN_SPACES; i++) {
+        ln_channel *c;
+        uint32_t at = 0;
+        while ((c = ln_map_next(&h->channels[i], &at))) {
+            if (c->state == LN_CHANNEL_JOINED) ln_free(c->interest);
+            ln_channel_free(c);
+        }
+        ln_map_fini(&h->channels[i]);
+    }
+    ln_homes_fini(&h->homes);
+    if (h->homes.broker) h->homes.broker->ops->free(h->homes.broker);
+    ln_free(h);
+}
+
+void ln_hub_use(ln_hub *h, uint8_t user, const ln_hub_user *callbacks) {
+    assert(user < LN_USERS_MAX);
+    h->users[user] = *callbacks;
+}
+
+/* Subscribing ----------------------------------------------------------------------------- */
+
+static void channel_drop(ln_hub *h, ln_channel *c) {
+    void *removed = ln_map_remove(&h->channels[c->space], ln_channel_name(c));
+    assert(removed == c);
+    (void)removed;
+    ln_stat_sub(&h->channel_count, 1);
+    ln_channel_free(c);
+}
+
+/* The last one has gone: tells the home. While the letter is away, its return will bring us here.
+ */
+static void channel_leave(ln_hub *h, ln_channel *c) {
+    if (!ln_channel_empty(c) || c->pinned || c->state != LN_CHANNEL_JOINED) return;
+    ln_interest *m = c->interest;
+    channel_drop(h, c);
+    m->channel = NULL;
+    m->letter.kind = LN_MAIL_DISINTEREST;
+    post_home(h, &m->letter, ln_slice_of(m->name, m->name_size));
+}
+
+static int channel_ask(ln_hub *h, ln_space space, ln_slice name, ln_channel **out) {
+    ln_channel *c = ln_channel_new(space, name);
+    if (!c) return LINNET_ERR_NOMEM;
+    int err = ln_map_add(&h->channels[space], c);
+    if (err < 0) {
+        ln_free(c->interest);
+        ln_channel_free(c);
+        return err;
+    }
+    ln_stat_add(&h->channel_count, 1);
+    post_home(h, &c->interest->letter, name);
+    *out = c;
+    return LINNET_OK;
+}
+
+int ln_hub_subscribe(ln_hub *h, ln_subscription *s, ln_space space, ln_slice name) {
+    assert(!s->channel);
+    assert(s->user < LN_USERS_MAX && h->users[s->user].deliver);
+    int err = ln_channel_name_check(space, name);
+    if (err < 0) return err;
+    ln_channel *c = ln_map_get(&h->channels[space], name);
+    if (!c && (err = channel_ask(h, space, name, &c)) < 0) return err;
+    if (c->state == LN_CHANNEL_JOINED && !c->walking) {
+        err = ln_channel_seat(c, s);
+        if (err < 0)
+            channel_leave(h, c);
+        else
+            ln_stat_add(&h->subscriptions, 1);
+        return err < 0 ? err : LN_DONE;
+    }
+    s->channel = c;
+    ln_list_push(&c->waiting, &s->waiting);
+    return LN_PENDING;
+}
+
+void ln_hub_unsubscribe(ln_hub *h, ln_subscription *s) {
+    ln_list_remove(&s->waiting);
+    ln_channel *c = s->channel;
+    if (!c) return;
+    if (s->row) {
+        ln_stat_sub(&h->subscriptions, 1);
+        ln_channel_unseat(c, s);
+    }
+    s->channel = NULL;
+    channel_leave(h, c);
+}
+
+ln_channel *ln_hub_find(const ln_hub *h, ln_space space, ln_slice name) {
+    return ln_map_get(&h->channels[space], name);
+}
+
+/* Seats all who wait. The channel is pinned, because callbacks may do anything. */
+static void admit(ln_hub *h, ln_channel *c) {
+    assert(c->pinned);
+    for (ln_list *node; (node = ln_list_pop(&c->waiting));) {
+        ln_subscription *s = ln_list_item(node, ln_subscription, waiting);
+        int err = ln_channel_seat(c, s);
+        if (err < 0)
+            s->channel = NULL;
+        else
+            ln_stat_add(&h->subscriptions, 1);
+        h->users[s->user].subscribed(h->users[s->user].ctx, s, err);
+    }
+}
+
+static void refused(ln_hub *h, ln_channel *c, ln_interest *m) {
+    ln_list waiting;
+    ln_list_init(&waiting);
+    ln_list_splice(&waiting, &c->waiting);
+    channel_drop(h, c);
+    LN_LIST_FOREACH(node, &waiting) {
+        ln_list_item(node, ln_subscription, waiting)->channel = NULL;
+    }
+    for (ln_list *node; (node = ln_list_pop(&waiting));) {
+        ln_subscription *s = ln_list_item(node, ln_subscription, waiting);
+        h->users[s->user].subscribed(h->users[s->user].ctx, s, m->err);
+    }
+    ln_free(m);
+}
+
+static void interest_answered(ln_hub *h, ln_interest *m) {
+    ln_channel *c = m->channel;
+    assert(c->state == LN_CHANNEL_ASKING);
+    if (m->err < 0) {
+        refused(h, c, m);
+        return;
+    }
+    c->state = LN_CHANNEL_JOINED;
+    c->at = m->at;
+    c->class = m->class;
+    c->pinned = true;
+    admit(h, c);
+    c->pinned = false;
+    channel_leave(h, c);
+}
+
+/* Publishing ------------------------------------------------------------------------------ */
+
+ln_letter *ln_publication_post(ln_publication *p, uint32_t from, uint32_t home) {
+    assert(home < p->workers);
+    ln_letter *letter = &p->letters[home];
+    letter->kind = LN_MAIL_PUBLISH;
+    letter->from = (uint8_t)from;
+    return letter;
+}
+
+int ln_hub_publish(ln_hub *h, const ln_publish *what) {
+    int err = ln_channel_name_check((ln_space)what->space, what->channel);
+    if (err < 0) return err;
+    ln_publication *p = ln_publication_new(what, h->workers);
+    if (!p) return LINNET_ERR_NOMEM;
+    ln_stat_add(&h->publishes, 1);
+    uint32_t home = ln_hub_home(h->key, h->workers, what->channel);
+    h->post(h->ctx, home, ln_publication_post(p, h->self, home));
+    return LINNET_OK;
+}
+
+/* Everybody out, because something was missed; who comes back meanwhile waits. */
+static void reset(ln_hub *h, ln_channel *c) {
+    c->walking = true;
+    for (ln_row *row = &c->row; row; row = row->next) {
+        for (uint32_t i = 0; i < row->count; i++) {
+            ln_subscription *s = row->seats[i].sub;
+            if (!s) continue;
+            ln_stat_sub(&h->subscriptions, 1);
+            ln_channel_unseat(c, s);
+            h->users[s->user].reset(h->users[s->user].ctx, s);
+        }
+    }
+    c->walking = false;
+    ln_channel_mend(c);
+}
+
+static void deliver(ln_hub *h, const ln_publication *p) {
+    ln_channel *c = ln_map_get(&h->channels[p->space], ln_publication_channel(p));
+    if (!c || c->state != LN_CHANNEL_JOINED) {
+        ln_stat_add(&h->strays, 1);
+        return;
+    }
+    c->pinned = true;
+    if (p->at.offset) {
+        bool next = p->at.epoch == c->at.epoch && p->at.offset == c->at.offset + 1;
+        c->at = p->at;
+        if (!next) reset(h, c);
+    }
+    ln_stat_add(&h->deliveries, c->subscribers);
+    ln_channel_deliver(c, h->users, p);
+    admit(h, c);
+    c->pinned = false;
+    channel_leave(h, c);
+}
+
+static void answered(ln_hub *h, const ln_publication *p) {
+    const ln_hub_user *user = &h->users[p->user];
+    if (user->published) user->published(user->ctx, p);
+}
+
+void ln_hub_mail(ln_hub *h, ln_letter *letter) {
+    assert(letter->room == LN_LETTER_HUB);
+    ln_mail_kind kind = (ln_mail_kind)letter->kind;
+    switch (kind) {
+    case LN_MAIL_PUBLISH:
+    case LN_MAIL_INTEREST:
+    case LN_MAIL_DISINTEREST: ln_homes_mail(&h->homes, letter); return;
+    case LN_MAIL_INTERESTED: interest_answered(h, ln_interest_of(letter)); return;
+    case LN_MAIL_DELIVER:
+    case LN_MAIL_ANSWER:
+    case LN_MAIL_DELIVER_ANSWER: break;
+    }
+    ln_publication *p = ln_publication_of(letter);
+    if (kind != LN_MAIL_ANSWER) deliver(h, p);
+    if (kind != LN_MAIL_DELIVER) answered(h, p);
+    ln_publication_unref(p);
+}
+
+void ln_hub_tick(ln_hub *h, ln_msec now, uint64_t wall_ms) {
+    h->homes.now = now;
+    h->homes.wall = wall_ms;
+    if (h->homes.broker) h->homes.broker->now = now;
+    if (now >= ln_hub_deadline(h)) ln_homes_tick(&h->homes);
+}
+
+ln_msec ln_hub_deadline(const ln_hub *h) {
+    return ln_homes_deadline(&h->homes);
+}

@@ -1,0 +1,117 @@
+#include "hub/message.h"
+#include "base/mem.h"
+#include "hub/mail.h"
+#include <assert.h>
+
+static uint8_t *put(uint8_t *at, ln_slice s) {
+    if (s.size) memcpy(at, s.data, s.size);
+    return at + s.size;
+}
+
+static void letters_init(ln_publication *p, size_t bytes) {
+    for (uint32_t i = 0; i < p->workers; i++) {
+        p->letters[i] = (ln_letter){
+            .bytes = bytes > UINT32_MAX ? UINT32_MAX : (uint32_t)bytes,
+            .room = LN_LETTER_HUB,
+            .to = (uint8_t)i,
+        };
+    }
+}
+
+ln_publication *ln_publication_new(const ln_publish *what, uint32_t workers) {
+    assert(workers > 0);
+    assert(workers <= LN_WORKERS_MAX);
+    assert(what->channel.size <= LN_CHANNEL_NAME_MAX);
+    assert(what->event.size <= LN_EVENT_NAME_MAX);
+    assert(what->from.size <= LN_CLIENT_NAME_MAX);
+    assert(what->re.size <= LN_RE_MAX);
+    assert(what->data.size <= UINT32_MAX && what->except.size <= UINT32_MAX);
+
+    size_t head = sizeof(ln_publication) + workers * sizeof(ln_letter);
+    size_t tail = what->channel.size + what->event.size + what->from.size + what->re.size +
+                  what->except.size + what->data.size;
+    ln_publication *p = ln_malloc(head + tail);
+    if (!p) return NULL;
+    *p = (ln_publication){
+        .without = what->without,
+        .who = what->who,
+        .data_size = (uint32_t)what->data.size,
+        .except_size = (uint32_t)what->except.size,
+        .channel_size = (uint8_t)what->channel.size,
+        .event_size = (uint8_t)what->event.size,
+        .from_size = (uint8_t)what->from.size,
+        .re_size = (uint8_t)what->re.size,
+        .space = what->space,
+        .flags = what->flags,
+        .user = what->user,
+        .workers = (uint8_t)workers,
+        .bytes = (uint8_t *)p + head,
+    };
+    ln_ref_init(&p->refs, 1);
+    letters_init(p, head + tail);
+    uint8_t *at = put(p->bytes, what->channel);
+    at = put(at, what->event);
+    at = put(at, what->from);
+    at = put(at, what->re);
+    at = put(at, what->except);
+    put(at, what->data);
+    return p;
+}
+
+void ln_publication_free(ln_publication *p) {
+    ln_free(p);
+}
+
+ln_publication *ln_publication_of(ln_letter *letter) {
+    char *first = (char *)(letter - letter->to);
+    return (ln_publication *)(void *)(first - offsetof(ln_publication, letters));
+}
+
+size_t ln_publication_held(const ln_publication *p) {
+    return (size_t)(ln_publication_data(p).data - (const uint8_t *)p) + p->data_size;
+}
+
+bool ln_publication_skips(const ln_publication *p, uint64_t handle, ln_slice client) {
+    if (p->without && p->without == handle) return true;
+    ln_slice list = ln_publication_except(p);
+    while (list.size) {
+        size_t size = list.data[0];
+        if (ln_slice_eq(ln_slice_sub(list, 1, 1 + size), client)) return true;
+        ln_slice_skip(&list, 1 + size);
+    }
+    return false;
+}
+
+size_t ln_except_add(uint8_t *list, size_t used, size_t most, ln_slice client) {
+    if (client.size == 0 || client.size > LN_CLIENT_NAME_MAX) return used;
+    if (most - used < 1 + client.size) return used;
+    list[used] = (uint8_t)client.size;
+    memcpy(list + used + 1, client.data, client.size);
+    return used + 1 + client.size;
+}
+
+ln_interest *ln_interest_new(ln_space space, ln_slice name) {
+    assert(name.size <= LN_CHANNEL_NAME_MAX);
+    size_t size = sizeof(ln_interest) + name.size;
+    ln_interest *m = ln_malloc(size);
+    if (!m) return NULL;
+    *m = (ln_interest){
+        .letter = { .bytes = (uint32_t)size, .room = LN_LETTER_HUB, .kind = LN_MAIL_INTEREST },
+        .space = (uint8_t)space,
+        .name_size = (uint8_t)name.size,
+    };
+    if (name.size) memcpy(m->name, name.data, name.size);
+    return m;
+}
+
+void ln_mail_discard(ln_letter *letter) {
+    switch ((ln_mail_kind)letter->kind) {
+    case LN_MAIL_PUBLISH:
+    case LN_MAIL_DELIVER:
+    case LN_MAIL_ANSWER:
+    case LN_MAIL_DELIVER_ANSWER: ln_publication_unref(ln_publication_of(letter)); break;
+    case LN_MAIL_INTEREST:
+    case LN_MAIL_INTERESTED:
+    case LN_MAIL_DISINTEREST: ln_free(ln_interest_of(letter)); break;
+    }
+}
