@@ -21,4 +21,23 @@ static inline void ln_ref_get(ln_ref *r, uint32_t n) {
 static inline bool ln_ref_put(ln_ref *r) {
     return atomic_fetch_sub_explicit(&r->count, 1, memory_order_acq_rel) == 1;
 }
+
+/* A flag that one thread (or a signal handler) raises and another looks at. */
+typedef struct ln_flag {
+    _Atomic uint32_t raised;
+} ln_flag;
+
+static inline void ln_flag_raise(ln_flag *f) {
+    atomic_store_explicit(&f->raised, 1, memory_order_release);
+}
+/* Whether it was lowered before: for whoever must be the first. */
+static inline bool ln_flag_raise_first(ln_flag *f) {
+    return atomic_exchange_explicit(&f->raised, 1, memory_order_acq_rel) == 0;
+}
+static inline bool ln_flag_up(const ln_flag *f) {
+    return atomic_load_explicit(&f->raised, memory_order_acquire) != 0;
+}
+static inline void ln_flag_lower(ln_flag *f) {
+    atomic_store_explicit(&f->raised, 0, memory_order_release);
+}
 #endif

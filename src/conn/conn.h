@@ -24,7 +24,7 @@
 #include "base/log.h"
 #include "base/pool.h"
 #include "base/stat.h"
-#include "conn/rendering.h"
+#include "conn/txq.h"
 #include "net/loop.h"
 #include "net/tls.h"
 #include "wire/ws.h"
@@ -87,21 +87,27 @@ struct ln_conn {
     };
     ln_tls *tls;
     ln_ws ws;
-    ln_list turn;        /* in env->dirty (to be flushed) or env->ready (input waits) */
-    ln_rendering *first; /* the queue: one inline, because one is what there mostly is, */
-    struct ln_txblock *blocks, *last_block; /* the rest in blocks */
-    ln_rendering *inflight;                 /* given to the sock, kept until SENT */
-    uint8_t *carry;                         /* input not yet handled */
+    ln_list turn;           /* in env->dirty (to be flushed) or env->ready (input waits) */
+    ln_txq queue;           /* what waits to be sent */
+    ln_rendering *inflight; /* given to the sock, kept until SENT */
+    uint8_t *carry;         /* input not yet handled */
     uint32_t carry_size;
     uint32_t queued;                      /* wire bytes waiting, inflight included */
+    uint32_t inflight_bytes;              /* of those, pending in the sock */
     uint32_t slot, generation;            /* its name; lib/'s */
-    uint32_t heard, spoke, pinged, since; /* ms, low 32 bits of the loop's clock */
-    uint32_t controls;                    /* flood bucket */
-    uint16_t close_code;
-    uint8_t state; /* ln_conn_state */
-    uint8_t flags;
-    uint8_t flags2;
-    uint8_t user_tag; /* owner's */
+    uint32_t heard, spoke, pinged, since; /* ms, low 32 bits of the loop's clock; 0: never */
+    uint32_t waiting;                     /* since when the oldest unsent byte waits */
+    uint32_t ping_hash, last_message;
+    uint32_t flood_at;
+    uint16_t flood;      /* control frames in the bucket */
+    uint16_t close_code; /* for a deferred on_close */
+    uint8_t close_err;   /* number of the row */
+    uint8_t state;       /* ln_conn_state */
+    uint8_t pauses;      /* LN_PAUSE_* */
+    uint8_t user_tag;    /* the owner's */
+    uint32_t flags;
+    bool sending_text;    /* the fragmented message of ours under way is text */
+    ln_utf8 sending_utf8; /* and where its validation stands */
 };
 
 /* One per worker: what all its connections share. */
@@ -111,14 +117,17 @@ struct ln_env {
     ln_ws_tools tools;
     ln_log *log;
     ln_list dirty, ready;
-    ln_pool blocks;
-    uint8_t *cork;                 /* LN_CORK_SIZE bytes */
-    uint32_t corked;               /* bytes in it */
-    ln_conn *cork_owner;           /* whose input is being handled */
-    const uint8_t *current;        /* payload of the message being delivered, if it has headroom */
-    ln_buf cipher, plain, encoded; /* scratch of the moment */
+    ln_pool blocks;         /* of tx queues */
+    uint8_t *cork;          /* LN_CORK_SIZE bytes */
+    uint32_t corked;        /* bytes in it */
+    ln_conn *cork_owner;    /* whose input is being handled */
+    const uint8_t *current; /* payload of the message being delivered, if it has headroom */
+    size_t current_size;
+    bool current_text;                     /* and it is text, already checked */
+    ln_buf cipher, plain, encoded, gather; /* scratch of the moment */
     ln_stat conns, messages_in, messages_out, bytes_in, bytes_out, sends, closes;
     ln_stat rejects[64];                            /* by error row number */
+    ln_stat faults[64];                             /* by ln_http1_fault */
     void *host;                                     /* lib/'s worker */
     void (*on_request)(ln_conn *c, ln_exchange *x); /* a request head is complete (exchange.h) */
     void (*on_body)(ln_conn *c, ln_exchange *x);    /* the body that was wanted is whole */
@@ -197,6 +206,7 @@ void ln_conn_resume(ln_conn *c, uint8_t reason);
 #define LN_PAUSE_USER  1
 #define LN_PAUSE_QUEUE 2
 #define LN_PAUSE_WAIT  4 /* an answer is awaited (deferred upgrade, request at work) */
+#define LN_PAUSE_CARRY 8 /* conn's own: input of an earlier turn comes first */
 
 static inline uint32_t ln_conn_queued(const ln_conn *c) {
     return c->queued;

@@ -44,6 +44,8 @@ int ln_dial_start(ln_conn *c, ln_dns *dns, const ln_dial_options *options);
 void ln_dial_complete(ln_conn *c, const ln_completion *completion);
 void ln_dial_input(ln_conn *c, ln_wslice data);
 void ln_dial_tls_done(ln_conn *c);
+/* The sock of an attempt that failed is closed: on to the next address. */
+void ln_dial_again(ln_conn *c);
 void ln_dial_timer(ln_conn *c);
 ln_msec ln_dial_deadline(const ln_dial *d);
 /* Gives up: on_fail with err. */

@@ -43,8 +43,12 @@ struct ln_exchange {
     void *host;              /* lib's: the route and whatever hangs on it */
     uint32_t answered;       /* exchanges completed on this connection */
     uint8_t state;           /* ln_exchange_state */
-    bool delivering;         /* inside on_request or on_body */
-    bool head_only;          /* HEAD: no body bytes go out */
+    ln_slice behind;         /* inside on_request: what came behind the head */
+    uint32_t used;           /* of `in`, while at work: head and what else is done with */
+    uint32_t head_ms;
+    bool delivering; /* inside on_request or on_body */
+    bool body_done;  /* there is none, or it is whole */
+    bool head_only;  /* HEAD: no body bytes go out */
     bool chunk_out, close_after;
 };
 

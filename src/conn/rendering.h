@@ -35,6 +35,8 @@ typedef struct ln_rendering {
 ln_rendering *ln_rendering_new(uint8_t opcode, size_t size);
 /* The same with the payload copied in. */
 ln_rendering *ln_rendering_of(uint8_t opcode, ln_slice payload);
+/* The compressed form of one, not yet hung on it; `compressed` is copied. NULL without memory. */
+ln_rendering *ln_rendering_twin(const ln_rendering *of, uint8_t bits, ln_slice compressed);
 static inline uint8_t *ln_rendering_payload(ln_rendering *r) {
     return r->bytes + LN_RENDERING_HEADROOM;
 }

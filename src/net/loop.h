@@ -159,6 +159,15 @@ void ln_sock_recv_large(ln_loop *loop, ln_sock *sock, bool large);
  *   LN_PENDING  the rest of `data` is borrowed until LN_C_SENT
  *   < 0         LINNET_ERR_RESET: the peer is gone; close. */
 int ln_sock_send(ln_loop *loop, ln_sock *sock, ln_slice data);
+/* What of the last send is still pending, and the news that these bytes now lie elsewhere: only in
+ * the same call stack as the LN_PENDING, for senders whose memory is shared with the next
+ * connection. */
+static inline ln_slice ln_sock_pending(const ln_sock *sock) {
+    return ln_slice_of(sock->send_data, sock->send_left);
+}
+static inline void ln_sock_pending_moved(ln_sock *sock, const uint8_t *data) {
+    sock->send_data = data;
+}
 /* No more sends: FIN behind what was sent. Nothing pending at this moment. */
 void ln_sock_shutdown(ln_loop *loop, ln_sock *sock);
 /* Ends it. `abort`: RST instead of FIN (unsent bytes are dropped). Leads to LN_C_CLOSED. */

@@ -115,6 +115,7 @@
     X(TOO_MANY, 429, "too many requests", "Retry-After: 5\r\n")                                    \
     X(INTERNAL, 500, "internal error", "")                                                         \
     X(OVERLOAD, 503, "too many connections", "Retry-After: 5\r\n")                                 \
+    X(UNANSWERED, 503, "no answer in time", "Retry-After: 5\r\n")                                  \
     X(DRAINING, 503, "shutting down", "Retry-After: 5\r\n")
 
 typedef enum ln_http1_fault {

@@ -1,0 +1,699 @@
+/* conn.c -- the way up, and the life of a connection. The way down is send.c. */
+#include "conn/conn.h"
+#include "base/mem.h"
+#include "conn/dial.h"
+#include "conn/exchange.h"
+#include "conn/inner.h"
+#include <assert.h>
+
+#define MESSAGES_PER_TURN 1024
+#define PLAIN_SIZE        (64 * 1024)
+#define FLOOD_SECONDS     5
+#define BLOCKS_MAX        (1u << 24)
+
+int ln_env_init(ln_env *env, ln_loop *loop, ln_log *log) {
+    memset(env, 0, sizeof *env);
+    env->loop = loop;
+    env->log = log;
+    ln_rand_init(&env->rand);
+    env->tools.rand = &env->rand;
+    ln_pmd_tools_init(&env->tools.pmd);
+    ln_list_init(&env->dirty);
+    ln_list_init(&env->ready);
+    ln_pool_init(&env->blocks, sizeof(ln_txblock), BLOCKS_MAX);
+    ln_buf_init(&env->cipher, LN_BUF_MAX);
+    ln_buf_init(&env->plain, PLAIN_SIZE + LN_RECV_HEADROOM);
+    ln_buf_init(&env->encoded, LN_BUF_MAX);
+    ln_buf_init(&env->gather, LN_BUF_MAX);
+    env->cork = ln_malloc(LN_CORK_SIZE);
+    if (!env->cork || ln_buf_reserve(&env->plain, PLAIN_SIZE + LN_RECV_HEADROOM) < 0) {
+        ln_env_fini(env);
+        return LINNET_ERR_NOMEM;
+    }
+    return LINNET_OK;
+}
+
+void ln_env_fini(ln_env *env) {
+    ln_free(env->cork);
+    env->cork = NULL;
+    ln_buf_fini(&env->cipher);
+    ln_buf_fini(&env->plain);
+    ln_buf_fini(&env->encoded);
+    ln_buf_fini(&env->gather);
+    ln_pool_fini(&env->blocks);
+    ln_pmd_tools_fini(&env->tools.pmd);
+}
+
+/* ---- states ----------------------------------------------------------------------- */
+
+/* The one place where the state changes. Never backwards. */
+static void enter(ln_conn *c, ln_conn_state state) {
+    assert(state > (ln_conn_state)c->state || c->state == LN_CONN_DIALING);
+    c->state = (uint8_t)state;
+}
+
+void ln_conn_init(ln_conn *c, ln_env *env, uint8_t sock_kind, uint8_t timer_kind) {
+    memset(c, 0, sizeof *c);
+    c->env = env;
+    c->sock.kind = sock_kind;
+    c->sock.fd = -1;
+    ln_list_init(&c->sock.node);
+    ln_list_init(&c->turn);
+    ln_timer_init(&c->timer, timer_kind);
+    c->heard = c->spoke = ln_conn_now(c);
+    c->state = LN_CONN_DIALING;
+    ln_conn_set(c, LN_CF_CLIENT);
+}
+
+int ln_conn_accept(
+    ln_conn *c, ln_env *env, uint8_t sock_kind, uint8_t timer_kind, int fd, ln_tls_ctx *tls) {
+    ln_conn_init(c, env, sock_kind, timer_kind);
+    ln_conn_unset(c, LN_CF_CLIENT);
+    if (tls) {
+        int err = ln_tls_new(tls, NULL, NULL, &c->tls);
+        if (err < 0) return err;
+    }
+    int err = ln_sock_adopt(env->loop, &c->sock, sock_kind, fd);
+    if (err < 0) {
+        ln_tls_free(c->tls);
+        c->tls = NULL;
+        return err;
+    }
+    enter(c, LN_CONN_HTTP);
+    ln_stat_add(&env->conns, 1);
+    return LINNET_OK;
+}
+
+void ln_conn_arm(ln_conn *c, ln_msec due) {
+    if (ln_timer_armed(&c->timer) && c->timer.due <= due) return;
+    ln_timer_set(ln_loop_wheel(c->env->loop), &c->timer, due);
+}
+
+static void arm_in(ln_conn *c, uint32_t ms) {
+    ln_conn_arm(c, ln_loop_now(c->env->loop) + ms);
+}
+
+static void free_upper(ln_conn *c) {
+    if (ln_conn_is(c, LN_CF_CLIENT)) {
+        if (c->dial) ln_dial_free(c->dial);
+    } else if (c->http) {
+        ln_exchange *x = c->http;
+        if (c->env->on_gone) c->env->on_gone(c, x);
+        ln_exchange_free(x);
+    }
+    c->http = NULL;
+}
+
+/* The stream ends now. on_close, if it is owed, comes at the end of the turn. */
+void ln_conn_drop(ln_conn *c, int err) {
+    if (c->state == LN_CONN_DEAD) return;
+    if (c->state == LN_CONN_DIALING || (ln_conn_is(c, LN_CF_CLIENT) && c->state == LN_CONN_HTTP)) {
+        if (c->dial) {
+            ln_dial_fail(c, err ? err : LINNET_ERR_RESET); /* comes back here without a dial */
+            return;
+        }
+    }
+    if (ln_conn_is(c, LN_CF_OPENED)) {
+        if (!ln_conn_is(c, LN_CF_CLOSE_OWED)) {
+            c->close_code = 1006;
+            c->close_err = (uint8_t)-err;
+        }
+        ln_conn_set(c, LN_CF_CLOSE_OWED);
+        ln_send_dirty(c);
+    }
+    enter(c, LN_CONN_DEAD);
+    ln_timer_stop(ln_loop_wheel(c->env->loop), &c->timer);
+    ln_send_forget(c);
+    free_upper(c);
+    ln_sock_close(c->env->loop, &c->sock, ln_conn_is(c, LN_CF_ABORT));
+}
+
+void ln_conn_close_owed(ln_conn *c) {
+    if (!ln_conn_is(c, LN_CF_CLOSE_OWED)) return;
+    ln_conn_unset(c, LN_CF_CLOSE_OWED | LN_CF_OPENED);
+    c->ops->on_close(c, c->close_code, ln_slice_of("", 0), -(int)c->close_err);
+}
+
+/* The CLOSED completion: nobody points here any more. */
+void ln_conn_bury(ln_conn *c) {
+    ln_env *env = c->env;
+    ln_conn_close_owed(c);
+    ln_list_remove(&c->turn);
+    if (c->inflight) {
+        ln_rendering_unref(c->inflight);
+        c->inflight = NULL;
+    }
+    ln_txq_clear(&c->queue, &env->blocks);
+    ln_free(c->carry);
+    if (c->config) ln_ws_fini(&c->ws, &env->tools);
+    ln_tls_free(c->tls);
+    ln_stat_add(&env->closes, 1);
+    env->on_dead(c);
+}
+
+/* Nothing more to say. FIN once all is sent; then the peer has linger_ms to finish too. */
+void ln_conn_linger(ln_conn *c) {
+    if (c->state >= LN_CONN_LINGERING) return;
+    enter(c, LN_CONN_LINGERING);
+    free_upper(c);
+    ln_conn_set(c, LN_CF_FIN);
+    ln_sock_recv_into(c->env->loop, &c->sock, (ln_wslice){ NULL, 0 });
+    ln_conn_unset(c, LN_CF_DIRECT);
+    ln_free(c->carry);
+    c->carry = NULL;
+    c->carry_size = 0;
+    c->pauses = LN_PAUSE_USER;
+    ln_conn_resume(c, LN_PAUSE_USER);
+    ln_timer_stop(ln_loop_wheel(c->env->loop), &c->timer);
+    arm_in(c, c->config ? c->config->linger_ms : 2000);
+    ln_send_dirty(c);
+}
+
+/* Called whenever the queue has run empty. */
+void ln_conn_flushed(ln_conn *c) {
+    if (!ln_conn_is(c, LN_CF_FIN) || ln_conn_is(c, LN_CF_FIN_SENT)) return;
+    if (c->tls && ln_conn_is(c, LN_CF_TLS_DONE)) {
+        ln_tls_close(c->tls, &c->env->cipher);
+        ln_conn_set(c, LN_CF_FIN_SENT);
+        ln_send_cipher(c);
+        if (c->state == LN_CONN_DEAD || c->inflight) {
+            ln_conn_unset(c, LN_CF_FIN_SENT);
+            ln_conn_unset(c, LN_CF_TLS_DONE); /* the alert is on its way; next time only the FIN */
+            return;
+        }
+    }
+    ln_conn_set(c, LN_CF_FIN_SENT);
+    if (ln_conn_is(c, LN_CF_EOF)) {
+        ln_conn_drop(c, LINNET_OK);
+        return;
+    }
+    /* A client waits for the server to end TCP first (RFC 6455 7.1.1). */
+    if (!ln_conn_is(c, LN_CF_CLIENT)) ln_sock_shutdown(c->env->loop, &c->sock);
+}
+
+void ln_conn_drained(ln_conn *c) {
+    ln_conn_resume(c, LN_PAUSE_QUEUE);
+    if (c->state == LN_CONN_WS && c->ops->on_drain) c->ops->on_drain(c);
+}
+
+void ln_conn_dialled(ln_conn *c) {
+    enter(c, LN_CONN_HTTP);
+}
+
+void ln_conn_redial(ln_conn *c) {
+    ln_conn_set(c, LN_CF_REDIAL);
+    ln_conn_unset(c, LN_CF_DIALED | LN_CF_READING);
+    ln_sock_close(c->env->loop, &c->sock, true);
+}
+
+void ln_conn_unborn(ln_conn *c) {
+    enter(c, LN_CONN_DEAD);
+    ln_timer_stop(ln_loop_wheel(c->env->loop), &c->timer);
+    if (ln_conn_is(c, LN_CF_REDIAL)) return; /* a CLOSED is on its way */
+    ln_conn_set(c, LN_CF_UNBORN);
+    ln_send_dirty(c); /* buried at the end of the turn, not under its callers */
+}
+
+/* ---- pausing ---------------------------------------------------------------------- */
+
+static void reading(ln_conn *c, bool on) {
+    if (on == ln_conn_is(c, LN_CF_READING) || c->state == LN_CONN_DEAD) return;
+    if (on) {
+        if (ln_sock_recv_start(c->env->loop, &c->sock) < 0) {
+            ln_conn_drop(c, LINNET_ERR_SYS);
+            return;
+        }
+        ln_conn_set(c, LN_CF_READING);
+    } else {
+        ln_sock_recv_pause(c->env->loop, &c->sock);
+        ln_conn_unset(c, LN_CF_READING);
+    }
+}
+
+void ln_conn_pause(ln_conn *c, uint8_t reason) {
+    c->pauses |= reason;
+    reading(c, false);
+}
+
+void ln_conn_resume(ln_conn *c, uint8_t reason) {
+    c->pauses = (uint8_t)(c->pauses & ~reason);
+    if (c->state == LN_CONN_DEAD) return;
+    if (c->carry_size && !(c->pauses & (uint8_t)~LN_PAUSE_CARRY)) {
+        if (!ln_conn_is(c, LN_CF_DIRTY) && !ln_list_linked(&c->turn))
+            ln_list_push(&c->env->ready, &c->turn);
+        return;
+    }
+    if (!c->pauses) {
+        c->heard = ln_conn_now(c); /* silence while we did not listen proves nothing */
+        reading(c, true);
+    }
+}
+
+/* ---- input ------------------------------------------------------------------------ */
+
+/* What cannot be handled now is kept, and nothing more is read until it has been. */
+static void keep(ln_conn *c, ln_wslice data) {
+    if (!data.size || c->state == LN_CONN_DEAD) return;
+    uint8_t *more = ln_realloc(c->carry, c->carry_size + data.size);
+    if (!more) {
+        ln_conn_fail(c, LINNET_ERR_NOMEM);
+        return;
+    }
+    memcpy(more + c->carry_size, data.data, data.size);
+    c->carry = more;
+    c->carry_size += (uint32_t)data.size;
+    ln_conn_pause(c, LN_PAUSE_CARRY);
+    if (!(c->pauses & (uint8_t)~LN_PAUSE_CARRY) && !ln_conn_is(c, LN_CF_DIRTY) &&
+        !ln_list_linked(&c->turn))
+        ln_list_push(&c->env->ready, &c->turn);
+}
+
+/* Leaky bucket over Pings, Pongs and Closes: a rate sustained for five seconds is a flood. */
+static bool flooding(ln_conn *c) {
+    uint32_t rate = c->config->control_per_s, now = ln_conn_now(c);
+    if (!rate) return false;
+    uint64_t leaked = (uint64_t)(now - c->flood_at) * rate / 1000;
+    if (leaked) {
+        c->flood = leaked >= c->flood ? 0 : (uint16_t)(c->flood - leaked);
+        c->flood_at = now;
+    }
+    uint32_t full = rate * FLOOD_SECONDS;
+    if (c->flood >= full || c->flood == UINT16_MAX) return true;
+    c->flood++;
+    return false;
+}
+
+static uint32_t hash_of(ln_slice s) {
+    uint32_t h = 2166136261u;
+    for (size_t i = 0; i < s.size; i++)
+        h = (h ^ s.data[i]) * 16777619u;
+    return h ? h : 1;
+}
+
+static int send_control(ln_conn *c, uint8_t opcode, ln_slice payload) {
+    ln_env *env = c->env;
+    ln_buf_clear(&env->encoded);
+    int err = ln_ws_control(&c->ws, &env->tools, opcode, payload, &env->encoded);
+    if (err == LINNET_OK) err = ln_send_wire(c, ln_buf_slice(&env->encoded));
+    ln_buf_clear(&env->encoded);
+    return err;
+}
+
+static void on_pong(ln_conn *c, ln_slice payload) {
+    uint32_t rtt = UINT32_MAX;
+    if (c->ping_hash && hash_of(payload) == c->ping_hash) {
+        rtt = ln_conn_now(c) - c->pinged;
+        c->ping_hash = 0;
+    }
+    if (c->ops->on_pong) c->ops->on_pong(c, payload, rtt);
+}
+
+/* The Close frame of ours, once. */
+static int put_close(ln_conn *c, uint16_t code, ln_slice reason) {
+    ln_env *env = c->env;
+    ln_buf_clear(&env->encoded);
+    int err = ln_ws_close(&c->ws, &env->tools, code, reason, &env->encoded);
+    if (err == LINNET_OK) err = ln_send_wire(c, ln_buf_slice(&env->encoded));
+    ln_buf_clear(&env->encoded);
+    if (err == LINNET_OK) ln_conn_set(c, LN_CF_SENT_CLOSE);
+    return err;
+}
+
+static void peer_closed(ln_conn *c, const ln_ws_event *ev) {
+    if (!ln_conn_is(c, LN_CF_SENT_CLOSE)) put_close(c, ev->code, ln_slice_of("", 0));
+    if (c->state == LN_CONN_DEAD) return;
+    ln_conn_linger(c);
+    if (!ln_conn_is(c, LN_CF_OPENED) || ln_conn_is(c, LN_CF_CLOSE_OWED)) return;
+    ln_conn_unset(c, LN_CF_OPENED);
+    c->ops->on_close(c, ev->code, ln_slice_of(ev->data.data, ev->data.size), -(int)c->close_err);
+}
+
+static void deliver(ln_conn *c, const ln_ws_event *ev) {
+    ln_env *env = c->env;
+    ln_slice data = ln_slice_of(ev->data.data, ev->data.size);
+    if (ev->kind == LN_WS_CLOSE) {
+        peer_closed(c, ev);
+        return;
+    }
+    if (c->state != LN_CONN_WS) return;
+    if (ev->kind == LN_WS_MESSAGE) {
+        ln_stat_add(&env->messages_in, 1);
+        c->last_message = c->heard;
+        env->current = ev->headroom ? ev->data.data : NULL;
+        env->current_size = ev->data.size;
+        env->current_text = ev->opcode == LN_OP_TEXT;
+        if (c->ops->on_message) c->ops->on_message(c, ev->opcode, ev->data);
+        env->current = NULL;
+    } else if (flooding(c)) {
+        ln_conn_fail(c, LINNET_ERR_FLOOD);
+    } else if (ev->kind == LN_WS_PING) {
+        send_control(c, LN_OP_PONG, data);
+        if (c->state == LN_CONN_WS && c->ops->on_ping) c->ops->on_ping(c, data);
+    } else {
+        on_pong(c, data);
+    }
+}
+
+/* Where the payload of a large frame under way is received without a copy. */
+static void aim(ln_conn *c) {
+    ln_wslice room = { NULL, 0 };
+    if (!c->tls && c->state == LN_CONN_WS) room = ln_ws_room(&c->ws, LN_RECV_LARGE);
+    if (!room.size && !ln_conn_is(c, LN_CF_DIRECT)) return;
+    ln_sock_recv_into(c->env->loop, &c->sock, room);
+    if (room.size)
+        ln_conn_set(c, LN_CF_DIRECT);
+    else
+        ln_conn_unset(c, LN_CF_DIRECT);
+}
+
+static bool mid_message(const ln_conn *c) {
+    return c->ws.in_frame || c->ws.fragments || c->ws.head_size;
+}
+
+static void ws_input(ln_conn *c, ln_wslice data) {
+    ln_ws_event ev;
+    int r = LN_MORE;
+    unsigned budget = MESSAGES_PER_TURN;
+    bool corked = ln_send_cork(c);
+    for (;;) {
+        if (c->state == LN_CONN_DEAD || c->state == LN_CONN_LINGERING) break;
+        if (c->pauses || !budget--) {
+            keep(c, data);
+            break;
+        }
+        r = ln_ws_next(&c->ws, &c->env->tools, &data, &ev);
+        if (r != LN_DONE) break;
+        deliver(c, &ev);
+    }
+    if (r < 0 && c->state != LN_CONN_DEAD) ln_conn_fail(c, r);
+    if (c->state == LN_CONN_WS || c->state == LN_CONN_CLOSING) {
+        aim(c);
+        if (!mid_message(c))
+            c->since = 0;
+        else if (!c->since)
+            c->since = c->heard;
+    }
+    if (corked) ln_send_uncork(c);
+}
+
+void ln_conn_input(ln_conn *c, ln_wslice data) {
+    if (c->carry_size) {
+        keep(c, data);
+        return;
+    }
+    switch (c->state) {
+    case LN_CONN_HTTP:
+        if (c->pauses & LN_PAUSE_WAIT)
+            keep(c, data);
+        else if (ln_conn_is(c, LN_CF_CLIENT))
+            ln_dial_input(c, data);
+        else
+            ln_exchange_input(c, data);
+        return;
+    case LN_CONN_WS:
+    case LN_CONN_CLOSING: ws_input(c, data); return;
+    default: return; /* LINGERING discards, DEAD is dead */
+    }
+}
+
+void ln_env_ready(ln_env *env) {
+    ln_list now;
+    ln_list_init(&now);
+    ln_list_splice(&now, &env->ready);
+    for (ln_list *node; (node = ln_list_pop(&now));) {
+        ln_conn *c = ln_list_item(node, ln_conn, turn);
+        uint8_t *carry = c->carry;
+        ln_wslice data = { carry, c->carry_size };
+        if (!carry || (c->pauses & (uint8_t)~LN_PAUSE_CARRY)) continue;
+        c->carry = NULL;
+        c->carry_size = 0;
+        c->pauses = (uint8_t)(c->pauses & ~LN_PAUSE_CARRY);
+        ln_conn_input(c, data);
+        ln_free(carry);
+        if (!c->pauses && c->state != LN_CONN_DEAD) reading(c, true);
+    }
+}
+
+/* ---- TLS -------------------------------------------------------------------------- */
+
+static bool tls_handshake(ln_conn *c, ln_slice *in) {
+    if (ln_conn_is(c, LN_CF_TLS_DONE)) return true;
+    int r = ln_tls_handshake(c->tls, in, &c->env->cipher);
+    ln_send_cipher(c);
+    if (c->state == LN_CONN_DEAD) return false;
+    if (r < 0) {
+        ln_conn_drop(c, r);
+        return false;
+    }
+    if (r == LN_MORE) return false;
+    ln_conn_set(c, LN_CF_TLS_DONE);
+    if (c->state == LN_CONN_DIALING) {
+        enter(c, LN_CONN_HTTP);
+        ln_dial_tls_done(c);
+    }
+    return c->state != LN_CONN_DEAD;
+}
+
+static void peer_finished(ln_conn *c);
+
+static void tls_input(ln_conn *c, ln_slice in) {
+    if (!tls_handshake(c, &in)) return;
+    while (c->state != LN_CONN_DEAD) {
+        ln_wslice room = { c->env->plain.data + LN_RECV_HEADROOM, PLAIN_SIZE };
+        int n = ln_tls_read(c->tls, &in, room, &c->env->cipher);
+        if (c->env->cipher.size) ln_send_cipher(c);
+        if (n > 0) {
+            ln_conn_input(c, (ln_wslice){ room.data, (size_t)n });
+            continue;
+        }
+        if (n == LINNET_ERR_CLOSED)
+            peer_finished(c);
+        else if (n < 0)
+            ln_conn_drop(c, n);
+        return;
+    }
+}
+
+/* ---- completions ------------------------------------------------------------------- */
+
+/* FIN, or a close_notify. Half a connection is no use to a WebSocket: it counts as the end. */
+static void peer_finished(ln_conn *c) {
+    ln_conn_set(c, LN_CF_EOF);
+    if (c->carry_size && c->state != LN_CONN_LINGERING) return; /* first what came before it */
+    if (c->state == LN_CONN_HTTP && !ln_conn_is(c, LN_CF_CLIENT) && c->http &&
+        c->http->state >= LN_EXCHANGE_WORK) {
+        reading(c, false); /* it asked, said FIN, and waits for the answer: HTTP allows that */
+        c->http->close_after = true;
+        return;
+    }
+    if (c->state == LN_CONN_LINGERING && !ln_send_idle(c)) {
+        reading(c, false);
+        return;
+    }
+    ln_conn_drop(c, LINNET_ERR_RESET);
+}
+
+static void on_recv(ln_conn *c, const ln_completion *completion) {
+    if (completion->result < 0) {
+        ln_conn_set(c, LN_CF_ABORT);
+        ln_conn_drop(c, completion->result);
+        return;
+    }
+    if (completion->result == 0) {
+        peer_finished(c);
+        return;
+    }
+    ln_stat_add(&c->env->bytes_in, (uint64_t)completion->result);
+    c->heard = ln_conn_now(c);
+    if (c->state == LN_CONN_LINGERING) return;
+    if (c->tls) {
+        tls_input(c, ln_slice_of(completion->data.data, completion->data.size));
+    } else if (ln_conn_is(c, LN_CF_DIRECT)) {
+        ln_ws_received(&c->ws, completion->data.size);
+        ws_input(c, (ln_wslice){ NULL, 0 });
+    } else {
+        ln_conn_input(c, completion->data);
+    }
+}
+
+void ln_conn_complete(ln_conn *c, const ln_completion *completion) {
+    if (completion->kind == LN_C_CLOSED && ln_conn_is(c, LN_CF_REDIAL) &&
+        c->state != LN_CONN_DEAD) {
+        ln_conn_unset(c, LN_CF_REDIAL);
+        ln_dial_again(c);
+    } else if (completion->kind == LN_C_CLOSED) {
+        ln_conn_bury(c);
+    } else if (completion->kind == LN_C_SENT) {
+        ln_send_done(c, completion->result);
+    } else if (c->state == LN_CONN_DEAD) {
+        return;
+    } else if (completion->kind == LN_C_CONNECT) {
+        ln_dial_complete(c, completion);
+    } else if (completion->kind == LN_C_RECV) {
+        on_recv(c, completion);
+    }
+}
+
+/* ---- time ------------------------------------------------------------------------- */
+
+/* Milliseconds until `after` ms have passed since `since`; 0 when they have. */
+static uint32_t due_in(uint32_t now, uint32_t since, uint32_t after) {
+    uint32_t gone = now - since;
+    return gone >= after ? 0 : after - gone;
+}
+
+static uint32_t least(uint32_t a, uint32_t b) {
+    return a < b ? a : b;
+}
+
+/* A ping after silence in either direction; death after more silence inbound. Returns the next
+ * moment to look, in ms; UINT32_MAX: never. */
+static uint32_t liveness(ln_conn *c, uint32_t now) {
+    const ln_conn_config *f = c->config;
+    if (!f->ping_ms || c->pauses) return f->ping_ms ? f->ping_ms : UINT32_MAX;
+    if (!due_in(now, c->heard, f->ping_ms + f->pong_ms)) {
+        ln_conn_set(c, LN_CF_ABORT);
+        ln_conn_drop(c, LINNET_ERR_PONG_TIMEOUT);
+        return UINT32_MAX;
+    }
+    uint32_t silent = least(due_in(now, c->heard, f->ping_ms), due_in(now, c->spoke, f->ping_ms));
+    if (!silent && due_in(now, c->pinged, f->ping_ms) == 0) {
+        uint8_t payload[4];
+        memcpy(payload, &now, 4);
+        ln_conn_ping(c, ln_slice_of(payload, 4));
+    }
+    return least(silent ? silent : f->ping_ms, due_in(now, c->heard, f->ping_ms + f->pong_ms));
+}
+
+/* Everything that can be overdue on an open connection. */
+static void ws_timer(ln_conn *c) {
+    const ln_conn_config *f = c->config;
+    uint32_t now = ln_conn_now(c), next = UINT32_MAX, left;
+    if (c->waiting && f->queued_age_ms) {
+        uint32_t oldest = c->waiting;
+        if (!(left = due_in(now, oldest, f->queued_age_ms))) {
+            ln_conn_fail(c, LINNET_ERR_SLOW);
+            return;
+        }
+        next = least(next, left);
+    }
+    if (c->since && f->message_ms && !c->pauses) {
+        if (!(left = due_in(now, c->since, f->message_ms))) {
+            ln_conn_fail(c, LINNET_ERR_MESSAGE_TIMEOUT);
+            return;
+        }
+        next = least(next, left);
+    } else if (f->message_ms) {
+        next = least(next, f->message_ms);
+    }
+    if (f->idle_ms) {
+        if (!(left = due_in(now, c->last_message, f->idle_ms))) {
+            ln_conn_close(c, 1000, LN_SLICE("idle"));
+            return;
+        }
+        next = least(next, left);
+    }
+    next = least(next, liveness(c, now));
+    if (c->state == LN_CONN_WS && next != UINT32_MAX) arm_in(c, next ? next : 1);
+}
+
+void ln_conn_timer(ln_conn *c) {
+    switch (c->state) {
+    case LN_CONN_DIALING: ln_dial_timer(c); return;
+    case LN_CONN_HTTP:
+        if (ln_conn_is(c, LN_CF_CLIENT))
+            ln_dial_timer(c);
+        else
+            ln_exchange_timer(c);
+        return;
+    case LN_CONN_WS: ws_timer(c); return;
+    case LN_CONN_CLOSING:
+    case LN_CONN_LINGERING:
+        ln_conn_set(c, LN_CF_ABORT);
+        ln_conn_drop(c, c->state == LN_CONN_CLOSING ? LINNET_ERR_TIMEOUT : LINNET_OK);
+        return;
+    default: return;
+    }
+}
+
+/* ---- everybody's ------------------------------------------------------------------- */
+
+int ln_conn_open_ws(ln_conn *c, const ln_conn_config *config, const ln_conn_ops *ops, void *owner,
+    const ln_pmd_params *params) {
+    int err = ln_ws_init(&c->ws, &config->ws, params, &c->env->tools);
+    if (err < 0) return err;
+    c->config = config;
+    c->ops = ops;
+    c->owner = owner;
+    c->http = NULL;
+    enter(c, LN_CONN_WS);
+    ln_conn_set(c, LN_CF_OPENED);
+    c->heard = c->spoke = c->last_message = c->flood_at = ln_conn_now(c);
+    ln_timer_stop(ln_loop_wheel(c->env->loop), &c->timer);
+    uint32_t first = UINT32_MAX;
+    if (config->ping_ms) first = config->ping_ms;
+    if (config->message_ms) first = least(first, config->message_ms);
+    if (config->idle_ms) first = least(first, config->idle_ms);
+    if (first != UINT32_MAX) arm_in(c, first);
+    if (ops->on_open) ops->on_open(c);
+    return LINNET_OK;
+}
+
+int ln_conn_ping(ln_conn *c, ln_slice payload) {
+    if (c->state != LN_CONN_WS) return LINNET_ERR_CLOSED;
+    int err = send_control(c, LN_OP_PING, payload);
+    if (err < 0) return err;
+    c->pinged = ln_conn_now(c);
+    c->ping_hash = hash_of(payload);
+    return LINNET_OK;
+}
+
+int ln_conn_close(ln_conn *c, uint16_t code, ln_slice reason) {
+    if (code && code != 1005 && !ln_ws_code_valid(code)) return LINNET_ERR_INVAL;
+    if (c->state == LN_CONN_HTTP && !ln_conn_is(c, LN_CF_CLIENT)) {
+        ln_conn_linger(c);
+        return LINNET_OK;
+    }
+    if (c->state < LN_CONN_WS) {
+        ln_conn_drop(c, LINNET_ERR_CANCELLED);
+        return LINNET_OK;
+    }
+    if (c->state != LN_CONN_WS) return LINNET_OK;
+    int err = put_close(c, code, reason);
+    if (err == LINNET_ERR_INVAL) return err;
+    if (c->state == LN_CONN_DEAD) return LINNET_OK;
+    if (err < 0) {
+        ln_conn_drop(c, err);
+        return LINNET_OK;
+    }
+    enter(c, LN_CONN_CLOSING);
+    ln_timer_stop(ln_loop_wheel(c->env->loop), &c->timer);
+    arm_in(c, c->config->close_ms);
+    if (c->pauses & LN_PAUSE_USER) ln_conn_resume(c, LN_PAUSE_USER); /* for the peer's Close */
+    return LINNET_OK;
+}
+
+void ln_conn_fail(ln_conn *c, int err) {
+    if (c->state >= LN_CONN_LINGERING) return;
+    unsigned row = (unsigned)-err;
+    if (row < 64) ln_stat_add(&c->env->rejects[row], 1);
+    if (c->state < LN_CONN_WS) {
+        ln_conn_drop(c, err);
+        return;
+    }
+    uint16_t code = err == LINNET_ERR_SLOW ? c->config->slow_code : ln_err_close_code(err);
+    if (err == LINNET_ERR_SLOW) ln_send_forget(c); /* it will not read all that; only the Close */
+    if (!ln_conn_is(c, LN_CF_SENT_CLOSE)) put_close(c, code, ln_slice_str(linnet_strerror(err)));
+    if (c->state == LN_CONN_DEAD) return;
+    if (ln_conn_is(c, LN_CF_OPENED) && !ln_conn_is(c, LN_CF_CLOSE_OWED)) {
+        c->close_code = 1006;
+        c->close_err = (uint8_t)row;
+        ln_conn_set(c, LN_CF_CLOSE_OWED);
+    }
+    ln_conn_linger(c);
+}
+
+void ln_conn_terminate(ln_conn *c) {
+    ln_conn_set(c, LN_CF_ABORT);
+    ln_conn_drop(c, LINNET_ERR_CANCELLED);
+}
