@@ -1,0 +1,118 @@
+/* inner.h -- the objects behind the public handles, for the files of this room.
+ *
+ * linnet_loop is a worker: one thread, one ln_loop, one hub, its connections. A server has
+ * several, or sits on one of its host's. linnet_conn is an ln_conn with a name.
+ */
+#ifndef LN_LIB_INNER_H
+#define LN_LIB_INNER_H
+#include "base/ref.h"
+#include "conn/conn.h"
+#include "conn/exchange.h"
+#include "hub/hub.h"
+#include "lib/limits.h"
+#include "lib/mail.h"
+#include "net/dns.h"
+#include "net/inbox.h"
+#include "session/raw.h"
+#include <linnet/client.h>
+#include <linnet/http.h>
+#include <linnet/server.h>
+
+enum { /* ln_sock.kind */
+    LN_SOCK_OF_CONN = 1,
+    LN_SOCK_OF_LISTENER
+};
+enum { /* ln_timer.kind */
+    LN_TIMER_OF_CONN = 1,
+    LN_TIMER_OF_HOST,
+    LN_TIMER_OF_DNS,
+    LN_TIMER_OF_DRAIN
+};
+#define LN_WORKER_NONE 255 /* the worker number in ids of loops without a server */
+
+typedef struct ln_slot {
+    linnet_conn *conn; /* NULL: free */
+    uint32_t generation;
+    uint32_t next_free;
+} ln_slot;
+#define LN_SLOT_CHUNK 1024
+typedef struct ln_slots { /* grows by chunks, which never move */
+    ln_slot **chunks;
+    uint32_t chunk_count, free, used;
+} ln_slots;
+
+typedef struct ln_route ln_route;
+
+struct linnet_conn {
+    ln_conn c; /* first: the callbacks of conn/ get a pointer to this */
+    const linnet_conn_events *events;
+    void *user;
+    char *protocol; /* agreed subprotocol, NUL-terminated; NULL: none */
+    ln_raw raw;
+    union {
+        struct ln_entrance *listen; /* a server's: where it came in */
+        struct ln_dialing *dialing; /* a client's */
+    };
+};
+
+struct linnet_loop {
+    ln_loop *net;
+    ln_env env;
+    ln_inbox *inbox;
+    ln_dns *dns;
+    char *dns_servers;
+    ln_log log;
+    ln_slots slots;
+    ln_pool conns;
+    linnet_server *server;      /* NULL: a loop of clients */
+    ln_hub *hub;                /* on workers of a server */
+    void *sessions;             /* hub.c's, of a hub that was given to the server */
+    ln_letter *own, **own_tail; /* mail to itself, for this turn */
+    ln_list timers;             /* of the host: linnet_timer.all */
+    ln_list tls_cache;          /* client.c's */
+    ln_timer drain;
+    uint32_t connections_max;
+    uint8_t index; /* in the server, or LN_WORKER_NONE */
+    bool turning, draining, ended;
+    ln_flag stop;
+    ln_flag through; /* the server has ended here */
+    ln_stat live;    /* connections of any kind */
+    ln_stat refused;
+};
+
+static inline linnet_loop *ln_worker_of(const linnet_conn *conn) {
+    return conn->c.env->host;
+}
+static inline linnet_conn *ln_conn_outer(ln_conn *c) {
+    return (linnet_conn *)(void *)c;
+}
+
+/* loop.c ---------------------------------------------------------------------------- */
+int ln_worker_new(
+    const linnet_loop_options *options, linnet_server *server, uint8_t index, linnet_loop **out);
+/* A connection with a slot; NULL at a limit or without memory. */
+linnet_conn *ln_worker_conn(linnet_loop *w);
+/* Takes it back: before it was accepted or dialled. */
+void ln_worker_unconn(linnet_loop *w, linnet_conn *conn);
+linnet_conn_id ln_conn_name(const linnet_conn *conn);
+/* The connection if it lives, in its own worker. */
+linnet_conn *ln_worker_find(linnet_loop *w, linnet_conn_id id);
+/* Calls fn for each connection; fn may end it. */
+void ln_worker_each(linnet_loop *w, void (*fn)(linnet_conn *conn, void *ctx), void *ctx);
+/* Puts mail into a worker's inbox: from its own or another worker's thread (never refused), or from
+ * a foreign thread (LINNET_ERR_AGAIN, and the mail is freed). */
+int ln_worker_post(linnet_loop *w, ln_post *mail);
+/* Connections this process has descriptors for. */
+uint32_t ln_worker_descriptors(void);
+void ln_hub_posted(void *ctx, uint32_t worker, ln_letter *letter);
+
+/* What the server's side has to do for connections and turns is in server.h. */
+
+/* conn.c ---------------------------------------------------------------------------- */
+extern const ln_conn_ops ln_host_ops;
+int ln_host_send(linnet_conn *conn, linnet_opcode opcode, linnet_slice data);
+
+/* client.c -------------------------------------------------------------------------- */
+void ln_client_dead(linnet_conn *conn);
+void ln_client_fini(linnet_loop *w);
+#endif

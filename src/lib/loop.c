@@ -1,0 +1,396 @@
+/* loop.c -- a worker and its turn. Read worker_turn() first: everything that happens in Linnet
+ * happens inside it.
+ */
+#include "base/mem.h"
+#include "conn/inner.h"
+#include "lib/inner.h"
+#include "lib/server.h"
+#include "lib/timer.h"
+#include <assert.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#define MAIL_ROUNDS     8    /* of own mail in one turn, so that a local publish takes one turn */
+#define TIMERS_PER_TURN 4096 /* a clock step makes many due at once */
+
+/* ---- names ------------------------------------------------------------------------ */
+
+static ln_slot *slot_at(const ln_slots *s, uint32_t index) {
+    return &s->chunks[index / LN_SLOT_CHUNK][index % LN_SLOT_CHUNK];
+}
+
+static int slots_grow(ln_slots *s) {
+    if ((s->chunk_count + 1) * LN_SLOT_CHUNK > LN_LIM_SLOTS) return LINNET_ERR_LIMIT;
+    ln_slot **chunks = ln_realloc(s->chunks, (s->chunk_count + 1) * sizeof *chunks);
+    if (!chunks) return LINNET_ERR_NOMEM;
+    s->chunks = chunks;
+    ln_slot *chunk = ln_calloc(LN_SLOT_CHUNK, sizeof *chunk);
+    if (!chunk) return LINNET_ERR_NOMEM;
+    uint32_t base = s->chunk_count * LN_SLOT_CHUNK;
+    for (uint32_t i = 0; i < LN_SLOT_CHUNK; i++) {
+        chunk[i].generation = 1;
+        chunk[i].next_free = i + 1 < LN_SLOT_CHUNK ? base + i + 1 : UINT32_MAX;
+    }
+    s->free = base;
+    s->chunks[s->chunk_count++] = chunk;
+    return LINNET_OK;
+}
+
+static int slot_take(ln_slots *s, linnet_conn *conn) {
+    int err;
+    if (s->free == UINT32_MAX && (err = slots_grow(s)) < 0) return err;
+    uint32_t index = s->free;
+    ln_slot *slot = slot_at(s, index);
+    s->free = slot->next_free;
+    s->used++;
+    slot->conn = conn;
+    conn->c.slot = index;
+    conn->c.generation = slot->generation;
+    return LINNET_OK;
+}
+
+static void slot_give(ln_slots *s, linnet_conn *conn) {
+    ln_slot *slot = slot_at(s, conn->c.slot);
+    slot->conn = NULL;
+    if (++slot->generation == 0) slot->generation = 1;
+    slot->next_free = s->free;
+    s->free = conn->c.slot;
+    s->used--;
+}
+
+linnet_conn_id ln_conn_name(const linnet_conn *conn) {
+    return (uint64_t)ln_worker_of(conn)->index << 56 | (uint64_t)conn->c.slot << 32 |
+           conn->c.generation;
+}
+
+linnet_conn *ln_worker_find(linnet_loop *w, linnet_conn_id id) {
+    uint32_t index = (uint32_t)(id >> 32) & 0xffffff, generation = (uint32_t)id;
+    if (id >> 56 != w->index || index >= w->slots.chunk_count * LN_SLOT_CHUNK) return NULL;
+    ln_slot *slot = slot_at(&w->slots, index);
+    return slot->conn && slot->generation == generation ? slot->conn : NULL;
+}
+
+void ln_worker_each(linnet_loop *w, void (*fn)(linnet_conn *conn, void *ctx), void *ctx) {
+    for (uint32_t i = 0; i < w->slots.chunk_count * LN_SLOT_CHUNK; i++)
+        if (slot_at(&w->slots, i)->conn) fn(slot_at(&w->slots, i)->conn, ctx);
+}
+
+/* ---- connections ------------------------------------------------------------------ */
+
+linnet_conn *ln_worker_conn(linnet_loop *w) {
+    if (w->slots.used >= w->connections_max) return NULL;
+    linnet_conn *conn = ln_pool_get(&w->conns);
+    if (!conn) return NULL;
+    memset(conn, 0, sizeof *conn);
+    if (slot_take(&w->slots, conn) < 0) {
+        ln_pool_put(&w->conns, conn);
+        return NULL;
+    }
+    ln_stat_add(&w->live, 1);
+    return conn;
+}
+
+void ln_worker_unconn(linnet_loop *w, linnet_conn *conn) {
+    slot_give(&w->slots, conn);
+    ln_stat_sub(&w->live, 1);
+    ln_free(conn->protocol);
+    ln_pool_put(&w->conns, conn);
+}
+
+static void on_dead(ln_conn *c) {
+    linnet_conn *conn = ln_conn_outer(c);
+    linnet_loop *w = ln_worker_of(conn);
+    if (ln_conn_is(c, LN_CF_CLIENT)) ln_client_dead(conn);
+    ln_worker_unconn(w, conn);
+}
+
+/* ---- mail ------------------------------------------------------------------------- */
+
+int ln_worker_post(linnet_loop *w, ln_post *mail) {
+    if (!mail) return LINNET_ERR_NOMEM;
+    int err = ln_inbox_offer(w->inbox, &mail->letter, mail->letter.bytes);
+    if (err < 0) ln_post_free(mail);
+    return err;
+}
+
+/* The hub's mail: to itself it waits for this turn's rounds, to others it goes at once; the other
+ * side wakes once, however many letters follow. */
+void ln_hub_posted(void *ctx, uint32_t worker, ln_letter *letter) {
+    linnet_loop *w = ctx;
+    if (worker != w->index) {
+        linnet_loop *to = ln_server_worker(w->server, worker);
+        ln_inbox_post(to->inbox, letter, letter, 1, letter->bytes);
+        return;
+    }
+    letter->next = NULL;
+    *w->own_tail = letter;
+    w->own_tail = &letter->next;
+}
+
+static void take_lib(linnet_loop *w, ln_post *m) {
+    linnet_conn *conn = ln_worker_find(w, m->id);
+    switch ((ln_post_kind)m->letter.kind) {
+    case LN_POST_SEND:
+        if (conn) ln_conn_send(&conn->c, (uint8_t)m->code, ln_post_data(m));
+        break;
+    case LN_POST_CLOSE:
+        if (conn) {
+            const char *reason = ln_post_text(m);
+            ln_conn_close(&conn->c, (uint16_t)m->code, linnet_str(reason));
+        }
+        break;
+    case LN_POST_CALL: m->fn(m->ctx); break;
+    case LN_POST_ADOPT:
+        ln_server_adopt(w, m->code, NULL, ln_post_data(m));
+        m->code = -1;
+        break;
+    case LN_POST_ACCEPT:
+    case LN_POST_REJECT: ln_upgrade_mail(w, m); break;
+    default: ln_request_mail(w, m); break;
+    }
+    ln_post_free(m);
+}
+
+static void take_letters(linnet_loop *w, ln_letter *letter) {
+    while (letter) {
+        ln_letter *next = letter->next;
+        if (letter->room == LN_LETTER_HUB)
+            ln_hub_mail(w->hub, letter);
+        else
+            take_lib(w, (ln_post *)(void *)letter);
+        letter = next;
+    }
+}
+
+static ln_letter *own_mail(linnet_loop *w) {
+    ln_letter *first = w->own;
+    w->own = NULL;
+    w->own_tail = &w->own;
+    return first;
+}
+
+static void hub_rounds(linnet_loop *w) {
+    for (int round = 0; w->own && round < MAIL_ROUNDS; round++)
+        take_letters(w, own_mail(w));
+}
+
+/* ---- the turn --------------------------------------------------------------------- */
+
+static void complete(linnet_loop *w, ln_completion *c) {
+    switch (c->kind) {
+    case LN_C_ACCEPT: ln_server_accepted(w, c); return;
+    case LN_C_LISTENER_CLOSED: ln_server_unlistened(w, c->listener); return;
+    case LN_C_WATCH: ln_dns_ready(w->dns, c->fd, c->events); return;
+    case LN_C_WAKE: return;
+    default: ln_conn_complete(ln_list_item(c->sock, ln_conn, sock), c); return;
+    }
+}
+
+static void fire(linnet_loop *w, ln_timer *timer) {
+    switch (timer->kind) {
+    case LN_TIMER_OF_CONN: ln_conn_timer(ln_list_item(timer, ln_conn, timer)); return;
+    case LN_TIMER_OF_HOST: ln_host_timer(timer); return;
+    case LN_TIMER_OF_DNS: ln_dns_timer(w->dns, timer); return;
+    case LN_TIMER_OF_DRAIN: ln_server_drain_over(w); return;
+    default: assert(!"a timer of nobody");
+    }
+}
+
+static uint64_t wall_ms(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+static void tick(linnet_loop *w) {
+    ln_msec now = ln_loop_now(w->net);
+    if (w->hub) ln_hub_tick(w->hub, now, wall_ms());
+}
+
+static ln_msec deadline_of(linnet_loop *w, int timeout_ms) {
+    if (timeout_ms == 0 || w->own || !ln_list_empty(&w->env.ready)) return 0;
+    ln_msec at = timeout_ms < 0 ? LN_NEVER : ln_loop_now(w->net) + (ln_msec)timeout_ms;
+    ln_msec hub = w->hub ? ln_hub_deadline(w->hub) : LN_NEVER;
+    if (hub < at) at = hub;
+    return at;
+}
+
+/* Take completions, deliver them upward; mail; the hub until it has nothing more for itself;
+ * time; what waited for its turn; and last one flush for all that became dirty on the way. */
+static int worker_turn(linnet_loop *w, int timeout_ms) {
+    ln_completion c;
+    ln_msec deadline = deadline_of(w, timeout_ms);
+    if (!ln_inbox_sleep(w->inbox)) deadline = 0;
+    int err = ln_loop_wait(w->net, deadline);
+    ln_inbox_awake(w->inbox);
+    if (err < 0) return err;
+    tick(w);
+    while (ln_loop_next(w->net, &c))
+        complete(w, &c);
+    if (w->dns) ln_dns_turn(w->dns);
+    take_letters(w, ln_inbox_take(w->inbox));
+    ln_env_ready(&w->env);
+    hub_rounds(w);
+    ln_timer *due;
+    for (int i = 0; i < TIMERS_PER_TURN; i++) {
+        if (!(due = ln_wheel_pull(ln_loop_wheel(w->net), ln_loop_now(w->net)))) break;
+        fire(w, due);
+    }
+    hub_rounds(w);
+    ln_env_flush(&w->env);
+    return LINNET_OK;
+}
+
+int linnet_loop_turn(linnet_loop *w, int timeout_ms) {
+    if (w->turning) return LINNET_ERR_STATE;
+    w->turning = true;
+    int err = worker_turn(w, timeout_ms);
+    if (w->server) ln_server_turned(w);
+    w->turning = false;
+    return err;
+}
+
+int linnet_loop_run(linnet_loop *w) {
+    int err = LINNET_OK;
+    while (err == LINNET_OK && !ln_flag_up(&w->stop))
+        err = linnet_loop_turn(w, -1);
+    ln_flag_lower(&w->stop);
+    return err;
+}
+
+void linnet_loop_stop(linnet_loop *w) {
+    ln_flag_raise(&w->stop);
+    ln_loop_wake(w->net);
+}
+
+void linnet_loop_wake(linnet_loop *w) {
+    ln_loop_wake(w->net);
+}
+
+int linnet_loop_fd(linnet_loop *w) {
+    return ln_loop_fd(w->net);
+}
+
+uint64_t linnet_loop_now(const linnet_loop *w) {
+    return ln_loop_now(w->net);
+}
+
+size_t linnet_loop_connections(const linnet_loop *w) {
+    return (size_t)ln_stat_get(&w->live);
+}
+
+int linnet_loop_post(linnet_loop *w, void (*fn)(void *ctx), void *ctx) {
+    if (!fn) return LINNET_ERR_INVAL;
+    ln_post *m = ln_post_new(LN_POST_CALL, 0, 0, NULL, ln_slice_of("", 0));
+    if (!m) return LINNET_ERR_NOMEM;
+    m->fn = fn;
+    m->ctx = ctx;
+    return ln_worker_post(w, m);
+}
+
+/* ---- life ------------------------------------------------------------------------- */
+
+uint32_t ln_worker_descriptors(void) {
+    struct rlimit r;
+    if (getrlimit(RLIMIT_NOFILE, &r) < 0 || r.rlim_cur == RLIM_INFINITY) return LN_LIM_SLOTS;
+    if (r.rlim_cur > LN_LIM_SLOTS) return LN_LIM_SLOTS;
+    uint32_t all = (uint32_t)r.rlim_cur;
+    return all > 2 * LN_LIM_SPARE_FDS ? all - LN_LIM_SPARE_FDS : all / 2;
+}
+
+static int worker_init(linnet_loop *w, const linnet_loop_options *o) {
+    ln_loop_options net = { .busy_poll_us = o->busy_poll_us };
+    int err = ln_loop_new(&net, &w->net);
+    if (err < 0) return err;
+    ln_log_init(&w->log, o->log, o->log_ctx, o->log_level);
+    w->log.lines_per_s = 100;
+    if ((err = ln_env_init(&w->env, w->net, &w->log)) < 0) goto fail_net;
+    if ((err = ln_inbox_new(w->net, &w->inbox)) < 0) goto fail_env;
+    if (o->dns_servers && !(w->dns_servers = ln_slice_dup(linnet_str(o->dns_servers)))) {
+        err = LINNET_ERR_NOMEM;
+        goto fail_inbox;
+    }
+    return LINNET_OK;
+fail_inbox:
+    ln_inbox_free(w->inbox);
+fail_env:
+    ln_env_fini(&w->env);
+fail_net:
+    ln_loop_free(w->net);
+    return err;
+}
+
+int ln_worker_new(
+    const linnet_loop_options *o, linnet_server *server, uint8_t index, linnet_loop **out) {
+    linnet_loop *w = ln_calloc(1, sizeof *w);
+    if (!w) return LINNET_ERR_NOMEM;
+    w->server = server;
+    w->index = index;
+    w->slots.free = UINT32_MAX;
+    w->connections_max = o->connections_max ? o->connections_max : ln_worker_descriptors();
+    w->own_tail = &w->own;
+    ln_list_init(&w->timers);
+    ln_list_init(&w->tls_cache);
+    ln_timer_init(&w->drain, LN_TIMER_OF_DRAIN);
+    ln_pool_init(&w->conns, sizeof(linnet_conn), LN_LIM_SLOTS);
+    int err = worker_init(w, o);
+    if (err < 0) {
+        ln_free(w);
+        return err;
+    }
+    w->env.host = w;
+    w->env.on_dead = on_dead;
+    w->env.on_request = ln_route_request;
+    w->env.on_body = ln_route_body;
+    w->env.on_gone = ln_route_gone;
+    *out = w;
+    return LINNET_OK;
+}
+
+int linnet_loop_new(const linnet_loop_options *options, linnet_loop **out) {
+    linnet_loop_options standard = LINNET_LOOP_OPTIONS_INIT;
+    if (!options) options = &standard;
+    if (!out || options->size != sizeof *options) return LINNET_ERR_INVAL;
+    return ln_worker_new(options, NULL, LN_WORKER_NONE, out);
+}
+
+static void drop_one(linnet_conn *conn, void *ctx) {
+    ln_conn_terminate(&conn->c);
+}
+
+/* Mail that came too late. What it carries is freed; a call that was promised is not made. */
+static void discard_mail(linnet_loop *w) {
+    for (ln_letter *l = ln_inbox_take(w->inbox), *next; l; l = next) {
+        next = l->next;
+        if (l->room == LN_LETTER_HUB)
+            ln_mail_discard(l);
+        else
+            ln_post_free((ln_post *)(void *)l);
+    }
+}
+
+void linnet_loop_free(linnet_loop *w) {
+    if (!w) return;
+    assert(!w->turning);
+    w->ended = true;
+    if (w->dns) ln_dns_free(w->dns);
+    w->dns = NULL;
+    ln_worker_each(w, drop_one, NULL);
+    ln_server_unlisten(w);
+    while (w->slots.used || ln_server_listening(w))
+        if (linnet_loop_turn(w, 0) < 0) break;
+    ln_host_timers_free(w);
+    ln_client_fini(w);
+    take_letters(w, own_mail(w));
+    if (w->hub) ln_hub_free(w->hub);
+    discard_mail(w);
+    ln_inbox_free(w->inbox);
+    ln_env_fini(&w->env);
+    ln_loop_free(w->net);
+    for (uint32_t i = 0; i < w->slots.chunk_count; i++)
+        ln_free(w->slots.chunks[i]);
+    ln_free(w->slots.chunks);
+    ln_pool_fini(&w->conns);
+    ln_free(w->dns_servers);
+    ln_free(w);
+}

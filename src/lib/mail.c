@@ -1,0 +1,31 @@
+#include "lib/mail.h"
+#include "base/mem.h"
+#include <unistd.h>
+
+#define MAIL_MAX (UINT32_C(0x7fffff00))
+
+ln_post *ln_post_new(
+    ln_post_kind kind, linnet_conn_id id, int code, const char *text, ln_slice bytes) {
+    size_t words = text ? strlen(text) : 0;
+    if (bytes.size > MAIL_MAX || words > MAIL_MAX - bytes.size) return NULL;
+    ln_post *m = ln_malloc(sizeof *m + words + 1 + bytes.size);
+    if (!m) return NULL;
+    *m = (ln_post){ .id = id,
+        .code = code,
+        .has_text = text != NULL,
+        .text_size = (uint32_t)words,
+        .size = (uint32_t)bytes.size };
+    m->letter = (ln_letter){ .bytes = (uint32_t)(sizeof *m + words + bytes.size),
+        .room = LN_LETTER_LIB,
+        .kind = (uint8_t)kind };
+    if (words) memcpy(m->bytes, text, words);
+    m->bytes[words] = 0;
+    if (bytes.size) memcpy(m->bytes + words + 1, bytes.data, bytes.size);
+    return m;
+}
+
+void ln_post_free(ln_post *m) {
+    if (!m) return;
+    if (m->letter.kind == LN_POST_ADOPT && m->code >= 0) close(m->code);
+    ln_free(m);
+}

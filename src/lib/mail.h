@@ -1,0 +1,55 @@
+/* mail.h -- mail to a worker that is not the hub's: who sends it, and who owns what it carries.
+ *
+ *   kind      from                         carries (owned by the mail)
+ *   SEND      any thread, by id            a message: id, opcode, bytes
+ *   CLOSE     any thread, by id            id, code, reason
+ *   CALL      linnet_loop_post             fn, ctx
+ *   ACCEPT    linnet_server_accept         id of a deferred upgrade, user, subprotocol
+ *   REJECT    linnet_server_reject         id, status, body
+ *   ANSWER, BEGIN, WRITE, END              id of a request, status, type, bytes
+ *   ADOPT     linnet_server_adopt          a descriptor, and the bytes read from it so far
+ *
+ * One block of memory each; freed by the worker that took it in, or by whoever could not post it.
+ */
+#ifndef LN_LIB_MAIL_H
+#define LN_LIB_MAIL_H
+#include "base/letter.h"
+#include "base/slice.h"
+
+typedef enum ln_post_kind {
+    LN_POST_SEND,
+    LN_POST_CLOSE,
+    LN_POST_CALL,
+    LN_POST_ACCEPT,
+    LN_POST_REJECT,
+    LN_POST_ANSWER,
+    LN_POST_BEGIN,
+    LN_POST_WRITE,
+    LN_POST_END,
+    LN_POST_ADOPT
+} ln_post_kind;
+
+typedef struct ln_post {
+    ln_letter letter; /* room LN_LETTER_LIB */
+    linnet_conn_id id;
+    int code; /* opcode, close code, status, descriptor */
+    bool has_text;
+    void (*fn)(void *ctx);
+    void *ctx;          /* or the user pointer */
+    uint32_t text_size; /* of a short text in front: reason, type, subprotocol */
+    uint32_t size;      /* of the bytes behind it */
+    uint8_t bytes[];    /* text, NUL, bytes */
+} ln_post;
+
+/* NULL without memory. text may be NULL. */
+ln_post *ln_post_new(
+    ln_post_kind kind, linnet_conn_id id, int code, const char *text, ln_slice bytes);
+static inline const char *ln_post_text(const ln_post *m) {
+    return m->has_text ? (const char *)m->bytes : NULL;
+}
+static inline ln_slice ln_post_data(const ln_post *m) {
+    return ln_slice_of(m->bytes + m->text_size + 1, m->size);
+}
+/* Frees it and what it carries (an ADOPT closes its descriptor). */
+void ln_post_free(ln_post *m);
+#endif

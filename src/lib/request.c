@@ -1,0 +1,118 @@
+/* request.c -- HTTP handlers of the host. A linnet_request is a view that lives as long as its
+ * handler runs; whoever answers later has the id.
+ */
+#include "base/mem.h"
+#include "lib/server.h"
+
+void ln_request_begin(linnet_conn *conn, ln_exchange *x, const ln_route *route) {
+    linnet_request r = { .x = x, .conn = conn, .route = route };
+    ln_buf_init(&r.scratch, 64 * 1024);
+    route->handler(&r, route->user);
+    ln_buf_fini(&r.scratch);
+}
+
+linnet_slice linnet_request_method(const linnet_request *r) {
+    return linnet_str(ln_http1_method_name(r->x->head.method));
+}
+
+linnet_slice linnet_request_path(const linnet_request *r) {
+    ln_buf *scratch = (ln_buf *)(uintptr_t)&r->scratch; /* a cache */
+    ln_slice raw = r->x->head.path;
+    if (ln_buf_reserve(scratch, raw.size + 1) < 0) return raw;
+    uint8_t *at = ln_buf_room(scratch).data;
+    size_t n = ln_http1_unescape(raw, false, at);
+    ln_buf_commit(scratch, n);
+    return ln_slice_of(at, n);
+}
+
+linnet_slice linnet_request_header(const linnet_request *r, const char *name, unsigned index) {
+    return ln_header_of(r->x, name, index);
+}
+
+linnet_slice linnet_request_query(linnet_request *r, const char *name) {
+    return ln_query_of(r->x, &r->scratch, name);
+}
+
+linnet_slice linnet_request_body(const linnet_request *r) {
+    return ln_buf_slice(&r->x->body);
+}
+
+size_t linnet_request_peer(const linnet_request *r, char out[64]) {
+    return linnet_conn_peer(r->conn, out);
+}
+
+linnet_conn_id linnet_request_id(const linnet_request *r) {
+    return ln_conn_name(r->conn);
+}
+
+int linnet_request_add_header(linnet_request *r, const char *name, const char *value) {
+    return ln_exchange_add_field(r->x, linnet_str(name), linnet_str(value));
+}
+
+static ln_slice type_of(const char *type) {
+    return type ? linnet_str(type) : LN_SLICE("text/plain; charset=utf-8");
+}
+
+int linnet_request_answer(linnet_request *r, int status, const char *type, linnet_slice body) {
+    if (status < 200 || status > 599) return LINNET_ERR_INVAL;
+    return ln_exchange_answer(r->x, (unsigned)status, type_of(type), body);
+}
+
+int linnet_request_begin(linnet_request *r, int status, const char *type) {
+    if (status < 200 || status > 599) return LINNET_ERR_INVAL;
+    return ln_exchange_stream(r->x, (unsigned)status, type_of(type));
+}
+
+int linnet_request_write(linnet_request *r, linnet_slice data) {
+    return ln_exchange_write(r->x, data);
+}
+
+int linnet_request_end(linnet_request *r) {
+    return ln_exchange_end(r->x);
+}
+
+/* ---- from any thread ---------------------------------------------------------------- */
+
+static int post(linnet_server *s, ln_post_kind kind, linnet_conn_id id, int status,
+    const char *type, linnet_slice data) {
+    linnet_loop *w = id ? ln_server_worker(s, (uint32_t)(id >> 56)) : NULL;
+    if (!w) return LINNET_ERR_INVAL;
+    return ln_worker_post(w, ln_post_new(kind, id, status, type, data));
+}
+
+int linnet_server_answer(
+    linnet_server *s, linnet_conn_id id, int status, const char *type, linnet_slice body) {
+    if (status < 200 || status > 599) return LINNET_ERR_INVAL;
+    return post(s, LN_POST_ANSWER, id, status, type, body);
+}
+
+int linnet_server_answer_begin(linnet_server *s, linnet_conn_id id, int status, const char *type) {
+    if (status < 200 || status > 599) return LINNET_ERR_INVAL;
+    return post(s, LN_POST_BEGIN, id, status, type, ln_slice_of("", 0));
+}
+
+int linnet_server_answer_write(linnet_server *s, linnet_conn_id id, linnet_slice data) {
+    return post(s, LN_POST_WRITE, id, 0, NULL, data);
+}
+
+int linnet_server_answer_end(linnet_server *s, linnet_conn_id id) {
+    return post(s, LN_POST_END, id, 0, NULL, ln_slice_of("", 0));
+}
+
+void ln_request_mail(linnet_loop *w, ln_post *m) {
+    linnet_conn *conn = ln_worker_find(w, m->id);
+    ln_exchange *x = conn && conn->c.state == LN_CONN_HTTP ? conn->c.http : NULL;
+    if (!x || x->host) return; /* gone, or an upgrade that waits for something else */
+    switch ((ln_post_kind)m->letter.kind) {
+    case LN_POST_ANSWER:
+        if (x->state == LN_EXCHANGE_WORK)
+            ln_exchange_answer(x, (unsigned)m->code, type_of(ln_post_text(m)), ln_post_data(m));
+        return;
+    case LN_POST_BEGIN:
+        if (x->state == LN_EXCHANGE_WORK)
+            ln_exchange_stream(x, (unsigned)m->code, type_of(ln_post_text(m)));
+        return;
+    case LN_POST_WRITE: ln_exchange_write(x, ln_post_data(m)); return;
+    default: ln_exchange_end(x); return;
+    }
+}

@@ -1,0 +1,579 @@
+/* server.c -- listeners, workers, and how a server ends. */
+#include "lib/server.h"
+#include "base/mem.h"
+#include "broker/memory.h"
+#include "conn/inner.h"
+#include "wire/url.h"
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define POLITE 64 /* connections over the limit that still get a 503 */
+
+int ln_server_say(linnet_server *s, int err, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    vsnprintf(s->error, sizeof s->error, format, args);
+    va_end(args);
+    return err;
+}
+
+const char *linnet_server_error(const linnet_server *s) {
+    return s->error;
+}
+
+linnet_loop *ln_server_worker(linnet_server *s, uint32_t index) {
+    return index < s->worker_count ? s->workers[index] : NULL;
+}
+
+/* ---- new and free ----------------------------------------------------------------- */
+
+static uint32_t or_default(uint32_t value, uint32_t standard) {
+    return value == 0 ? standard : value == LINNET_OFF ? 0 : value;
+}
+
+static int worker_hub(linnet_server *s, linnet_loop *w) {
+    ln_hub_options o = { .self = w->index,
+        .workers = s->worker_count,
+        .live = true,
+        .key = s->key,
+        .ctx = w,
+        .post = ln_hub_posted };
+    int err = ln_hub_new(&o, &w->hub);
+    if (err == LINNET_OK) ln_raw_use(w->hub);
+    return err;
+}
+
+static int make_workers(linnet_server *s) {
+    linnet_loop_options o = LINNET_LOOP_OPTIONS_INIT;
+    o.busy_poll_us = s->options.busy_poll_us;
+    o.log = s->options.log;
+    o.log_ctx = s->options.log_ctx;
+    o.log_level = s->options.log_level;
+    for (unsigned i = 0; i < s->worker_count; i++) {
+        int err = ln_worker_new(&o, s, (uint8_t)i, &s->workers[i]);
+        if (err < 0) return err;
+        s->workers[i]->connections_max = LN_LIM_SLOTS; /* the server counts for all of them */
+        if (!s->connections_max) s->connections_max = ln_worker_descriptors();
+    }
+    return LINNET_OK;
+}
+
+static void use_loop(linnet_server *s, linnet_loop *loop) {
+    s->worker_count = 1;
+    s->workers[0] = loop;
+    loop->server = s;
+    loop->index = 0;
+    if (!s->connections_max) s->connections_max = loop->connections_max;
+}
+
+int linnet_server_new(const linnet_server_options *options, linnet_server **out) {
+    if (!options || !out || options->size != sizeof *options || options->workers > LN_LIM_WORKERS)
+        return LINNET_ERR_INVAL;
+    if (options->loop && options->loop->server) return LINNET_ERR_STATE;
+    linnet_server *s = ln_calloc(1, sizeof *s);
+    if (!s) return LINNET_ERR_NOMEM;
+    s->options = *options;
+    s->options.head_ms = or_default(options->head_ms, LN_LIM_HEAD_MS);
+    s->options.drain_ms = or_default(options->drain_ms, LN_LIM_DRAIN_MS);
+    s->connections_max = options->connections_max;
+    s->own_loop = !options->loop;
+    ln_rand r;
+    ln_rand_init(&r);
+    s->key = (ln_map_key){ ln_rand_u64(&r), ln_rand_u64(&r) };
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    s->worker_count = options->workers ? options->workers : cores > 0 ? (unsigned)cores : 1;
+    if (s->worker_count > LN_LIM_WORKERS) s->worker_count = LN_LIM_WORKERS;
+    int err = LINNET_OK;
+    if (options->server_name && !(s->name = ln_slice_dup(linnet_str(options->server_name))))
+        err = LINNET_ERR_NOMEM;
+    if (err == LINNET_OK && options->loop)
+        use_loop(s, options->loop);
+    else if (err == LINNET_OK)
+        err = make_workers(s);
+    if (err < 0) {
+        linnet_server_free(s);
+        return err;
+    }
+    *out = s;
+    return LINNET_OK;
+}
+
+static void drop(linnet_conn *conn, void *ctx) {
+    ln_conn_terminate(&conn->c);
+}
+
+/* On the host's loop the server leaves everything as it found it. */
+static void leave_loop(linnet_server *s) {
+    linnet_loop *w = s->workers[0];
+    if (!w) return;
+    ln_worker_each(w, drop, NULL);
+    ln_server_unlisten(w);
+    while (w->slots.used || ln_server_listening(w))
+        if (linnet_loop_turn(w, 0) < 0) break;
+    ln_timer_stop(ln_loop_wheel(w->net), &w->drain);
+    if (w->hub) ln_hub_free(w->hub);
+    w->hub = NULL;
+    w->server = NULL;
+    w->index = LN_WORKER_NONE;
+    w->draining = false;
+}
+
+void linnet_server_free(linnet_server *s) {
+    if (!s) return;
+    if (s->thread_count) {
+        ln_flag_raise(&s->killed);
+        linnet_server_stop(s, 0);
+        linnet_server_join(s);
+    }
+    if (!s->own_loop) leave_loop(s);
+    for (unsigned i = 0; s->own_loop && i < s->worker_count; i++) {
+        linnet_loop_free(s->workers[i]);
+        s->workers[i] = NULL;
+    }
+    for (unsigned i = 0; i < s->listen_count; i++) {
+        ln_tls_ctx_unref(s->listens[i].tls);
+        ln_free(s->listens[i].listeners);
+    }
+    ln_routes_free(s);
+    ln_free(s->name);
+    ln_free(s);
+}
+
+/* ---- listening -------------------------------------------------------------------- */
+
+static int address_of(linnet_server *s, const char *text, ln_addr *out) {
+    ln_url_listen l;
+    if (!text || ln_url_listen_parse(linnet_str(text), &l) < 0 ||
+        (!l.is_unix && l.kind == LN_URL_NAME && !ln_slice_eq_ci(l.host, LN_SLICE("localhost"))))
+        return ln_server_say(s, LINNET_ERR_URL,
+            "'%.100s' is no address to listen on: say HOST:PORT with a numeric host, [V6]:PORT, "
+            ":PORT or unix:PATH",
+            text ? text : "");
+    memset(out, 0, sizeof *out);
+    if (l.is_unix) {
+        struct sockaddr_un *un = (struct sockaddr_un *)&out->storage;
+        un->sun_family = AF_UNIX;
+        memcpy(un->sun_path, l.path.data, l.path.size);
+        out->size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + l.path.size + 1);
+        return LINNET_OK;
+    }
+    char host[64] = "127.0.0.1";
+    if (l.kind != LN_URL_NAME) {
+        memcpy(host, l.host.data, l.host.size);
+        host[l.host.size] = 0;
+    }
+    struct sockaddr_in *v4 = (struct sockaddr_in *)&out->storage;
+    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&out->storage;
+    if (l.kind == LN_URL_V6) {
+        v6->sin6_family = AF_INET6;
+        v6->sin6_port = htons(l.port);
+        out->size = sizeof *v6;
+        return inet_pton(AF_INET6, host, &v6->sin6_addr) == 1 ? LINNET_OK : LINNET_ERR_URL;
+    }
+    v4->sin_family = AF_INET;
+    v4->sin_port = htons(l.port);
+    out->size = sizeof *v4;
+    return inet_pton(AF_INET, host, &v4->sin_addr) == 1 ? LINNET_OK : LINNET_ERR_URL;
+}
+
+static bool is_loopback(const ln_addr *a) {
+    if (a->sa.sa_family == AF_UNIX) return true;
+    if (a->sa.sa_family == AF_INET)
+        return (ntohl(((const struct sockaddr_in *)&a->storage)->sin_addr.s_addr) >> 24) == 127;
+    return IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)&a->storage)->sin6_addr);
+}
+
+static ln_entrance *new_listen(linnet_server *s, const linnet_tls_options *tls, int *err) {
+    *err = LINNET_ERR_LIMIT;
+    if (s->listen_count == LN_LISTENS_MAX) return NULL;
+    ln_entrance *l = &s->listens[s->listen_count];
+    *l = (ln_entrance){ 0 };
+    *err = LINNET_ERR_NOMEM;
+    if (!(l->listeners = ln_calloc(s->worker_count, sizeof *l->listeners))) return NULL;
+    if (tls) {
+        ln_tls_options o = { .server = true,
+            .cert_file = tls->cert_file,
+            .key_file = tls->key_file,
+            .ca_file = tls->client_ca_file,
+            .verify = tls->client_ca_file != NULL,
+            .alpn = "http/1.1" };
+        if ((*err = ln_tls_ctx_new(&o, &l->tls, s->error)) < 0) {
+            ln_free(l->listeners);
+            return NULL;
+        }
+    }
+    return l;
+}
+
+/* Only the first worker's listener makes the address; a TCP port is shared by SO_REUSEPORT,
+ * anything else by a duplicate of the descriptor. */
+static int listen_others(
+    linnet_server *s, ln_entrance *l, const ln_addr *bound, const ln_listen_options *o) {
+    for (unsigned i = 1; i < s->worker_count; i++) {
+        ln_loop *net = s->workers[i]->net;
+        int err;
+        if (o && bound->sa.sa_family != AF_UNIX) {
+            ln_addr again;
+            err = ln_listen(net, &l->listeners[i], LN_SOCK_OF_LISTENER, bound, o, &again);
+        } else {
+            int fd = fcntl(l->listeners[0].sock.fd, F_DUPFD_CLOEXEC, 0);
+            if (fd < 0) return LINNET_ERR_SYS;
+            err = ln_listen_adopt(net, &l->listeners[i], LN_SOCK_OF_LISTENER, fd);
+            if (err < 0) close(fd);
+        }
+        if (err < 0) return err;
+    }
+    return LINNET_OK;
+}
+
+static int listen_failed(linnet_server *s, const char *address, int err) {
+    return ln_server_say(s, err, "cannot listen on %.100s: %s", address,
+        err == LINNET_ERR_SYS ? strerror(errno) : linnet_strerror(err));
+}
+
+int linnet_server_listen(
+    linnet_server *s, const char *address, const linnet_tls_options *tls, char bound[128]) {
+    if (ln_flag_up(&s->running)) return LINNET_ERR_STATE;
+    if (tls && tls->size != sizeof *tls) return LINNET_ERR_INVAL;
+    ln_addr at, real;
+    int err = address_of(s, address, &at);
+    if (err < 0) return err;
+    ln_entrance *l = new_listen(s, tls, &err);
+    if (!l) return err;
+    ln_listen_options o = { .reuse_port = s->worker_count > 1,
+        .notsent_lowat = or_default(s->options.notsent_lowat, LN_LIM_NOTSENT_LOWAT),
+        .user_timeout_ms = or_default(s->options.user_timeout_ms, LN_LIM_USER_TIMEOUT) };
+    err = ln_listen(s->workers[0]->net, &l->listeners[0], LN_SOCK_OF_LISTENER, &at, &o, &real);
+    if (err < 0) {
+        ln_tls_ctx_unref(l->tls);
+        ln_free(l->listeners);
+        return listen_failed(s, address, err);
+    }
+    s->listen_count++;
+    l->open = true;
+    l->loopback = is_loopback(&real);
+    if ((err = listen_others(s, l, &real, &o)) < 0) return listen_failed(s, address, err);
+    if (bound) {
+        char text[64];
+        ln_addr_text(&real, text);
+        if (real.sa.sa_family == AF_UNIX)
+            snprintf(bound, 128, "%s", address);
+        else
+            snprintf(bound, 128, "%s", text);
+    }
+    return LINNET_OK;
+}
+
+int linnet_server_listen_fd(linnet_server *s, int fd, const linnet_tls_options *tls) {
+    if (ln_flag_up(&s->running)) return LINNET_ERR_STATE;
+    if (fd < 0 || (tls && tls->size != sizeof *tls)) return LINNET_ERR_INVAL;
+    int err;
+    ln_entrance *l = new_listen(s, tls, &err);
+    if (!l) return err;
+    ln_addr at = { .size = sizeof at.storage };
+    err = getsockname(fd, &at.sa, &at.size) < 0
+              ? LINNET_ERR_SYS
+              : ln_listen_adopt(s->workers[0]->net, &l->listeners[0], LN_SOCK_OF_LISTENER, fd);
+    if (err < 0) {
+        ln_tls_ctx_unref(l->tls);
+        ln_free(l->listeners);
+        return listen_failed(s, "the descriptor", err);
+    }
+    s->listen_count++;
+    l->open = true;
+    l->loopback = is_loopback(&at);
+    err = listen_others(s, l, &at, NULL);
+    return err < 0 ? listen_failed(s, "the descriptor", err) : LINNET_OK;
+}
+
+int linnet_server_sni(
+    linnet_server *s, const char *name, const char *cert_file, const char *key_file) {
+    ln_tls_ctx *tls = NULL;
+    for (unsigned i = 0; i < s->listen_count; i++)
+        if (s->listens[i].tls) tls = s->listens[i].tls;
+    if (!tls || !name)
+        return ln_server_say(s, LINNET_ERR_STATE, "no TLS listener was declared yet");
+    return ln_tls_ctx_add_cert(tls, name, cert_file, key_file, s->error);
+}
+
+int linnet_server_reload_tls(linnet_server *s) {
+    char reason[256] = "";
+    for (unsigned i = 0; i < s->listen_count; i++) {
+        if (!s->listens[i].tls) continue;
+        int err = ln_tls_ctx_reload(s->listens[i].tls, reason);
+        if (err < 0) return ln_server_say(s, err, "%.200s", reason);
+    }
+    return LINNET_OK;
+}
+
+/* ---- accepting -------------------------------------------------------------------- */
+
+size_t ln_server_live(const linnet_server *s) {
+    size_t n = 0;
+    for (unsigned i = 0; i < s->worker_count; i++)
+        if (s->workers[i]) n += (size_t)ln_stat_get(&s->workers[i]->live);
+    return n;
+}
+
+static ln_entrance *listen_of(linnet_loop *w, const ln_listener *listener) {
+    for (unsigned i = 0; i < w->server->listen_count; i++)
+        if (&w->server->listens[i].listeners[w->index] == listener) return &w->server->listens[i];
+    return NULL;
+}
+
+void ln_server_adopt(linnet_loop *w, int fd, ln_entrance *listen, ln_slice already) {
+    linnet_conn *conn = w->draining && !listen ? NULL : ln_worker_conn(w);
+    ln_tls_ctx *tls = listen ? listen->tls : NULL;
+    if (!conn ||
+        ln_conn_accept(&conn->c, &w->env, LN_SOCK_OF_CONN, LN_TIMER_OF_CONN, fd, tls) < 0) {
+        if (conn) ln_worker_unconn(w, conn);
+        close(fd);
+        return;
+    }
+    conn->listen = listen;
+    if (ln_exchange_begin(&conn->c, w->server->options.head_ms) < 0) {
+        ln_conn_drop(&conn->c, LINNET_ERR_NOMEM);
+        return;
+    }
+    ln_conn_resume(&conn->c, 0);
+    if (!already.size || conn->c.state == LN_CONN_DEAD) return;
+    uint8_t *bytes = ln_malloc(already.size); /* input is unmasked in place */
+    if (!bytes) {
+        ln_conn_drop(&conn->c, LINNET_ERR_NOMEM);
+        return;
+    }
+    memcpy(bytes, already.data, already.size);
+    ln_conn_input(&conn->c, (ln_wslice){ bytes, already.size });
+    ln_free(bytes);
+}
+
+void ln_server_accepted(linnet_loop *w, const ln_completion *completion) {
+    size_t live = ln_server_live(w->server);
+    if (live >= (size_t)w->server->connections_max + POLITE) {
+        ln_stat_add(&w->refused, 1);
+        close(completion->fd);
+        return;
+    }
+    ln_server_adopt(w, completion->fd, listen_of(w, completion->listener), ln_slice_of("", 0));
+}
+
+int linnet_server_adopt(linnet_server *s, int fd, linnet_slice already) {
+    if (!ln_flag_up(&s->running) || ln_flag_up(&s->stopping)) return LINNET_ERR_STATE;
+    int flags = fcntl(fd, F_GETFL);
+    if (flags < 0 || already.size > LN_LIM_ADOPTED) return LINNET_ERR_INVAL;
+    if (fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0) return LINNET_ERR_SYS;
+    linnet_loop *least = s->workers[0];
+    for (unsigned i = 1; i < s->worker_count; i++)
+        if (ln_stat_get(&s->workers[i]->live) < ln_stat_get(&least->live)) least = s->workers[i];
+    ln_post *m = ln_post_new(LN_POST_ADOPT, 0, -1, NULL, already);
+    if (!m) return LINNET_ERR_NOMEM;
+    int err = ln_inbox_offer(least->inbox, &m->letter, m->letter.bytes);
+    if (err < 0) {
+        ln_post_free(m);
+        return err;
+    }
+    return LINNET_OK;
+}
+
+/* ---- running ---------------------------------------------------------------------- */
+
+static void *thread_main(void *arg) {
+    linnet_loop *w = arg;
+    while (!w->ended)
+        if (linnet_loop_turn(w, -1) < 0) break;
+    w->ended = true;
+    return NULL;
+}
+
+static int start_threads(linnet_server *s) {
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before); /* signals belong to the host's threads */
+    int err = LINNET_OK;
+    for (unsigned i = 0; i < s->worker_count && err == LINNET_OK; i++) {
+        if (pthread_create(&s->threads[i], NULL, thread_main, s->workers[i]) != 0)
+            err = LINNET_ERR_SYS;
+        else
+            s->thread_count++;
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return err;
+}
+
+int linnet_server_start(linnet_server *s) {
+    if (ln_flag_up(&s->running)) return LINNET_ERR_STATE;
+    for (unsigned i = 0; i < s->worker_count; i++) {
+        int err = s->workers[i]->hub ? LINNET_OK : worker_hub(s, s->workers[i]);
+        if (err < 0) return err;
+    }
+    ln_flag_raise(&s->running);
+    if (!s->own_loop) return LINNET_OK;
+    int err = start_threads(s);
+    if (err < 0) {
+        ln_flag_raise(&s->killed);
+        linnet_server_stop(s, 0);
+        linnet_server_join(s);
+    }
+    return err;
+}
+
+int linnet_server_join(linnet_server *s) {
+    if (!s->own_loop) return LINNET_ERR_STATE;
+    for (unsigned i = 0; i < s->thread_count; i++)
+        pthread_join(s->threads[i], NULL);
+    s->thread_count = 0;
+    return LINNET_OK;
+}
+
+int linnet_server_run(linnet_server *s) {
+    int err = linnet_server_start(s);
+    if (err < 0) return err;
+    if (s->own_loop) return linnet_server_join(s);
+    while (err == LINNET_OK && !linnet_server_stopped(s))
+        err = linnet_loop_turn(s->workers[0], -1);
+    return err;
+}
+
+bool linnet_server_stopped(const linnet_server *s) {
+    for (unsigned i = 0; i < s->worker_count; i++)
+        if (!ln_flag_up(&s->workers[i]->through)) return false;
+    return true;
+}
+
+/* Only flags and wakes: this runs in signal handlers too. */
+void linnet_server_stop(linnet_server *s, uint16_t code) {
+    if (ln_flag_raise_first(&s->stopping))
+        ln_stat_add(&s->stop_code, code ? code : 1012);
+    else
+        ln_flag_raise(&s->killed);
+    for (unsigned i = 0; i < s->worker_count; i++)
+        if (s->workers[i]) ln_loop_wake(s->workers[i]->net);
+}
+
+/* ---- the end ---------------------------------------------------------------------- */
+
+void ln_server_unlisten(linnet_loop *w) {
+    if (!w->server) return;
+    for (unsigned i = 0; i < w->server->listen_count; i++) {
+        ln_listener *l = &w->server->listens[i].listeners[w->index];
+        if (l->sock.state && !ln_sock_closing(&l->sock)) ln_listener_close(w->net, l);
+    }
+}
+
+bool ln_server_listening(const linnet_loop *w) {
+    if (!w->server) return false;
+    for (unsigned i = 0; i < w->server->listen_count; i++)
+        if (w->server->listens[i].listeners[w->index].sock.state) return true;
+    return false;
+}
+
+void ln_server_unlistened(linnet_loop *w, ln_listener *listener) {
+    listener->sock.state = 0;
+}
+
+static void say_goodbye(linnet_conn *conn, void *ctx) {
+    ln_conn *c = &conn->c;
+    if (c->state == LN_CONN_WS) {
+        ln_conn_close(c, *(uint16_t *)ctx, ln_slice_of("", 0));
+    } else if (c->state == LN_CONN_HTTP && c->http) {
+        c->http->close_after = true; /* what is at work is answered first */
+        if (c->http->state == LN_EXCHANGE_HEAD && !c->http->in.size) ln_conn_linger(c);
+    }
+}
+
+static void begin_drain(linnet_loop *w) {
+    w->draining = true;
+    ln_server_unlisten(w);
+    uint16_t code = (uint16_t)ln_stat_get(&w->server->stop_code);
+    ln_worker_each(w, say_goodbye, &code);
+    ln_env_flush(&w->env);
+    ln_timer_set(
+        ln_loop_wheel(w->net), &w->drain, ln_loop_now(w->net) + w->server->options.drain_ms);
+}
+
+void ln_server_drain_over(linnet_loop *w) {
+    ln_worker_each(w, drop, NULL);
+    ln_env_flush(&w->env);
+}
+
+void ln_server_turned(linnet_loop *w) {
+    linnet_server *s = w->server;
+    if (w->ended || !ln_flag_up(&s->stopping) || !ln_flag_up(&s->running)) return;
+    if (!w->draining) begin_drain(w);
+    if (ln_flag_up(&s->killed)) ln_server_drain_over(w);
+    if (w->slots.used || ln_server_listening(w)) return;
+    w->ended = true;
+    ln_timer_stop(ln_loop_wheel(w->net), &w->drain);
+    ln_flag_raise(&w->through);
+}
+
+/* ---- from any thread --------------------------------------------------------------- */
+
+static linnet_loop *worker_named(const linnet_server *s, linnet_conn_id id) {
+    unsigned index = (unsigned)(id >> 56);
+    return id && index < s->worker_count ? s->workers[index] : NULL;
+}
+
+int linnet_server_send(
+    linnet_server *s, linnet_conn_id id, linnet_opcode opcode, linnet_slice data) {
+    linnet_loop *w = worker_named(s, id);
+    return w ? linnet_loop_send(w, id, opcode, data) : LINNET_ERR_INVAL;
+}
+
+int linnet_server_close(linnet_server *s, linnet_conn_id id, uint16_t code, const char *reason) {
+    linnet_loop *w = worker_named(s, id);
+    return w ? linnet_loop_close(w, id, code, reason) : LINNET_ERR_INVAL;
+}
+
+int linnet_server_publish(
+    linnet_server *s, linnet_slice topic, linnet_opcode opcode, linnet_slice data) {
+    if (!ln_flag_up(&s->running)) return LINNET_ERR_STATE;
+    if (!topic.size || topic.size > LN_CHANNEL_NAME_MAX ||
+        (opcode != LINNET_TEXT && opcode != LINNET_BINARY))
+        return LINNET_ERR_INVAL;
+    if (opcode == LINNET_TEXT && !ln_utf8_valid(data)) return LINNET_ERR_UTF8;
+    if (data.size > LN_LIM_MESSAGE_CEILING) return LINNET_ERR_TOO_BIG;
+    ln_publish what = { .channel = topic,
+        .data = data,
+        .space = LN_SPACE_TOPICS,
+        .flags = opcode == LINNET_BINARY ? LN_PUB_BINARY : 0 };
+    ln_publication *p = ln_publication_new(&what, s->worker_count);
+    if (!p) return LINNET_ERR_NOMEM;
+    uint32_t home = ln_hub_home(s->key, s->worker_count, topic);
+    ln_letter *letter = ln_publication_post(p, 0, home);
+    int err = ln_inbox_offer(s->workers[home]->inbox, letter, letter->bytes);
+    if (err < 0) ln_publication_unref(p);
+    return err;
+}
+
+size_t linnet_server_connections(const linnet_server *s) {
+    return ln_server_live(s);
+}
+
+void linnet_server_get_stats(const linnet_server *s, linnet_server_stats *out) {
+    linnet_server_stats t = { .size = sizeof t };
+    for (unsigned i = 0; i < s->worker_count; i++) {
+        const linnet_loop *w = s->workers[i];
+        t.connections += ln_stat_get(&w->env.conns);
+        t.messages_in += ln_stat_get(&w->env.messages_in);
+        t.messages_out += ln_stat_get(&w->env.messages_out);
+        t.bytes_in += ln_stat_get(&w->env.bytes_in);
+        t.bytes_out += ln_stat_get(&w->env.bytes_out);
+        t.sends += ln_stat_get(&w->env.sends);
+        t.accept_refusals += ln_stat_get(&w->refused);
+        for (unsigned row = 0; row < 64; row++)
+            t.rejects += ln_stat_get(&w->env.rejects[row]);
+    }
+    *out = t;
+}
+
+void linnet_server_on_abandon(linnet_server *s, void (*fn)(void *user)) {
+    s->on_abandon = fn;
+}

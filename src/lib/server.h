@@ -1,0 +1,127 @@
+/* server.h -- what stands behind linnet_server: listeners, routes, workers and their end.
+ *
+ *    NEW -- start --> RUNNING -- stop --> DRAINING -- all gone, or drain_ms, or stop --> ENDED
+ *
+ * Before start everything is declared by one thread; afterwards routes and listeners are read-only,
+ * each worker owns what is its own, and the flags say what is to happen.
+ */
+#ifndef LN_LIB_SERVER_H
+#define LN_LIB_SERVER_H
+#include "lib/inner.h"
+#include <pthread.h>
+
+#define LN_LISTENS_MAX 32
+
+typedef struct ln_entrance { /* one declared address; a listener for each worker */
+    ln_listener *listeners;  /* [workers] */
+    ln_tls_ctx *tls;         /* NULL: plain */
+    bool loopback, open;
+} ln_entrance;
+
+typedef struct ln_route {
+    struct ln_route *next;
+    char *path;
+    size_t path_size;
+    bool prefix, is_ws;
+    /* WebSocket */
+    linnet_conn_events events;
+    void *user;
+    linnet_verdict (*on_upgrade)(linnet_upgrade *upgrade, void *user);
+    ln_conn_config config;
+    ln_pmd_policy deflate;
+    const ln_conn_ops *ops; /* what connections of it answer to; NULL: the host's events */
+    ln_slice *protocols, *origins;
+    size_t protocol_count, origin_count;
+    bool own_origins; /* origins were given, the standard rule is off */
+    /* HTTP */
+    linnet_http_handler *handler;
+    unsigned methods; /* bit per ln_http1_method */
+    uint32_t body_max;
+    /* asset */
+    const struct ln_asset *asset;
+} ln_route;
+
+typedef struct ln_asset {
+    linnet_slice data;
+    char type[64], etag[24], location[256]; /* location: this path only redirects there */
+    const char *policy;                     /* Content-Security-Policy; NULL: none */
+} ln_asset;
+
+struct linnet_server {
+    linnet_server_options options;
+    char *name; /* of the Server field */
+    linnet_loop *workers[LN_LIM_WORKERS];
+    pthread_t threads[LN_LIM_WORKERS];
+    unsigned worker_count, thread_count;
+    ln_entrance listens[LN_LISTENS_MAX];
+    unsigned listen_count;
+    ln_route *routes;
+    ln_map_key key;
+    uint32_t connections_max;
+    bool own_loop; /* the workers' loops are ours, not the host's */
+    ln_flag running, stopping, killed;
+    ln_stat stop_code;
+    void *hub; /* the linnet_hub it was given */
+    void (*on_abandon)(void *user);
+    char error[256];
+};
+
+/* What a linnet_upgrade and a linnet_request are: views on an exchange, on the stack of a callback.
+ */
+struct linnet_upgrade {
+    ln_exchange *x;
+    linnet_conn *conn;
+    const ln_route *route;
+    ln_upgrade asked;
+    ln_buf scratch; /* decoded query values and the path */
+    void *user;
+    const char *protocol; /* NULL: choose from the route's; of the host, or in `chosen` */
+    char chosen[128];
+    char *body;
+    int status;
+    bool accepted, rejected;
+};
+struct linnet_request {
+    ln_exchange *x;
+    linnet_conn *conn;
+    const ln_route *route;
+    ln_buf scratch;
+};
+
+/* server.c: the worker's side of a server ---------------------------------------------- */
+linnet_loop *ln_server_worker(linnet_server *s, uint32_t index);
+void ln_server_accepted(linnet_loop *w, const ln_completion *completion);
+void ln_server_adopt(linnet_loop *w, int fd, ln_entrance *listen, ln_slice already);
+void ln_server_unlistened(linnet_loop *w, ln_listener *listener);
+/* Closes this worker's listeners; whether any is still closing. */
+void ln_server_unlisten(linnet_loop *w);
+bool ln_server_listening(const linnet_loop *w);
+/* At the end of each turn: begins and ends draining. */
+void ln_server_turned(linnet_loop *w);
+void ln_server_drain_over(linnet_loop *w);
+size_t ln_server_live(const linnet_server *s);
+int ln_server_say(linnet_server *s, int err, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* route.c: which route, and what it does ------------------------------------------------ */
+void ln_route_request(ln_conn *c, ln_exchange *x);
+void ln_route_body(ln_conn *c, ln_exchange *x);
+void ln_route_gone(ln_conn *c, ln_exchange *x);
+/* A route with its path, in the server's list. LINNET_ERR_EXISTS, LINNET_ERR_INVAL,
+ * LINNET_ERR_NOMEM. */
+int ln_route_add(linnet_server *s, const char *path, bool is_ws, ln_route **out);
+/* The best match, or NULL; *other: there is one of the other kind. */
+const ln_route *ln_route_find(const linnet_server *s, ln_slice path, bool ws);
+void ln_routes_free(linnet_server *s);
+
+/* upgrade.c, request.c, assets.c -------------------------------------------------------- */
+void ln_upgrade_begin(linnet_conn *conn, ln_exchange *x, const ln_route *route);
+void ln_request_begin(linnet_conn *conn, ln_exchange *x, const ln_route *route);
+void ln_asset_answer(ln_exchange *x, const ln_route *route);
+/* ACCEPT to END of mail.h. */
+void ln_upgrade_mail(linnet_loop *w, ln_post *mail);
+void ln_request_mail(linnet_loop *w, ln_post *mail);
+/* A query parameter, decoded into scratch; {NULL, 0} when absent or repeated. */
+ln_slice ln_query_of(const ln_exchange *x, ln_buf *scratch, const char *name);
+ln_slice ln_header_of(const ln_exchange *x, const char *name, unsigned index);
+#endif
