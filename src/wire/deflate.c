@@ -142,27 +142,27 @@ void ln_inflater_reset(ln_inflater *i) {
     i->at_start = true;
 }
 
-/* One call of inflate into the room of *out, or, when the limit is reached, into a single byte that
- * only exists to show that there is more. *result is zlib's. */
+/* One call of inflate into the room of *out, or, when nothing more may come, into a single byte
+ * that only exists to show that there is more. *result is zlib's. */
 static int inflate_some(ln_inflater *i, uint64_t limit, ln_buf *out, int *result) {
     uint8_t beyond;
-    bool full = i->produced == limit;
+    uint64_t may = limit - i->produced;
+    if (may > out->max - out->size) may = out->max - out->size;
     ln_wslice room = { &beyond, 1 };
-    if (!full) {
+    if (may) {
         size_t hint = 4 * (size_t)i->z.avail_in + ROOM_LEAST;
-        if (hint > limit - i->produced) hint = (size_t)(limit - i->produced);
-        int err = some_room(out, hint);
+        int err = ln_buf_reserve(out, hint < may ? hint : (size_t)may);
         if (err < 0) return err;
         room = ln_buf_room(out);
-        if (room.size > limit - i->produced) room.size = (size_t)(limit - i->produced);
+        if (room.size > may) room.size = (size_t)may;
     }
     i->z.next_out = room.data;
     i->z.avail_out = (uInt)room.size;
     *result = inflate(&i->z, Z_SYNC_FLUSH);
 
     size_t got = room.size - i->z.avail_out;
-    if (full && got) return LINNET_ERR_TOO_BIG;
-    if (!full) ln_buf_commit(out, got);
+    if (!may) return got ? LINNET_ERR_TOO_BIG : LINNET_OK;
+    ln_buf_commit(out, got);
     i->produced += got;
     return LINNET_OK;
 }
@@ -272,7 +272,7 @@ static int inflate_at_once(ln_pmd_tools *t, ln_slice in, uint64_t limit, ln_buf 
     err = ln_buf_add(&t->packed, in);
     if (err == 0) err = ln_buf_add(&t->packed, ln_slice_of(tail_and_end, sizeof(tail_and_end)));
     if (err == 0) err = some_room(out, 4 * in.size < 4096 ? 4096 : 4 * in.size);
-    if (err < 0) return err;
+    if (err < 0) return err == LINNET_ERR_TOO_BIG ? LN_MORE : err;
 
     ln_wslice room = ln_buf_room(out);
     if (room.size > limit) room.size = (size_t)limit;

@@ -95,18 +95,10 @@ static void take_back(ln_ws *ws, ln_ws_tools *tools) {
 
 /* Headers --------------------------------------------------------------------------------- */
 
-/* What the payloads of one message may sum up to. Compressed it may be a little longer than what it
- * holds (5 bytes per stored block), but not without bound: bytes that inflate to nothing would
- * pass any limit on what comes out. */
-static uint64_t payload_max(const ln_ws *ws, bool compressed) {
-    uint64_t max = ws->config->message_max;
-    return compressed ? max + (max >> 10) + 64 : max;
-}
-
 static uint64_t length_max(const ln_ws *ws, uint8_t first) {
     if (ws->state != LN_WS_OPEN) return UINT64_MAX; /* it will be discarded unread */
     bool continues = (first & 0x0f) == LN_OP_CONTINUATION;
-    uint64_t max = payload_max(ws, continues ? ws->compressed : (first & 0x40) != 0);
+    uint64_t max = ln_ws_payload_max(ws->config, continues ? ws->compressed : (first & 0x40) != 0);
     return continues && ws->fragments ? max - ws->total : max;
 }
 
@@ -155,7 +147,7 @@ static int begin_data(ln_ws *ws, const ln_frame *f) {
     ws->fin = f->fin;
 
     /* The buffer of a message never outgrows what the message can still become. */
-    uint64_t most = f->fin ? ws->total : payload_max(ws, ws->compressed);
+    uint64_t most = f->fin ? ws->total : ln_ws_payload_max(ws->config, ws->compressed);
     most += LN_WS_HEADROOM;
     ws->message.max = most < LN_BUF_MAX ? (uint32_t)most : LN_BUF_MAX;
     return LINNET_OK;
@@ -201,7 +193,6 @@ static int absorb(ln_ws *ws, uint8_t *to, const uint8_t *from, size_t n) {
         turn_mask(ws, size);
         done += size;
     }
-    ws->left -= n;
     return LINNET_OK;
 }
 
@@ -227,6 +218,7 @@ static int gather(ln_ws *ws, ln_ws_tools *tools, ln_wslice *in) {
     if ((err = absorb(ws, ln_buf_room(&ws->message).data, in->data, n)) < 0) return err;
     ln_buf_commit(&ws->message, n);
     skip(in, n);
+    ws->left -= n;
     return LINNET_OK;
 }
 
@@ -273,6 +265,7 @@ static int give_slice(
     ln_ws *ws, ln_ws_tools *tools, ln_wslice *in, bool head_here, ln_ws_event *event) {
     ln_wslice data = { in->data, (size_t)ws->left };
     skip(in, data.size);
+    ws->left = 0;
     int err = absorb(ws, data.data, data.data, data.size);
     if (err < 0) return err;
     if (ws->compressed) return give_inflated(ws, tools, data, event);
@@ -461,6 +454,7 @@ void ln_ws_received(ln_ws *ws, size_t n) {
     assert(n <= ws->left);
     uint8_t *at = ln_buf_room(&ws->message).data;
     ln_buf_commit(&ws->message, n);
+    ws->left -= n;
     ws->pending = (int8_t)absorb(ws, at, at, n);
 }
 

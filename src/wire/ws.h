@@ -147,6 +147,13 @@ int ln_ws_control(ln_ws *ws, ln_ws_tools *tools, uint8_t opcode, ln_slice payloa
  * 123 bytes of UTF-8, else LINNET_ERR_INVAL. Allowed in FAILED too (that is how a failure is told).
  * A second call is LINNET_ERR_STATE. */
 int ln_ws_close(ln_ws *ws, ln_ws_tools *tools, uint16_t code, ln_slice reason, ln_buf *out);
+/* What the payloads of one message may sum up to. Compressed it may be a little longer than what it
+ * holds (5 bytes per stored block), but not without bound: bytes that inflate to nothing would pass
+ * any limit on what comes out. */
+static inline uint64_t ln_ws_payload_max(const ln_ws_config *config, bool compressed) {
+    uint64_t max = config->message_max;
+    return compressed ? max + (max >> 10) + 64 : max;
+}
 /* Whether a code may stand in a Close frame (L6). */
 bool ln_ws_code_valid(uint16_t code);
 
@@ -160,8 +167,10 @@ ln_ws_variant ln_ws_variant_of(const ln_ws *ws);
 
 /* Bytes held right now on the heap by this ws. */
 size_t ln_ws_held(const ln_ws *ws);
-/* Hand-over: a versioned record of everything, appended to *out; and back. The restored ws
- * continues exactly where the saved one stood. LINNET_ERR_INVAL for a record that is not one. */
+/* Hand-over: a versioned record of everything, appended to *out (NOMEM, TOO_BIG of *out: nothing);
+ * and back. The restored ws continues exactly where the saved one stood; what was lent to the last
+ * event is not part of it. LINNET_ERR_INVAL for a record that is not one or that is beyond the
+ * limits of this configuration; on any error *ws is untouched. */
 int ln_ws_save(ln_ws *ws, ln_buf *out);
 int ln_ws_restore(ln_ws *ws, const ln_ws_config *config, ln_slice record, ln_ws_tools *tools);
 #endif
