@@ -3,6 +3,7 @@
  */
 #include "base/mem.h"
 #include "lib/server.h"
+#include "wire/target.h"
 
 void ln_request_begin(linnet_conn *conn, ln_exchange *x, const ln_route *route) {
     linnet_request r = { .x = x, .conn = conn, .route = route };
@@ -20,7 +21,7 @@ linnet_slice linnet_request_path(const linnet_request *r) {
     ln_slice raw = r->x->head.path;
     if (ln_buf_reserve(scratch, raw.size + 1) < 0) return raw;
     uint8_t *at = ln_buf_room(scratch).data;
-    size_t n = ln_http1_unescape(raw, false, at);
+    size_t n = ln_target_unescape(raw, false, at);
     ln_buf_commit(scratch, n);
     return ln_slice_of(at, n);
 }

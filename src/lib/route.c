@@ -2,6 +2,7 @@
 #include "base/mem.h"
 #include "lib/server.h"
 #include "wire/http1.h"
+#include "wire/target.h"
 
 /* ---- the table -------------------------------------------------------------------- */
 
@@ -163,11 +164,11 @@ ln_slice ln_header_of(const ln_exchange *x, const char *name, unsigned index) {
 
 ln_slice ln_query_of(const ln_exchange *x, ln_buf *scratch, const char *name) {
     ln_slice raw;
-    if (ln_http1_query_find(x->head.query, linnet_str(name), &raw) != 1 ||
+    if (ln_target_find(x->head.query, linnet_str(name), &raw) != 1 ||
         ln_buf_reserve(scratch, raw.size + 1) < 0)
         return ln_slice_of(NULL, 0);
     uint8_t *at = ln_buf_room(scratch).data;
-    size_t n = ln_http1_unescape(raw, true, at);
+    size_t n = ln_target_unescape(raw, true, at);
     ln_buf_commit(scratch, n);
     return ln_slice_of(at, n);
 }
@@ -202,7 +203,7 @@ void ln_route_request(ln_conn *c, ln_exchange *x) {
     linnet_loop *w = ln_worker_of(conn);
     linnet_server *s = w->server;
     uint8_t path[8192]; /* heads are at most so long */
-    ln_slice decoded = ln_slice_of(path, ln_http1_unescape(x->head.path, false, path));
+    ln_slice decoded = ln_slice_of(path, ln_target_unescape(x->head.path, false, path));
     if (s->name) ln_exchange_add_field(x, LN_SLICE("Server"), linnet_str(s->name));
     if (w->draining) {
         ln_exchange_refuse(x, LN_HTTP1_FAULT_DRAINING);

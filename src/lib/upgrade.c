@@ -6,6 +6,7 @@
  */
 #include "base/mem.h"
 #include "lib/server.h"
+#include "wire/target.h"
 
 static bool origin_ok(const linnet_conn *conn, const ln_route *r, const ln_upgrade *asked) {
     bool loopback = conn->listen ? conn->listen->loopback : false;
@@ -96,7 +97,7 @@ linnet_slice linnet_upgrade_path(const linnet_upgrade *u) {
     ln_slice raw = u->x->head.path;
     if (ln_buf_reserve(scratch, raw.size + 1) < 0) return raw;
     uint8_t *at = ln_buf_room(scratch).data;
-    size_t n = ln_http1_unescape(raw, false, at);
+    size_t n = ln_target_unescape(raw, false, at);
     ln_buf_commit(scratch, n);
     return ln_slice_of(at, n);
 }
