@@ -21,7 +21,7 @@
 #define LN_CHANNEL_NAME_MAX 255
 #define LN_EVENT_NAME_MAX   255
 #define LN_CLIENT_NAME_MAX  64
-#define LN_RE_MAX           80 /* a request id as JSON: 64 bytes, quotes and some escapes */
+#define LN_RE_MAX           255 /* a request id, as the user wants it back */
 #define LN_WORKERS_MAX      255
 
 /* Names of different spaces never meet. */

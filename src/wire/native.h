@@ -39,8 +39,10 @@ typedef enum ln_native_code {
 #undef LN_NATIVE_ENUM
 } ln_native_code;
 
-/* "bad_request" and "bad request"; static memory. */
-const char *ln_native_name(ln_native_code code);
+/* Writes "bad_request" and returns its size. */
+#define LN_NATIVE_NAME_MAX 32
+size_t ln_native_name(ln_native_code code, char out[LN_NATIVE_NAME_MAX]);
+/* "bad request"; static memory. */
 const char *ln_native_words(ln_native_code code);
 bool ln_native_retry(ln_native_code code);
 
@@ -55,7 +57,7 @@ typedef enum ln_native_verb {
     LN_VERB_AUTH,
 } ln_native_verb;
 
-/* Which keys came, by their own name. */
+/* Which keys came, by their own name. Of two that mean the same, the first in this order counts. */
 typedef enum ln_native_key {
     LN_KEY_TYPE = 1 << 0,
     LN_KEY_ACTION = 1 << 1,
@@ -78,10 +80,13 @@ typedef enum ln_native_key {
     LN_KEY_SEQ = 1 << 18,
     LN_KEY_KEY = 1 << 19,
 } ln_native_key;
+#define LN_KEYS 20
 
-#define LN_NATIVE_ID_MAX    64   /* bytes of a string id */
-#define LN_NATIVE_EVENT_MAX 255  /* bytes of an event name */
-#define LN_NATIVE_SCRATCH   1024 /* bytes a command needs at most in its scratch */
+#define LN_NATIVE_ID_MAX     64   /* bytes of a string id */
+#define LN_NATIVE_NAME_BYTES 255  /* of a channel; longer ones may be cut short by a fault */
+#define LN_NATIVE_EVENT_MAX  255  /* bytes of an event name */
+#define LN_NATIVE_RE_MAX     255  /* bytes of an id as JSON, with quotes and escapes */
+#define LN_NATIVE_SCRATCH    4096 /* bytes a command needs at most in its scratch */
 
 typedef struct ln_native_command {
     ln_native_verb verb;
@@ -118,8 +123,9 @@ ln_native_hand ln_native_detect(const ln_native_command *command);
 /* Whether a JSON value is one that JavaScript takes for false: 0, "", null, false. */
 bool ln_native_falsy(ln_slice json);
 
-/* An epoch as text: 16 hexadecimal digits. */
-void ln_native_epoch_put(uint64_t epoch, char out[16]);
+/* An epoch as text. */
+#define LN_NATIVE_EPOCH 16 /* hexadecimal digits */
+void ln_native_epoch_put(uint64_t epoch, char out[LN_NATIVE_EPOCH]);
 bool ln_native_epoch_get(ln_slice text, uint64_t *epoch);
 
 typedef struct ln_native_welcome {
@@ -157,5 +163,6 @@ int ln_native_put_message(ln_buf *out, const ln_native_message *m);
 int ln_native_put_pong(ln_buf *out, ln_slice re);
 int ln_native_put_skip(
     ln_buf *out, ln_slice channel, uint64_t offset, uint64_t count, const char *reason);
-int ln_native_put_unsubscribed(ln_buf *out, ln_slice channel, ln_native_code code, bool retry);
+/* That retrying makes sense is always so. */
+int ln_native_put_unsubscribed(ln_buf *out, ln_slice channel, ln_native_code code);
 #endif

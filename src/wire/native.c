@@ -1,0 +1,417 @@
+#include "wire/native.h"
+#include "base/num.h"
+#include <assert.h>
+
+/* Errors ------------------------------------------------------------------------------------- */
+
+typedef struct error_row {
+    ln_native_code code;
+    bool retry;
+    const char *name, *words;
+} error_row;
+
+/* The enum's name in lower case is the name on the wire. */
+static const error_row errors[] = {
+#define ROW(name, code, retry, words) { LN_NATIVE_##name, retry, #name, words },
+    LN_NATIVE_ERRORS(ROW)
+#undef ROW
+};
+
+static const error_row *error_of(ln_native_code code) {
+    for (size_t i = 0; i < sizeof errors / sizeof errors[0]; i++)
+        if (errors[i].code == code) return &errors[i];
+    return &errors[0]; /* internal */
+}
+
+size_t ln_native_name(ln_native_code code, char out[LN_NATIVE_NAME_MAX]) {
+    const char *name = error_of(code)->name;
+    size_t size = strlen(name);
+    assert(size <= LN_NATIVE_NAME_MAX);
+    for (size_t i = 0; i < size; i++)
+        out[i] = name[i] == '_' ? '_' : (char)(name[i] - 'A' + 'a');
+    return size;
+}
+
+const char *ln_native_words(ln_native_code code) {
+    return error_of(code)->words;
+}
+
+bool ln_native_retry(ln_native_code code) {
+    return error_of(code)->retry;
+}
+
+/* Reading ------------------------------------------------------------------------------------- */
+
+static const ln_slice key_names[LN_KEYS] = {
+    LN_SLICE_INIT("type"),
+    LN_SLICE_INIT("action"),
+    LN_SLICE_INIT("id"),
+    LN_SLICE_INIT("re"),
+    LN_SLICE_INIT("requestId"),
+    LN_SLICE_INIT("channel"),
+    LN_SLICE_INIT("topic"),
+    LN_SLICE_INIT("room"),
+    LN_SLICE_INIT("event"),
+    LN_SLICE_INIT("data"),
+    LN_SLICE_INIT("payload"),
+    LN_SLICE_INIT("ts"),
+    LN_SLICE_INIT("timestamp"),
+    LN_SLICE_INIT("token"),
+    LN_SLICE_INIT("echo"),
+    LN_SLICE_INIT("except"),
+    LN_SLICE_INIT("volatile"),
+    LN_SLICE_INIT("recover"),
+    LN_SLICE_INIT("seq"),
+    LN_SLICE_INIT("key"),
+};
+
+static const struct {
+    ln_slice name;
+    ln_native_verb verb;
+} verbs[] = {
+    { LN_SLICE_INIT("subscribe"), LN_VERB_SUBSCRIBE },
+    { LN_SLICE_INIT("unsubscribe"), LN_VERB_UNSUBSCRIBE },
+    { LN_SLICE_INIT("publish"), LN_VERB_PUBLISH },
+    { LN_SLICE_INIT("ping"), LN_VERB_PING },
+    { LN_SLICE_INIT("pong"), LN_VERB_PONG },
+    { LN_SLICE_INIT("heartbeat"), LN_VERB_HEARTBEAT },
+    { LN_SLICE_INIT("auth"), LN_VERB_AUTH },
+};
+
+typedef struct reading {
+    ln_native_command *out;
+    ln_buf *scratch;
+    const char *why; /* the first fault */
+    ln_json_value found[LN_KEYS];
+} reading;
+
+static void fault(reading *r, const char *why) {
+    if (!r->why) r->why = why;
+}
+
+static int key_of(const ln_json_value *key) {
+    for (int i = 0; i < LN_KEYS; i++)
+        if (ln_json_is(key, key_names[i])) return i;
+    return -1;
+}
+
+/* Of what came twice, one reader would take the first and another the last. */
+static void collect(reading *r, const ln_json_value *object) {
+    ln_json_iter it = ln_json_iter_of(object);
+    ln_json_value key, value;
+    while (ln_json_next(&it, &key, &value)) {
+        int i = key_of(&key);
+        if (i < 0) continue;
+        uint32_t bit = UINT32_C(1) << i;
+        if (r->out->keys & bit)
+            fault(r, "a key stands twice");
+        else
+            r->found[i] = value;
+        r->out->keys |= bit;
+    }
+}
+
+/* The value under the first of some names that came, or NULL. */
+static const ln_json_value *pick(const reading *r, uint32_t keys) {
+    uint32_t came = r->out->keys & keys;
+    return came ? &r->found[__builtin_ctz(came)] : NULL;
+}
+
+static void read_verb(reading *r) {
+    const ln_json_value *v = pick(r, LN_KEY_TYPE | LN_KEY_ACTION);
+    if (!v) return;
+    if (v->kind != LN_JSON_STRING) {
+        fault(r, "type is not a string");
+        return;
+    }
+    for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++)
+        if (ln_json_is(v, verbs[i].name)) r->out->verb = verbs[i].verb;
+}
+
+/* A string, unescaped. Room in scratch is there, so it does not move. */
+static bool read_text(reading *r, const ln_json_value *v, size_t max, ln_slice *out) {
+    if (v->kind != LN_JSON_STRING || v->text.size > 6 * max) return false;
+    *out = v->text;
+    if (!v->escaped) return true;
+    uint32_t before = r->scratch->size;
+    if (ln_json_unescape(v, r->scratch) < 0) return false;
+    ln_slice all = ln_buf_slice(r->scratch);
+    *out = ln_slice_sub(all, before, all.size);
+    return true;
+}
+
+static void read_id(reading *r) {
+    const ln_json_value *v = pick(r, LN_KEY_ID);
+    if (!v) return;
+    uint64_t number;
+    ln_slice text;
+    bool good = ln_json_uint(v, &number);
+    if (!good && v->raw.size <= LN_NATIVE_RE_MAX && read_text(r, v, LN_NATIVE_ID_MAX, &text))
+        good = text.size <= LN_NATIVE_ID_MAX;
+    if (good)
+        r->out->id = v->raw;
+    else
+        fault(r, "id is neither a string of at most 64 bytes nor an integer from 0 to 2^53-1");
+}
+
+static void read_names(reading *r) {
+    const ln_json_value *v = pick(r, LN_KEY_CHANNEL | LN_KEY_TOPIC | LN_KEY_ROOM);
+    if (v && !read_text(r, v, LN_NATIVE_NAME_BYTES, &r->out->channel))
+        fault(r, "channel is not a string that could name one");
+    v = pick(r, LN_KEY_EVENT);
+    if (!v) return;
+    if (!read_text(r, v, LN_NATIVE_EVENT_MAX, &r->out->event) ||
+        r->out->event.size > LN_NATIVE_EVENT_MAX)
+        fault(r, "event is not a string of at most 255 bytes");
+}
+
+static bool read_bool(reading *r, ln_native_key key, bool otherwise, const char *why) {
+    const ln_json_value *v = pick(r, key);
+    if (!v) return otherwise;
+    if (v->kind != LN_JSON_BOOL) fault(r, why);
+    return v->boolean;
+}
+
+static void read_except(reading *r) {
+    const ln_json_value *v = pick(r, LN_KEY_EXCEPT);
+    if (!v) return;
+    r->out->except = *v;
+    if (v->kind != LN_JSON_ARRAY) {
+        fault(r, "except is not an array");
+        return;
+    }
+    ln_json_iter it = ln_json_iter_of(v);
+    ln_json_value key, item;
+    while (ln_json_next(&it, &key, &item))
+        if (item.kind != LN_JSON_STRING) fault(r, "except holds something that is no string");
+}
+
+static void read_recover(reading *r) {
+    const ln_json_value *v = pick(r, LN_KEY_RECOVER);
+    if (!v || v->kind == LN_JSON_NULL) return;
+    if (v->kind != LN_JSON_OBJECT) {
+        fault(r, "recover is not an object");
+        return;
+    }
+    ln_json_iter it = ln_json_iter_of(v);
+    ln_json_value key, item;
+    bool epoch = false, offset = false;
+    while (ln_json_next(&it, &key, &item)) {
+        if (ln_json_is(&key, LN_SLICE("offset"))) {
+            offset = ln_json_uint(&item, &r->out->recover_offset);
+        } else if (ln_json_is(&key, LN_SLICE("epoch")) && item.kind == LN_JSON_STRING) {
+            epoch = true; /* one that is not of ours is one that we do not have */
+            if (!ln_native_epoch_get(item.text, &r->out->recover_epoch)) r->out->recover_epoch = 0;
+        }
+    }
+    r->out->recover = true;
+    if (!epoch || !offset) fault(r, "recover has not both an epoch and an offset");
+}
+
+int ln_native_parse(
+    const ln_json_value *object, ln_buf *scratch, ln_native_command *out, const char **why) {
+    *out = (ln_native_command){ 0 };
+    reading r = { .out = out, .scratch = scratch };
+    if (object->kind != LN_JSON_OBJECT) {
+        *why = "a command is a JSON object";
+        return LINNET_ERR_JSON;
+    }
+    collect(&r, object);
+    read_verb(&r);
+    read_id(&r);
+    read_names(&r);
+    const ln_json_value *data = pick(&r, LN_KEY_DATA | LN_KEY_PAYLOAD);
+    if (data) out->data = data->raw;
+    out->no_echo = !read_bool(&r, LN_KEY_ECHO, true, "echo is neither true nor false");
+    out->is_volatile = read_bool(&r, LN_KEY_VOLATILE, false, "volatile is neither true nor false");
+    read_except(&r);
+    read_recover(&r);
+    if (!r.why) return LN_DONE;
+    *why = r.why;
+    return LINNET_ERR_JSON;
+}
+
+ln_native_hand ln_native_detect(const ln_native_command *c) {
+    if (c->verb == LN_VERB_PING || c->verb == LN_VERB_PONG || c->verb == LN_VERB_HEARTBEAT)
+        return LN_HAND_NOBODY;
+    uint32_t keys = c->keys;
+    if (keys & LN_KEY_ACTION) return LN_HAND_CHANNEL;
+    if ((keys & LN_KEY_ID) && (keys & LN_KEY_PAYLOAD)) return LN_HAND_RPC;
+    if (keys & LN_KEY_TOPIC) return LN_HAND_TOPIC;
+    if (keys & LN_KEY_PAYLOAD) return LN_HAND_EVENT;
+    if (c->verb == LN_VERB_AUTH && (keys & LN_KEY_TOKEN)) return LN_HAND_EVENT;
+    if ((keys & LN_KEY_TIMESTAMP) && !(keys & (LN_KEY_CHANNEL | LN_KEY_ID))) return LN_HAND_EVENT;
+    return LN_HAND_NATIVE;
+}
+
+/* Whether JavaScript reads 0: no digit but zeros, or one that is lost because it is too small. */
+static bool zero(ln_slice number) {
+    long place = 0, exponent = 0; /* of the first digit that counts */
+    bool point = false, counts = false;
+    size_t i = 0;
+    for (; i < number.size; i++) {
+        uint8_t b = number.data[i];
+        if (b == 'e' || b == 'E') break;
+        if (b == '.')
+            point = true;
+        else if (b >= '1' && b <= '9')
+            counts = true;
+        if (b >= '0' && b <= '9' && point && !counts) place--;
+        if (b >= '0' && b <= '9' && !point && counts) place++;
+    }
+    if (!counts) return true;
+    bool negative = i + 1 < number.size && number.data[i + 1] == '-';
+    for (; i < number.size; i++) {
+        uint8_t b = number.data[i];
+        if (b >= '0' && b <= '9' && exponent < 100000) exponent = exponent * 10 + (b - '0');
+    }
+    /* The smallest double is 4.9e-324. To wrap a number of that size once too often harms nobody.
+     */
+    return place + (negative ? -exponent : exponent) < -322;
+}
+
+bool ln_native_falsy(ln_slice json) {
+    if (json.size == 0) return true;
+    uint8_t b = json.data[0];
+    if (b == '-' || (b >= '0' && b <= '9')) return zero(json);
+    return ln_slice_eq(json, LN_SLICE("\"\"")) || ln_slice_eq(json, LN_SLICE("null")) ||
+           ln_slice_eq(json, LN_SLICE("false"));
+}
+
+void ln_native_epoch_put(uint64_t epoch, char out[LN_NATIVE_EPOCH]) {
+    for (int i = LN_NATIVE_EPOCH - 1; i >= 0; i--, epoch >>= 4)
+        out[i] = "0123456789abcdef"[epoch & 15];
+}
+
+bool ln_native_epoch_get(ln_slice text, uint64_t *epoch) {
+    return text.size == LN_NATIVE_EPOCH && ln_num_hex(text, epoch);
+}
+
+/* Writing ---------------------------------------------------------------------------------------
+ */
+
+static ln_json_writer begin(ln_buf *out, const char *type) {
+    ln_json_writer w = ln_json_begin(out);
+    ln_json_open(&w, '{');
+    ln_json_key(&w, "type");
+    ln_json_str(&w, ln_slice_str(type));
+    return w;
+}
+
+static int end(ln_json_writer *w) {
+    ln_json_close(w, '}');
+    return ln_json_end(w);
+}
+
+static void put_str(ln_json_writer *w, const char *key, ln_slice text) {
+    ln_json_key(w, key);
+    ln_json_str(w, text);
+}
+
+static void put_u64(ln_json_writer *w, const char *key, uint64_t v) {
+    ln_json_key(w, key);
+    ln_json_u64(w, v);
+}
+
+static void put_bool(ln_json_writer *w, const char *key, bool v) {
+    ln_json_key(w, key);
+    ln_json_bool(w, v);
+}
+
+static void put_re(ln_json_writer *w, ln_slice re) {
+    if (re.size == 0) return;
+    ln_json_key(w, "re");
+    ln_json_raw(w, re);
+}
+
+int ln_native_put_welcome(ln_buf *out, const ln_native_welcome *welcome) {
+    ln_json_writer w = begin(out, "welcome");
+    put_str(&w, "client", welcome->client);
+    put_str(&w, "session", welcome->session);
+    put_u64(&w, "ping", welcome->ping_s);
+    put_u64(&w, "timeout", welcome->timeout_s);
+    put_u64(&w, "max", welcome->message_max);
+    put_bool(&w, "auth", welcome->auth);
+    put_str(&w, "node", welcome->node);
+    put_u64(&w, "ts", welcome->ts);
+    ln_json_key(&w, "caps");
+    ln_json_open(&w, '[');
+    ln_json_str(&w, LN_SLICE("batch"));
+    ln_json_close(&w, ']');
+    return end(&w);
+}
+
+int ln_native_put_ok(ln_buf *out, const ln_native_ok *ok) {
+    ln_json_writer w = begin(out, "ok");
+    put_re(&w, ok->re);
+    if (ok->epoch) {
+        char epoch[LN_NATIVE_EPOCH];
+        ln_native_epoch_put(ok->epoch, epoch);
+        put_str(&w, "epoch", ln_slice_of(epoch, sizeof epoch));
+        put_u64(&w, "offset", ok->offset);
+    }
+    if (ok->class) put_str(&w, "class", ln_slice_str(ok->class));
+    if (ok->recover) put_bool(&w, "recovered", ok->recovered);
+    if (ok->recovered) put_u64(&w, "replay", 0);
+    return end(&w);
+}
+
+int ln_native_put_error(ln_buf *out, const ln_native_error *error) {
+    char name[LN_NATIVE_NAME_MAX];
+    const char *message = error->message ? error->message : ln_native_words(error->code);
+    ln_json_writer w = begin(out, "error");
+    put_re(&w, error->re);
+    if (error->channel.size) put_str(&w, "channel", error->channel);
+    ln_json_key(&w, "error");
+    ln_json_open(&w, '{');
+    put_u64(&w, "code", (uint64_t)error->code);
+    put_str(&w, "name", ln_slice_of(name, ln_native_name(error->code, name)));
+    put_str(&w, "message", ln_slice_str(message));
+    put_bool(&w, "retry", ln_native_retry(error->code));
+    if (error->retry_after_ms) put_u64(&w, "retry_after", error->retry_after_ms);
+    ln_json_close(&w, '}');
+    return end(&w);
+}
+
+int ln_native_put_message(ln_buf *out, const ln_native_message *m) {
+    ln_json_writer w = begin(out, "message");
+    put_str(&w, "channel", m->channel);
+    if (m->event.size && !ln_slice_eq(m->event, LN_SLICE("message")))
+        put_str(&w, "event", m->event);
+    ln_json_key(&w, "data");
+    ln_json_raw(&w, m->data);
+    if (m->offset) put_u64(&w, "offset", m->offset);
+    put_u64(&w, "ts", m->ts);
+    if (m->from.size) {
+        ln_json_key(&w, "from");
+        ln_json_open(&w, '{');
+        put_str(&w, "client", m->from);
+        ln_json_close(&w, '}');
+    }
+    return end(&w);
+}
+
+int ln_native_put_pong(ln_buf *out, ln_slice re) {
+    ln_json_writer w = begin(out, "pong");
+    put_re(&w, re);
+    return end(&w);
+}
+
+int ln_native_put_skip(
+    ln_buf *out, ln_slice channel, uint64_t offset, uint64_t count, const char *reason) {
+    ln_json_writer w = begin(out, "skip");
+    put_str(&w, "channel", channel);
+    put_u64(&w, "offset", offset);
+    put_u64(&w, "count", count);
+    put_str(&w, "reason", ln_slice_str(reason));
+    return end(&w);
+}
+
+int ln_native_put_unsubscribed(ln_buf *out, ln_slice channel, ln_native_code code) {
+    ln_json_writer w = begin(out, "unsubscribed");
+    put_str(&w, "channel", channel);
+    put_u64(&w, "code", (uint64_t)code);
+    put_str(&w, "reason", ln_slice_str(ln_native_words(code)));
+    put_bool(&w, "retry", true);
+    return end(&w);
+}

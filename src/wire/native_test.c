@@ -1,0 +1,332 @@
+/* The vectors of tests/vectors/native-commands.json, and what we write. */
+#include "base/mem.h"
+#include "base/testing.h"
+#include "wire/native.h"
+#include <stdio.h>
+
+typedef struct vectors {
+    ln_buf text; /* the file */
+    ln_json_value top;
+} vectors;
+
+static vectors load(void) {
+    vectors v = { 0 };
+    ln_buf_init(&v.text, 1 << 20);
+    FILE *f = fopen(LN_SOURCE_ROOT "/tests/vectors/native-commands.json", "rb");
+    assert_non_null(f);
+    assert_int_equal(ln_buf_reserve(&v.text, 64 * 1024), LINNET_OK);
+    ln_wslice room = ln_buf_room(&v.text);
+    ln_buf_commit(&v.text, fread(room.data, 1, room.size, f));
+    assert_true(feof(f));
+    assert_int_equal(fclose(f), 0);
+    assert_int_equal(ln_json_check(ln_buf_slice(&v.text), &v.top), LINNET_OK);
+    return v;
+}
+
+static bool get(const ln_json_value *object, const char *key, ln_json_value *out) {
+    ln_json_iter it = ln_json_iter_of(object);
+    ln_json_value k;
+    while (ln_json_next(&it, &k, out))
+        if (ln_json_is(&k, ln_slice_str(key))) return true;
+    return false;
+}
+
+/* A string of the vectors, unescaped; an absent one is empty. ln_test_drop() it. */
+static ln_slice text_of(const ln_json_value *object, const char *key) {
+    ln_json_value v;
+    ln_buf out;
+    ln_buf_init(&out, 1 << 16);
+    if (get(object, key, &v)) assert_int_equal(ln_json_unescape(&v, &out), LINNET_OK);
+    ln_slice exact = ln_test_exact(ln_buf_slice(&out));
+    ln_buf_fini(&out);
+    return exact;
+}
+
+static bool truth_of(const ln_json_value *object, const char *key) {
+    ln_json_value v;
+    return get(object, key, &v) && v.boolean;
+}
+
+static void assert_text(const ln_json_value *row, const char *key, ln_slice got) {
+    ln_slice want = text_of(row, key);
+    if (!ln_slice_eq(want, got))
+        fail_msg("%s: %.*s, not %.*s", key, (int)got.size, (const char *)got.data, (int)want.size,
+            (const char *)want.data);
+    ln_test_drop(want);
+}
+
+static const char *const verb_names[] = { "other", "subscribe", "unsubscribe", "publish", "ping",
+    "pong", "heartbeat", "auth" };
+static const char *const hand_names[] = { "nobody", "native", "channel", "topic", "rpc", "event" };
+
+static void check_command(const ln_json_value *row, ln_slice text) {
+    ln_buf scratch;
+    ln_buf_init(&scratch, LN_NATIVE_SCRATCH);
+    assert_int_equal(ln_buf_reserve(&scratch, LN_NATIVE_SCRATCH), LINNET_OK);
+    ln_json_value top, recover;
+    assert_int_equal(ln_json_check(text, &top), LINNET_OK);
+    ln_native_command c;
+    const char *why = NULL;
+    int err = ln_native_parse(&top, &scratch, &c, &why);
+    assert_int_equal(err, truth_of(row, "fault") ? LINNET_ERR_JSON : LN_DONE);
+    assert_int_equal(why != NULL, truth_of(row, "fault"));
+    assert_text(row, "verb", ln_slice_str(verb_names[c.verb]));
+    assert_text(row, "id", c.id);
+    assert_text(row, "channel", c.channel);
+    assert_text(row, "event", c.event);
+    assert_text(row, "data", c.data);
+    assert_int_equal(c.no_echo, truth_of(row, "no_echo"));
+    assert_int_equal(c.is_volatile, truth_of(row, "volatile"));
+    if (top.kind == LN_JSON_OBJECT)
+        assert_text(row, "hand", ln_slice_str(hand_names[ln_native_detect(&c)]));
+    assert_int_equal(c.recover, get(row, "recover", &recover));
+    if (c.recover) {
+        char wanted[64], got[64];
+        snprintf(
+            wanted, sizeof wanted, "%.*s", (int)recover.raw.size, (const char *)recover.raw.data);
+        snprintf(got, sizeof got, "{ \"epoch\": %u, \"offset\": %u }", (unsigned)c.recover_epoch,
+            (unsigned)c.recover_offset);
+        assert_string_equal(got, wanted);
+    }
+    ln_buf_fini(&scratch);
+}
+
+static void test_commands(void **state) {
+    (void)state;
+    vectors v = load();
+    ln_json_value rows, key, row;
+    assert_true(get(&v.top, "commands", &rows));
+    ln_json_iter it = ln_json_iter_of(&rows);
+    int count = 0;
+    for (; ln_json_next(&it, &key, &row); count++) {
+        ln_slice why = text_of(&row, "why"), text = text_of(&row, "text");
+        print_message("# %.*s\n", (int)why.size, (const char *)why.data);
+        check_command(&row, text);
+        ln_test_drop(why);
+        ln_test_drop(text);
+    }
+    assert_true(count > 40);
+    ln_buf_fini(&v.text);
+}
+
+static void test_falsy(void **state) {
+    (void)state;
+    vectors v = load();
+    ln_json_value falsy, list, key, item;
+    assert_true(get(&v.top, "falsy", &falsy));
+    for (int yes = 0; yes < 2; yes++) {
+        assert_true(get(&falsy, yes ? "yes" : "no", &list));
+        ln_json_iter it = ln_json_iter_of(&list);
+        while (ln_json_next(&it, &key, &item)) {
+            ln_buf out;
+            ln_buf_init(&out, 100);
+            assert_int_equal(ln_json_unescape(&item, &out), LINNET_OK);
+            ln_slice json = ln_test_exact(ln_buf_slice(&out));
+            print_message("# %.*s\n", (int)json.size, (const char *)json.data);
+            assert_int_equal(ln_native_falsy(json), yes);
+            ln_test_drop(json);
+            ln_buf_fini(&out);
+        }
+    }
+    assert_true(ln_native_falsy(LN_SLICE("")));
+    ln_buf_fini(&v.text);
+}
+
+/* Names of every length, plain and in escapes, never leave the scratch. */
+static void test_long_names(void **state) {
+    (void)state;
+    for (int escaped = 0; escaped < 2; escaped++) {
+        for (size_t n = 0; n < 300; n++) {
+            ln_buf text, scratch;
+            ln_buf_init(&text, 1 << 16);
+            ln_buf_init(&scratch, LN_NATIVE_SCRATCH);
+            assert_int_equal(ln_buf_reserve(&scratch, LN_NATIVE_SCRATCH), LINNET_OK);
+            ln_buf_add(&text, LN_SLICE("{\"channel\":\""));
+            for (size_t i = 0; i < n; i++)
+                ln_buf_add(&text, escaped ? LN_SLICE("\\u0041") : LN_SLICE("A"));
+            ln_buf_add(&text, LN_SLICE("\",\"event\":\""));
+            for (size_t i = 0; i < n; i++)
+                ln_buf_add(&text, escaped ? LN_SLICE("\\u0042") : LN_SLICE("B"));
+            assert_int_equal(ln_buf_add(&text, LN_SLICE("\"}")), LINNET_OK);
+            ln_json_value top;
+            ln_native_command c;
+            const char *why = NULL;
+            assert_int_equal(ln_json_check(ln_buf_slice(&text), &top), LINNET_OK);
+            int err = ln_native_parse(&top, &scratch, &c, &why);
+            assert_int_equal(err, n > 255 ? LINNET_ERR_JSON : LN_DONE);
+            if (!err) {
+                assert_int_equal(c.channel.size, n);
+                assert_int_equal(c.event.size, n);
+                for (size_t i = 0; i < n; i++)
+                    assert_true(c.channel.data[i] == 'A' && c.event.data[i] == 'B');
+            }
+            ln_buf_fini(&text);
+            ln_buf_fini(&scratch);
+        }
+    }
+}
+
+typedef int write_fn(ln_buf *out);
+
+static int w_welcome(ln_buf *out) {
+    ln_native_welcome w = { LN_SLICE("c1"), LN_SLICE("s1"), LN_SLICE("n1"), 25, 10, 65536, 1700,
+        false };
+    return ln_native_put_welcome(out, &w);
+}
+static int w_ok(ln_buf *out) {
+    return ln_native_put_ok(out, &(ln_native_ok){ .re = LN_SLICE("\"a\"") });
+}
+static int w_ok_subscribed(ln_buf *out) {
+    ln_native_ok ok = { LN_SLICE("7"), "recoverable", 0xabcdef, 5, true, false };
+    return ln_native_put_ok(out, &ok);
+}
+static int w_ok_recovered(ln_buf *out) {
+    ln_native_ok ok = { LN_SLICE("7"), NULL, UINT64_MAX, 0, true, true };
+    return ln_native_put_ok(out, &ok);
+}
+static int w_error(ln_buf *out) {
+    ln_native_error e = { .code = LN_NATIVE_BAD_REQUEST, .message = "no \"object\"" };
+    return ln_native_put_error(out, &e);
+}
+static int w_error_full(ln_buf *out) {
+    ln_native_error e = { LN_SLICE("1"), LN_SLICE("c"), LN_NATIVE_RATE_LIMITED, NULL, 250 };
+    return ln_native_put_error(out, &e);
+}
+static int w_message(ln_buf *out) {
+    ln_native_message m = { LN_SLICE("c"), LN_SLICE("message"), LN_SLICE("[ 1 ]"), LN_SLICE(""), 0,
+        9 };
+    return ln_native_put_message(out, &m);
+}
+static int w_message_full(ln_buf *out) {
+    ln_native_message m = { LN_SLICE("c"), LN_SLICE("e\n"), LN_SLICE("null"), LN_SLICE("bob"), 3,
+        9 };
+    return ln_native_put_message(out, &m);
+}
+static int w_pong(ln_buf *out) {
+    return ln_native_put_pong(out, LN_SLICE(""));
+}
+static int w_pong_re(ln_buf *out) {
+    return ln_native_put_pong(out, LN_SLICE("\"x\\\"\""));
+}
+static int w_skip(ln_buf *out) {
+    return ln_native_put_skip(out, LN_SLICE("c"), 8, 2, "except");
+}
+static int w_unsubscribed(ln_buf *out) {
+    return ln_native_put_unsubscribed(out, LN_SLICE("c"), LN_NATIVE_UNRECOVERABLE_POSITION);
+}
+
+static const struct {
+    const char *why;
+    write_fn *write;
+    const char *text;
+} texts[] = {
+    { "welcome", w_welcome,
+        "{\"type\":\"welcome\",\"client\":\"c1\",\"session\":\"s1\",\"ping\":25,\"timeout\":10,"
+        "\"max\":65536,"
+        "\"auth\":false,\"node\":\"n1\",\"ts\":1700,\"caps\":[\"batch\"]}" },
+    { "ok alone", w_ok, "{\"type\":\"ok\",\"re\":\"a\"}" },
+    { "ok to a subscribe that could not recover", w_ok_subscribed,
+        "{\"type\":\"ok\",\"re\":7,\"epoch\":\"0000000000abcdef\",\"offset\":5,"
+        "\"class\":\"recoverable\",\"recovered\":false}" },
+    { "ok to one that had missed nothing", w_ok_recovered,
+        "{\"type\":\"ok\",\"re\":7,\"epoch\":\"ffffffffffffffff\",\"offset\":0,\"recovered\":true,"
+        "\"replay\":0}" },
+    { "an error that belongs to no request", w_error,
+        "{\"type\":\"error\",\"error\":{\"code\":107,\"name\":\"bad_request\","
+        "\"message\":\"no \\\"object\\\"\",\"retry\":false}}" },
+    { "an error with all", w_error_full,
+        "{\"type\":\"error\",\"re\":1,\"channel\":\"c\",\"error\":{\"code\":111,"
+        "\"name\":\"rate_limited\",\"message\":\"rate limit exceeded\",\"retry\":true,"
+        "\"retry_after\":250}}" },
+    { "a message without a place", w_message,
+        "{\"type\":\"message\",\"channel\":\"c\",\"data\":[ 1 ],\"ts\":9}" },
+    { "a message with all", w_message_full,
+        "{\"type\":\"message\",\"channel\":\"c\",\"event\":\"e\\n\",\"data\":null,\"offset\":3,"
+        "\"ts\":9,\"from\":{\"client\":\"bob\"}}" },
+    { "pong", w_pong, "{\"type\":\"pong\"}" },
+    { "pong to a request", w_pong_re, "{\"type\":\"pong\",\"re\":\"x\\\"\"}" },
+    { "skip", w_skip,
+        "{\"type\":\"skip\",\"channel\":\"c\",\"offset\":8,\"count\":2,\"reason\":\"except\"}" },
+    { "unsubscribed", w_unsubscribed,
+        "{\"type\":\"unsubscribed\",\"channel\":\"c\",\"code\":112,"
+        "\"reason\":\"unrecoverable position\",\"retry\":true}" },
+};
+
+static void test_texts(void **state) {
+    (void)state;
+    for (size_t i = 0; i < LN_COUNT(texts); i++) {
+        print_message("# %s\n", texts[i].why);
+        size_t size = strlen(texts[i].text);
+        ln_buf out;
+        ln_buf_init(&out, (uint32_t)size + 1);
+        ln_buf_add_byte(&out, '!'); /* what was there stays */
+        assert_int_equal(texts[i].write(&out), LINNET_OK);
+        ln_slice got = ln_buf_slice(&out);
+        if (!ln_slice_eq(ln_slice_sub(got, 1, got.size), ln_slice_str(texts[i].text)))
+            fail_msg("%.*s", (int)got.size, (const char *)got.data);
+        ln_json_value top;
+        assert_int_equal(ln_json_check(ln_slice_sub(got, 1, got.size), &top), LINNET_OK);
+        ln_buf_fini(&out);
+    }
+}
+
+static void test_no_room(void **state) {
+    (void)state;
+    for (size_t i = 0; i < LN_COUNT(texts); i++) {
+        for (uint32_t max = 0; max < strlen(texts[i].text); max++) {
+            ln_buf out;
+            ln_buf_init(&out, max);
+            assert_int_equal(texts[i].write(&out), LINNET_ERR_TOO_BIG);
+            assert_int_equal(out.size, 0);
+            ln_buf_fini(&out);
+        }
+        ln_test_memory memory = { .fail_at = 1 };
+        ln_test_memory_install(&memory);
+        ln_buf out;
+        ln_buf_init(&out, 10000);
+        assert_int_equal(texts[i].write(&out), LINNET_ERR_NOMEM);
+        assert_int_equal(out.size, 0);
+        ln_buf_fini(&out);
+        assert_int_equal(memory.live, 0);
+        ln_test_memory_remove();
+    }
+}
+
+static void test_errors(void **state) {
+    (void)state;
+    char name[LN_NATIVE_NAME_MAX];
+    size_t size = ln_native_name(LN_NATIVE_UNRECOVERABLE_POSITION, name);
+    assert_true(ln_slice_eq(ln_slice_of(name, size), LN_SLICE("unrecoverable_position")));
+    size = ln_native_name((ln_native_code)999, name);
+    assert_true(ln_slice_eq(ln_slice_of(name, size), LN_SLICE("internal")));
+    assert_true(ln_native_retry(LN_NATIVE_NOT_AVAILABLE));
+    assert_false(ln_native_retry(LN_NATIVE_BAD_REQUEST));
+    assert_string_equal(ln_native_words(LN_NATIVE_CONFLICT), "conflict");
+}
+
+static void test_epochs(void **state) {
+    (void)state;
+    static const uint64_t epochs[] = { 1, 0xf, 0x123456789abcdef0, UINT64_MAX };
+    for (size_t i = 0; i < LN_COUNT(epochs); i++) {
+        char text[LN_NATIVE_EPOCH];
+        uint64_t back = 0;
+        ln_native_epoch_put(epochs[i], text);
+        assert_true(ln_native_epoch_get(ln_slice_of(text, sizeof text), &back));
+        assert_true(back == epochs[i]);
+        for (size_t cut = 0; cut < sizeof text; cut++)
+            assert_false(ln_native_epoch_get(ln_slice_of(text, cut), &back));
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_commands),
+        cmocka_unit_test(test_falsy),
+        cmocka_unit_test(test_long_names),
+        cmocka_unit_test(test_texts),
+        cmocka_unit_test(test_no_room),
+        cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_epochs),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
