@@ -22,9 +22,12 @@ typedef struct ln_dns_options {
  * gone. */
 typedef void ln_dns_done(void *user, int status, const ln_addr *addrs, unsigned count);
 
+/* LINNET_ERR_INVAL: malformed servers; LINNET_ERR_DNS, LINNET_ERR_NOMEM. */
 int ln_dns_new(ln_loop *loop, const ln_dns_options *options, ln_dns **out);
-/* Cancels what is open (their callbacks run). */
+/* Cancels what is open (their callbacks run). Not inside a callback. */
 void ln_dns_free(ln_dns *dns);
+/* LINNET_ERR_INVAL for an empty or endless name, LINNET_ERR_LIMIT over 1,024 at once,
+ * LINNET_ERR_NOMEM: then no callback comes. *out (NULL allowed) is good until the callback. */
 int ln_dns_resolve(ln_dns *dns, const char *host, uint16_t port, ln_dns_done *done, void *user,
     ln_dns_query **out);
 /* The callback runs (with CANCELLED) before this returns. */
