@@ -271,12 +271,10 @@ int ln_pmd_verify(
     const ln_pmd_policy *policy, const ln_http1_head *response, ln_pmd_params *params) {
     walk w = { .head = response };
     offer o, second;
-    if (ln_http1_find(response, field_name, NULL) > 1) return LINNET_ERR_UPGRADE_HEADER;
-    int found = next_offer(&w, &o);
-    if (found == 0) return 0;
-    int more = found < 0 ? found : next_offer(&w, &second);
-    if (more < 0) return LINNET_ERR_UPGRADE_HEADER;
-    if (more > 0 || !keeps_to(policy, &o)) return LINNET_ERR_UPGRADE_EXTENSION;
+    if (ln_http1_find(response, field_name, NULL) > 1 || !ln_ext_ok(response))
+        return LINNET_ERR_UPGRADE_HEADER;
+    if (next_offer(&w, &o) == 0) return 0;
+    if (!keeps_to(policy, &o) || next_offer(&w, &second) > 0) return LINNET_ERR_UPGRADE_EXTENSION;
     *params = (ln_pmd_params){
         .server_no_takeover = o.p.server_no_takeover,
         .client_no_takeover = o.p.client_no_takeover || !policy->client_takeover,

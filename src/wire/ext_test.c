@@ -331,6 +331,7 @@ static const client_row client_rows[] = {
     { "H12 two semicolons", BYTES(PMD ";;"), &all_of_it, HEADER },
     { "H12 unterminated quote", BYTES(PMD "; a=\"b"), &all_of_it, HEADER },
     { "H12 comma at the end", BYTES(PMD ","), &all_of_it, HEADER },
+    { "H12 broken behind one too many", BYTES(PMD ", foo, b\x1a"), &all_of_it, HEADER },
 };
 
 static void the_client_verifies(void **state) {
