@@ -8,6 +8,7 @@
 #define SHARED_MEMORY 8 /* memLevel of the deflaters that all connections of a worker share */
 #define ONE_SHOT      1 /* libdeflate's level: 4 us for 1 KiB, and within 5 % of zlib's 6 */
 #define ROOM_LEAST    64
+#define AT_ONCE_LEAST 2048 /* compressed bytes from which libdeflate inflates faster than zlib */
 
 static const uint8_t tail[4] = { 0x00, 0x00, 0xff, 0xff };
 /* The tail, then an empty last block: what makes a message whole for a decoder that wants an end.
@@ -25,7 +26,7 @@ struct ln_inflater {
     uint64_t produced; /* bytes of the message under way */
     uint8_t bits;
     bool takeover;
-    bool at_start; /* no byte was read since the start, or since a block with BFINAL */
+    bool between; /* two blocks, on a byte boundary; also before the first one */
 };
 
 /* Room for about `hint` bytes, or for what the maximum leaves, if that is anything. */
@@ -119,7 +120,7 @@ int ln_inflater_new(unsigned bits, bool takeover, ln_inflater **out) {
     if (!i) return LINNET_ERR_NOMEM;
     i->bits = (uint8_t)bits;
     i->takeover = takeover;
-    i->at_start = true;
+    i->between = true;
     i->z.zalloc = ln_zalloc;
     i->z.zfree = ln_zfree;
     if (inflateInit2(&i->z, -(int)bits) != Z_OK) {
@@ -139,7 +140,7 @@ void ln_inflater_free(ln_inflater *i) {
 void ln_inflater_reset(ln_inflater *i) {
     inflateReset(&i->z);
     i->produced = 0;
-    i->at_start = true;
+    i->between = true;
 }
 
 /* One call of inflate into the room of *out, or, when nothing more may come, into a single byte
@@ -167,19 +168,26 @@ static int inflate_some(ln_inflater *i, uint64_t limit, ln_buf *out, int *result
     return LINNET_OK;
 }
 
+/* zlib tells its position in data_type (zlib.h), but forgets it when it is called again with
+ * nothing to do, as it is after having filled the room exactly. */
+static void note_position(ln_inflater *i, int result) {
+    bool now = (i->z.data_type & 128) && !(i->z.data_type & 63);
+    i->between = now || (result == Z_BUF_ERROR && i->between);
+}
+
 static int inflate_all(ln_inflater *i, ln_slice in, uint64_t limit, ln_buf *out) {
     if (in.size > UINT32_MAX) return LINNET_ERR_TOO_BIG;
     i->z.next_in = (Bytef *)(uintptr_t)in.data;
     i->z.avail_in = (uInt)in.size;
     int result = Z_BUF_ERROR;
     while (i->z.avail_in > 0 || (result == Z_OK && i->z.avail_out == 0)) {
-        if (i->z.avail_in) i->at_start = false;
         int err = inflate_some(i, limit, out, &result);
         if (err < 0) return err;
         if (result == Z_MEM_ERROR) return LINNET_ERR_NOMEM;
+        note_position(i, result);
         if (result == Z_STREAM_END) { /* BFINAL: go on behind it, with the window kept (D6) */
             inflateResetKeep(&i->z);
-            i->at_start = true;
+            i->between = true;
         } else if (result != Z_OK && result != Z_BUF_ERROR) {
             return LINNET_ERR_DEFLATE;
         }
@@ -187,18 +195,13 @@ static int inflate_all(ln_inflater *i, ln_slice in, uint64_t limit, ln_buf *out)
     return LINNET_OK;
 }
 
-/* Between two blocks, on a byte boundary: zlib tells it in data_type, see zlib.h. */
-static bool between_blocks(const ln_inflater *i) {
-    return i->at_start || ((i->z.data_type & 128) && !(i->z.data_type & 63));
-}
-
 /* A stripped message stands inside the header of an empty stored block, which the tail completes.
  * One that stands between blocks was not stripped, ended with BFINAL, or is empty (D5 to D7). */
 static int inflate_end(ln_inflater *i, uint64_t limit, ln_buf *out) {
-    if (between_blocks(i)) return LINNET_OK;
+    if (i->between) return LINNET_OK;
     int err = inflate_all(i, ln_slice_of(tail, sizeof(tail)), limit, out);
     if (err < 0) return err;
-    return between_blocks(i) ? LINNET_OK : LINNET_ERR_DEFLATE;
+    return i->between ? LINNET_OK : LINNET_ERR_DEFLATE;
 }
 
 int ln_inflater_feed(ln_inflater *i, ln_slice in, bool last, uint64_t limit, ln_buf *out) {
@@ -281,13 +284,15 @@ static int inflate_at_once(ln_pmd_tools *t, ln_slice in, uint64_t limit, ln_buf 
     enum libdeflate_result result = libdeflate_deflate_decompress_ex(
         t->unpacker, whole.data, whole.size, room.data, room.size, &read, &written);
     if (result == LIBDEFLATE_INSUFFICIENT_SPACE && room.size == limit) return LINNET_ERR_TOO_BIG;
-    if (result != LIBDEFLATE_SUCCESS || read != whole.size) return LN_MORE;
+    if (result != LIBDEFLATE_SUCCESS) return LN_MORE;
+    bool own_end = read == in.size || (read + 1 == in.size && in.data[read] == 0); /* D6 */
+    if (read != whole.size && !own_end) return LN_MORE;
     ln_buf_commit(out, written);
     return LINNET_OK;
 }
 
 int ln_pmd_inflate(ln_pmd_tools *t, ln_slice in, uint64_t limit, ln_buf *out) {
-    int err = inflate_at_once(t, in, limit, out);
+    int err = in.size >= AT_ONCE_LEAST ? inflate_at_once(t, in, limit, out) : LN_MORE;
     if (err != LN_MORE) return err;
     if (!t->inflater) {
         err = ln_inflater_new(15, false, &t->inflater);
