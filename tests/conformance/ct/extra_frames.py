@@ -204,10 +204,12 @@ def fill_4(book):
 # A valid start and the first byte that cannot follow it.
 CONDEMNED = [
     b"\x80", b"\xbf", b"\xc0", b"\xc1", b"\xf5", b"\xf8", b"\xfe", b"\xff", b"\xc2\x7f",
-    b"\xc2\xc0", b"\xdf\x20", b"\xe0\x80", b"\xe0\x9f", b"\xe1\x7f", b"\xe1\xc0", b"\xe1\x80\x41", b"\xed\xa0",
+    b"\xc2\xc0", b"\xdf\x20", b"\xe0\x80", b"\xe0\x9f", b"\xe1\x7f", b"\xe1\xc0",
+    b"\xe1\x80\x41", b"\xed\xa0",
     b"\xed\xbf", b"\xef\xbf\x2f", b"\xf0\x80", b"\xf0\x8f", b"\xf0\x90\x41", b"\xf0\x90\x80\xc0",
     b"\xf1\x20", b"\xf3\xbf\xbf\x00", b"\xf4\x90", b"\xf4\xbf", b"\xf4\x8f\xbf\xff"]
-ODD_BUT_VALID = "\0 \ufeff \ufffe \uffff \U0001f600 \U0010ffff ä € \u0800 \ud7ff \ue000 \x7f \x80"
+ODD_BUT_VALID = "\0 \ufeff \ufffe \uffff \U0001f600 \U0010ffff ä € \u0800 \ud7ff " \
+    "\ue000 \x7f \x80"
 
 
 def unfinished(bad, before, in_fragment):
