@@ -22,9 +22,10 @@
 #define LN_LIM_THRESHOLD       1024u /* below it deflate costs more than it saves */
 #define LN_LIM_HEAD_MS         10000u
 #define LN_LIM_DRAIN_MS        30000u
-#define LN_LIM_NOTSENT_LOWAT   (32u * 1024) /* what waits stays in our queue, where policy can act \
-                                             */
-#define LN_LIM_USER_TIMEOUT 30000u          /* a vanished peer with unacknowledged data */
+#define LN_LIM_NOTSENT_LOWAT                                                                       \
+    (32u * 1024)                   /* what waits stays in our queue, where policy can act          \
+                                    */
+#define LN_LIM_USER_TIMEOUT 30000u /* a vanished peer with unacknowledged data */
 #define LN_LIM_BODY         (1024u * 1024)
 #define LN_LIM_TOPICS       128u
 #define LN_LIM_WORKERS      64u
