@@ -156,13 +156,12 @@ static int subscribe_ps(fanout_link *f) {
             load->subscribed[f->link.index * each + i]);
     int err = send_text(f, list);
     free(list);
-    /* A topic of its own for a moment: what comes back by it says that all that
-     * was sent before has been done. */
+    /* A topic of its own: what comes back by it says that all that was sent before has been
+     * done. It stays subscribed, because a server may do an unsubscription that is sent in the
+     * same breath before it delivers. */
     snprintf(own, sizeof own, "+own%u", f->link.index);
     if (err == 0) err = send_text(f, own);
     snprintf(own, sizeof own, "=own%u\nREADYNOW", f->link.index);
-    if (err == 0) err = send_text(f, own);
-    snprintf(own, sizeof own, "-own%u", f->link.index);
     return err == 0 ? send_text(f, own) : err;
 }
 

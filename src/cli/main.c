@@ -1,0 +1,49 @@
+/* main.c -- the table of verbs. */
+#include "cli/args.h"
+#include "cli/bench.h"
+#include "cli/verbs.h"
+#include <linnet/linnet.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct verb {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *about;
+} verbs[] = {
+    { "echo", ln_verb_echo, "a bare echo server, for tests and measurements" },
+    { "bench", linnet_cli_bench, "load for any WebSocket server: echo, fanout, connect, idle" },
+    { "version", ln_verb_version, "version of the program" },
+};
+
+static void usage(FILE *to) {
+    fprintf(to, "usage: linnet VERB [options]\n\nRealtime messaging over WebSocket.\n\nverbs:\n");
+    for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++)
+        fprintf(to, "  %-10s%s\n", verbs[i].name, verbs[i].about);
+    fprintf(to, "\n'linnet VERB --help' tells more.\n");
+}
+
+int ln_verb_version(int argc, char **argv) {
+    const ln_args a = { .usage = "linnet version", .about = "Prints the version." };
+    int code = ln_args_parse(&a, argc, argv, NULL);
+    if (code >= 0) return code;
+    printf("linnet %s\n", linnet_version());
+    return 0;
+}
+
+int main(int argc, char **argv) {
+    if (argc < 2) {
+        usage(stderr);
+        return 2;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+        strcmp(argv[1], "help") == 0) {
+        usage(stdout);
+        return 0;
+    }
+    if (strcmp(argv[1], "--version") == 0) argv[1] = (char[]){ "version" };
+    for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++)
+        if (strcmp(argv[1], verbs[i].name) == 0) return verbs[i].run(argc - 1, argv + 1);
+    ln_say("there is no verb '%.50s'; 'linnet --help' lists them", argv[1]);
+    return 2;
+}

@@ -1,0 +1,8 @@
+/* verbs.h -- every verb of the binary: argv[0] is the verb, the result is the exit code.
+ */
+#ifndef LN_CLI_VERBS_H
+#define LN_CLI_VERBS_H
+
+int ln_verb_echo(int argc, char **argv);
+int ln_verb_version(int argc, char **argv);
+#endif
