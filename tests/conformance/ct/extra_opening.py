@@ -181,7 +181,7 @@ def refusal(raw, statuses, must=None):
         head, body = Head(raw[:head_end]), raw[head_end:]
         if head.status not in statuses:
             raise ValueError(head.first)
-        if "close" not in [v.strip() for v in head.one("connection").lower().split(",")]:
+        if head.one("connection").lower() != "close":
             raise ValueError("%d with Connection: %s" % (head.status, head.one("connection")))
         if int(head.one("content-length")) != len(body) or not 0 < len(body) <= 1024:
             raise ValueError("%d with Content-Length %s and %d bytes behind the head" % (
