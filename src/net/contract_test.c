@@ -2,7 +2,7 @@
  * ends, left and right, live on one loop; what comes out of it is written down and asked for. */
 #include "base/mem.h"
 #include "base/testing.h"
-#include "net/loop.h"
+#include "net/sim.h"
 #include <stdio.h>
 #include <unistd.h>
 
@@ -27,11 +27,12 @@ typedef struct side {
 typedef struct transport {
     const char *name;
     void (*open)(world *w); /* makes a connected pair */
-    bool kernel;
+    bool sim;
 } transport;
 
 struct world {
     const transport *t;
+    ln_simnet *net; /* of the simulator */
     ln_loop *loop;
     ln_listener door;
     side left, right;
@@ -168,9 +169,11 @@ static void open_pipe(world *w) {
 }
 
 static const transport transports[] = {
-    { "tcp", open_tcp, true },
-    { "unix", open_unix, true },
+    { "tcp", open_tcp, false },
+    { "unix", open_unix, false },
     { "pipe", open_pipe, false },
+    { "sim", open_tcp, true },
+    { "pipe in the simulator", open_pipe, true },
 };
 
 /* -- scenarios ----------------------------------------------------------------------------- */
@@ -413,7 +416,9 @@ static void the_peer_has_an_address(world *w) {
     assert_true(ln_addr_text(&peer, text) > 0);
     if (strcmp(w->t->name, "tcp") == 0)
         assert_int_equal(strncmp(text, "127.0.0.1:", 10), 0);
-    else if (w->t->kernel || strcmp(w->t->name, "pipe") == 0)
+    else if (w->t->open == open_tcp)
+        assert_int_equal(strncmp(text, "127.0.0.1:2", 11), 0);
+    else
         assert_string_equal(text, "unix");
 }
 
@@ -439,10 +444,16 @@ static const struct {
     { "the peer has an address", the_peer_has_an_address },
 };
 
-static void world_open(world *w, const transport *t) {
+static void world_open(world *w, const transport *t, uint64_t seed) {
     *w = (world){ .t = t, .accepted = -1 };
     w->left.end = w->right.end = w->left.connected = 1;
-    assert_int_equal(ln_loop_new(NULL, &w->loop), LINNET_OK);
+    ln_loop_options options = { .backend = NULL };
+    if (t->sim) {
+        ln_sim_faults faults = { .delay_min_ms = 1, .delay_max_ms = 4, .short_read = 300000 };
+        w->net = ln_simnet_new(seed, &faults);
+        options = (ln_loop_options){ .backend = &ln_sim_ops, .backend_arg = w->net };
+    }
+    assert_int_equal(ln_loop_new(&options, &w->loop), LINNET_OK);
     t->open(w);
 }
 
@@ -453,17 +464,18 @@ static void world_close(world *w) {
     assert_int_equal(w->left.closed, 1);
     assert_int_equal(w->right.closed, 1);
     ln_loop_free(w->loop);
+    if (w->net) ln_simnet_free(w->net);
     free(w->left.got);
     free(w->right.got);
 }
 
-static void run_all(const transport *t) {
+static void run_all(const transport *t, uint64_t seed) {
     ln_test_memory memory = { 0 };
     ln_test_memory_install(&memory);
     for (size_t i = 0; i < LN_COUNT(scenarios); i++) {
         world w;
-        print_message("# %s: %s\n", t->name, scenarios[i].reason);
-        world_open(&w, t);
+        if (seed <= 1) print_message("# %s: %s\n", t->name, scenarios[i].reason);
+        world_open(&w, t, seed);
         scenarios[i].run(&w);
         world_close(&w);
         assert_int_equal(memory.live, 0);
@@ -473,17 +485,28 @@ static void run_all(const transport *t) {
 
 static void over_tcp(void **state) {
     (void)state;
-    run_all(&transports[0]);
+    run_all(&transports[0], 0);
 }
 
 static void over_unix(void **state) {
     (void)state;
-    run_all(&transports[1]);
+    run_all(&transports[1], 0);
 }
 
 static void over_pipe(void **state) {
     (void)state;
-    run_all(&transports[2]);
+    run_all(&transports[2], 0);
+}
+
+static void over_the_simulator(void **state) {
+    (void)state;
+    for (uint64_t seed = 1; seed <= 10; seed++)
+        run_all(&transports[3], seed);
+}
+
+static void over_a_pipe_in_the_simulator(void **state) {
+    (void)state;
+    run_all(&transports[4], 1);
 }
 
 int main(void) {
@@ -491,6 +514,8 @@ int main(void) {
         cmocka_unit_test(over_tcp),
         cmocka_unit_test(over_unix),
         cmocka_unit_test(over_pipe),
+        cmocka_unit_test(over_the_simulator),
+        cmocka_unit_test(over_a_pipe_in_the_simulator),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
