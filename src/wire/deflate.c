@@ -147,7 +147,11 @@ void ln_inflater_reset(ln_inflater *i) {
  * that only exists to show that there is more. *result is zlib's. */
 static int inflate_some(ln_inflater *i, uint64_t limit, ln_buf *out, int *result) {
     uint8_t beyond;
+#if !defined(LN_PLANT) || LN_PLANT != 6 /* fuzz/plants */
     uint64_t may = limit - i->produced;
+#else
+    uint64_t may = limit - i->produced ? limit - i->produced : 1;
+#endif
     if (may > out->max - out->size) may = out->max - out->size;
     ln_wslice room = { &beyond, 1 };
     if (may) {

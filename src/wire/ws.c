@@ -190,7 +190,11 @@ static int absorb(ln_ws *ws, uint8_t *to, const uint8_t *from, size_t n) {
         bool plain = ascii && ln_utf8_complete(ws->utf8);
         if (text && !plain && !ln_utf8_feed(&ws->utf8, ln_slice_of(to + done, size)))
             return LINNET_ERR_UTF8;
+#if !defined(LN_PLANT) || LN_PLANT != 5 /* fuzz/plants */
         turn_mask(ws, size);
+#else
+        turn_mask(ws, size == 3 ? 0 : size);
+#endif
         done += size;
     }
     return LINNET_OK;
