@@ -44,6 +44,11 @@ tidy: deps-build deps-test ## clang-tidy, gcc -fanalyzer and cppcheck
 docs: deps-build deps-test release ## reference and man pages; every code block compiled or run
 	@tools/docs
 
+.PHONY: conformance
+conformance: deps-build deps-test ## RFC 6455 and 7692, server and client (FULL=1, CASE=6.4.3, GROUP=12)
+	@FULL=$(FULL) CONFORMANCE='$(if $(CASE),--case $(CASE)) $(if $(GROUP),--group $(GROUP))' \
+	  tools/run-tests --list tests/steps.conformance
+
 .PHONY: bench
 bench: release ## measure against the peers; prints the goals (QUICK=1, ONLY='fan-out*', REPS=9)
 	@tools/install-deps bench
