@@ -41,7 +41,7 @@ int main(int argc, char **argv) {
         usage(stdout);
         return 0;
     }
-    if (strcmp(argv[1], "--version") == 0) argv[1] = (char[]){ "version" };
+    if (strcmp(argv[1], "--version") == 0) argv[1] += 2;
     for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++)
         if (strcmp(argv[1], verbs[i].name) == 0) return verbs[i].run(argc - 1, argv + 1);
     ln_say("there is no verb '%.50s'; 'linnet --help' lists them", argv[1]);

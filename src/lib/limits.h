@@ -5,15 +5,15 @@
 #define LN_LIB_LIMITS_H
 #include <linnet/conn.h>
 
-#define LN_LIM_MESSAGE         (64u * 1024) /* a realtime message is small; Centrifugo has the same */
+#define LN_LIM_MESSAGE         (64u * 1024)        /* a realtime message is small */
 #define LN_LIM_MESSAGE_CLIENT  (16u * 1024 * 1024) /* a client chose its server; still bounded */
 #define LN_LIM_MESSAGE_CEILING 0x7fffff00u         /* lengths in buffers are 32 bits */
 #define LN_LIM_FRAGMENTS       1024u               /* 64-byte pieces of a whole message */
 #define LN_LIM_QUEUED          (1024u * 1024) /* a reader this far behind is gone or hopeless */
 #define LN_LIM_QUEUED_AGE      10000u
-#define LN_LIM_HIGH            (256u * 1024) /* pause what the peer asks for until it reads what it got */
+#define LN_LIM_HIGH            (256u * 1024) /* pause the peer until it reads what it got */
 #define LN_LIM_LOW             (64u * 1024)
-#define LN_LIM_PING            25000u /* under the 30 to 60 s after which proxies forget a connection */
+#define LN_LIM_PING            25000u /* proxies forget a connection after 30 to 60 s */
 #define LN_LIM_PONG            10000u
 #define LN_LIM_MESSAGE_MS      30000u
 #define LN_LIM_CLOSE_MS        5000u

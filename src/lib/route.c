@@ -3,6 +3,7 @@
 #include "lib/server.h"
 #include "wire/http1.h"
 #include "wire/target.h"
+#include <stdio.h>
 
 /* ---- the table -------------------------------------------------------------------- */
 
@@ -175,10 +176,11 @@ ln_slice ln_query_of(const ln_exchange *x, ln_buf *scratch, const char *name) {
 
 static void method_not_allowed(ln_exchange *x, unsigned methods) {
     char allow[80] = "";
+    size_t used = 0;
     for (unsigned m = LN_HTTP1_GET; m <= LN_HTTP1_PATCH; m++) {
         if (!(methods & 1u << m)) continue;
-        if (*allow) strncat(allow, ", ", sizeof allow - strlen(allow) - 1);
-        strncat(allow, ln_http1_method_name(m), sizeof allow - strlen(allow) - 1);
+        used += (size_t)snprintf(
+            allow + used, sizeof allow - used, "%s%s", used ? ", " : "", ln_http1_method_name(m));
     }
     ln_exchange_add_field(x, LN_SLICE("Allow"), linnet_str(allow));
     ln_exchange_answer(x, 405, LN_SLICE("text/plain"), LN_SLICE("method not allowed\n"));

@@ -234,8 +234,10 @@ static int listen_others(
 }
 
 static int listen_failed(linnet_server *s, const char *address, int err) {
-    return ln_server_say(s, err, "cannot listen on %.100s: %s", address,
-        err == LINNET_ERR_SYS ? strerror(errno) : linnet_strerror(err));
+    const char *why = linnet_strerror(err);
+    if (err == LINNET_ERR_SYS) why = strerror(errno);
+    if (err == LINNET_ERR_EXISTS) why = strerror(EADDRINUSE);
+    return ln_server_say(s, err, "cannot listen on %.100s: %s", address, why);
 }
 
 int linnet_server_listen(
