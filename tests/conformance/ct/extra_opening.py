@@ -181,7 +181,8 @@ def refusal(raw, statuses, must=None):
         head, body = Head(raw[:head_end]), raw[head_end:]
         if head.status not in statuses:
             raise ValueError(head.first)
-        if head.one("connection").lower() != "close":
+        # With 426 the list holds Upgrade too, RFC 9110 7.8.
+        if "close" not in [w.strip() for w in head.one("connection").lower().split(",")]:
             raise ValueError("%d with Connection: %s" % (head.status, head.one("connection")))
         if int(head.one("content-length")) != len(body) or not 0 < len(body) <= 1024:
             raise ValueError("%d with Content-Length %s and %d bytes behind the head" % (
