@@ -40,7 +40,7 @@ static ln_slice log_name(const void *value) {
     return ln_slice_of(log->name, log->name_size);
 }
 
-/* What is kept ----------------------------------------------------------------------------- */
+/* What is kept ---------------------------------------------------------------------------- */
 
 static void drop_oldest(ln_memory *m, ln_log_handle *log) {
     assert(log->count > 0);
@@ -129,7 +129,7 @@ static int memory_read(ln_broker *b, ln_log_handle *log, uint64_t since, ln_page
     return LN_DONE;
 }
 
-/* Logs --------------------------------------------------------------------------------------- */
+/* Logs ------------------------------------------------------------------------------------ */
 
 static void unclose(ln_memory *m, ln_log_handle *log) {
     if (!ln_list_linked(&log->closed)) return;

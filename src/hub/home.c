@@ -26,7 +26,7 @@ void ln_homes_init(ln_homes *h, ln_map_key key, uint32_t max) {
     ln_list_init(&h->idle);
 }
 
-/* Answers --------------------------------------------------------------------------- */
+/* Answers --------------------------------------------------------------------------------- */
 
 /* Sends a publication that has its place, or none, to whoever waits for the answer; taken. */
 static void answer(ln_homes *h, ln_publication *p) {
@@ -93,7 +93,7 @@ static void send(ln_homes *h, const ln_home *home, ln_publication *p) {
         deliver_to(h, p, h->self, LN_MAIL_ANSWER);
 }
 
-/* Homes ------------------------------------------------------------------------------ */
+/* Homes ----------------------------------------------------------------------------------- */
 
 static void home_wake(ln_homes *h, ln_home *home) {
     if (!ln_list_linked(&home->idle)) return;
@@ -182,7 +182,7 @@ static int home_new(ln_homes *h, ln_space space, ln_slice name, ln_home **out) {
     return LINNET_OK;
 }
 
-/* The road of the cursor -------------------------------------------------------------- */
+/* The road of the cursor ------------------------------------------------------------------ */
 
 static void later_pop(ln_home *home) {
     home->later_count--;
@@ -290,7 +290,7 @@ static void take(ln_homes *h, ln_home *home, ln_publication *p) {
     later_drain(h, home);
 }
 
-/* Letters ------------------------------------------------------------------------------ */
+/* Letters --------------------------------------------------------------------------------- */
 
 static void published(ln_homes *h, ln_home *home, ln_publication *p, int err, ln_position at) {
     if (err < 0) {
@@ -403,7 +403,7 @@ ln_msec ln_homes_deadline(const ln_homes *h) {
     return idle < due ? idle : due;
 }
 
-/* Late answers -------------------------------------------------------------------------- */
+/* Late answers ---------------------------------------------------------------------------- */
 
 static ln_home *late(ln_homes *h, ln_slice channel) {
     return ln_map_get(&h->map[LN_SPACE_CHANNELS], channel);

@@ -225,6 +225,7 @@ static void reset(ln_hub *h, ln_channel *c) {
             ln_channel_unseat(c, s);
             h->users[s->user].reset(h->users[s->user].ctx, s);
         }
+        row->owed = 0;
     }
     c->walking = false;
     ln_channel_mend(c);

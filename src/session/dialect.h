@@ -36,14 +36,13 @@ typedef struct ln_dialect {
     const char *protocol; /* the WebSocket subprotocol */
     const char *name;     /* for ?dialect= */
     bool plain;           /* close codes of the 3xxx that tell of policy become 1008 */
-    bool rendered_skips;  /* can say that something was left out */
-    /* Each appends one text to out; nothing appended: nothing is sent. */
+    bool skips;           /* can say that something was left out */
+    /* Each appends one text to out; nothing appended: nothing is sent. Errors as wire/native.h. */
     int (*ok)(ln_buf *out, const ln_reply *reply);
     int (*error)(ln_buf *out, const ln_native_error *error);
-    int (*pong)(ln_buf *out, ln_slice re);
     int (*message)(ln_buf *out, const ln_publication *p);
-    /* A message the session has no command for. */
-    int (*unknown)(ln_buf *out, const ln_native_command *command, ln_slice text);
+    /* Answers a message there is no command for; NULL: PROTOCOL 2.2 says what becomes of it. */
+    int (*unknown)(ln_buf *out, ln_slice text);
 } ln_dialect;
 
 extern const ln_dialect ln_dialect_native, ln_dialect_channel, ln_dialect_topic;

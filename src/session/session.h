@@ -50,10 +50,11 @@ typedef struct ln_sessions { /* of one worker */
     uint32_t self;
     struct ln_session_slot *slots; /* by slot number */
     uint32_t slot_count, slot_capacity, slot_free;
-    ln_list beats[64];   /* sessions by the second their heartbeat is looked at */
-    uint64_t beat;       /* the second looked at last */
-    ln_buf scratch, out; /* of the moment */
-    char node[17];       /* name of the node, in welcome */
+    ln_list beats[64];           /* sessions by the second their heartbeat is looked at */
+    uint64_t beat_due;           /* the first second that has some; UINT64_MAX: none has */
+    ln_list gone;                /* closed, to be freed */
+    ln_buf scratch, out, packed; /* of the moment */
+    char node[17];               /* name of the node, in welcome */
     ln_stat count, commands, errors, unknown, held;
 } ln_sessions;
 
@@ -75,7 +76,7 @@ typedef struct ln_session_options {
 } ln_session_options;
 
 /* From on_open of a route: makes the session, and c->ops and c->owner its own. LINNET_ERR_NOMEM,
- * LINNET_ERR_LIMIT: nothing changed, the caller closes c. */
+ * LINNET_ERR_LIMIT, LINNET_ERR_INVAL (the client's name): nothing changed, the caller closes c. */
 int ln_session_open(ln_sessions *n, ln_conn *c, const ln_session_options *o);
 extern const ln_conn_ops ln_session_ops;
 #endif

@@ -2,7 +2,7 @@
 #include "base/num.h"
 #include <assert.h>
 
-/* Errors ------------------------------------------------------------------------------------- */
+/* Errors ---------------------------------------------------------------------------------- */
 
 typedef struct error_row {
     ln_native_code code;
@@ -40,7 +40,7 @@ bool ln_native_retry(ln_native_code code) {
     return error_of(code)->retry;
 }
 
-/* Reading ------------------------------------------------------------------------------------- */
+/* Reading --------------------------------------------------------------------------------- */
 
 static const ln_slice key_names[LN_KEYS] = {
     LN_SLICE_INIT("type"),
@@ -287,8 +287,7 @@ bool ln_native_epoch_get(ln_slice text, uint64_t *epoch) {
     return text.size == LN_NATIVE_EPOCH && ln_num_hex(text, epoch);
 }
 
-/* Writing ---------------------------------------------------------------------------------------
- */
+/* Writing --------------------------------------------------------------------------------- */
 
 static ln_json_writer begin(ln_buf *out, const char *type) {
     ln_json_writer w = ln_json_begin(out);

@@ -1,0 +1,38 @@
+/* linnet.v1: the model said as it is. */
+#include "session/dialect.h"
+
+static int native_ok(ln_buf *out, const ln_reply *reply) {
+    if (!reply->re.size) return LINNET_OK;
+    bool placed = reply->verb == LN_VERB_SUBSCRIBE || reply->at.offset > 0;
+    ln_native_ok ok = {
+        .re = reply->re,
+        .epoch = placed ? reply->at.epoch : 0,
+        .offset = reply->at.offset,
+        .recover = reply->recover,
+        .recovered = reply->recovered,
+    };
+    if (reply->verb == LN_VERB_SUBSCRIBE)
+        ok.class = reply->class == LN_CLASS_LIVE ? "live" : "recoverable";
+    return ln_native_put_ok(out, &ok);
+}
+
+static int native_message(ln_buf *out, const ln_publication *p) {
+    ln_native_message m = {
+        .channel = ln_publication_channel(p),
+        .event = ln_publication_event(p),
+        .data = ln_publication_data(p),
+        .from = ln_publication_from(p),
+        .offset = p->at.offset,
+        .ts = p->ts,
+    };
+    return ln_native_put_message(out, &m);
+}
+
+const ln_dialect ln_dialect_native = {
+    .protocol = "linnet.v1",
+    .name = "v1",
+    .skips = true,
+    .ok = native_ok,
+    .error = ln_native_put_error,
+    .message = native_message,
+};

@@ -1,0 +1,857 @@
+/* Sessions over a whole hub, and connections that only write down what they are told.
+ *
+ * A conversation is a list of lines: ">a TEXT" is what connection a says, "<a TEXT" what it must be
+ * told next, exactly. "!a" means that it is told nothing more, and "xa CODE" that it is closed with
+ * that code. What begins with "+" happens in the same turn as what follows. */
+#include "base/mem.h"
+#include "base/testing.h"
+#include "session/session.h"
+#include "wire/frame.h"
+#include <stdio.h>
+
+#define PEERS 4
+#define WALL  1700000000000
+
+typedef struct peer {
+    ln_conn c; /* the first member */
+    char name;
+    char *told; /* lines; not of the library's memory, which may be failing */
+    size_t told_size;
+    uint16_t code;
+    int err;
+    uint8_t pauses;
+    bool batch, open;
+} peer;
+
+typedef struct world {
+    ln_rand rand;
+    ln_hub *hub;
+    ln_sessions sessions;
+    ln_session_limits limits;
+    ln_letter *first, *last;
+    peer peers[PEERS];
+    ln_msec now;
+    ln_broker broker;
+    int refuse; /* what the broker answers to the next publish, once */
+} world;
+
+/* Logs that only count: offsets from 1, the epoch is always 14. --------------------------- */
+
+struct ln_log_handle {
+    uint64_t head;
+};
+
+static int count_open(ln_broker *b, ln_slice channel, ln_log_handle **handle, ln_position *head) {
+    (void)b;
+    (void)channel;
+    *handle = ln_calloc(1, sizeof **handle);
+    *head = (ln_position){ 14, 0 };
+    return *handle ? LN_DONE : LINNET_ERR_NOMEM;
+}
+
+static int count_publish(ln_broker *b, ln_log_handle *log, ln_publication *p, ln_position *at) {
+    (void)p;
+    world *w = (world *)(void *)((char *)b - offsetof(world, broker));
+    int err = w->refuse;
+    w->refuse = LINNET_OK;
+    if (err < 0) return err;
+    *at = (ln_position){ 14, ++log->head };
+    return LN_DONE;
+}
+
+static void count_close(ln_broker *b, ln_log_handle *log) {
+    (void)b;
+    ln_free(log);
+}
+static void count_tick(ln_broker *b) {
+    (void)b;
+}
+static ln_msec count_deadline(const ln_broker *b) {
+    (void)b;
+    return LN_NEVER;
+}
+
+static const ln_broker_ops counting = {
+    .open = count_open,
+    .publish = count_publish,
+    .close = count_close,
+    .tick = count_tick,
+    .deadline = count_deadline,
+    .free = count_tick,
+};
+
+/* The connection's side: the functions that session/ calls -------------------------------- */
+
+static peer *peer_of(ln_conn *c) {
+    return (peer *)(void *)c;
+}
+
+static void told(peer *p, ln_slice text) {
+    p->told = realloc(p->told, p->told_size + text.size + 1);
+    assert_non_null(p->told);
+    memcpy(p->told + p->told_size, text.data, text.size);
+    p->told_size += text.size;
+    p->told[p->told_size++] = '\n';
+}
+
+int ln_conn_send(ln_conn *c, uint8_t opcode, ln_slice payload) {
+    peer *p = peer_of(c);
+    if (p->code) return LINNET_ERR_CLOSED;
+    assert_int_equal(opcode, LN_OP_TEXT);
+    assert_true(ln_utf8_valid(payload));
+    told(p, payload);
+    return LINNET_OK;
+}
+
+int ln_conn_queue(ln_conn *c, ln_rendering *r) {
+    peer *p = peer_of(c);
+    if (p->code) return LINNET_ERR_CLOSED;
+    assert_true(p->batch);
+    told(p, ln_slice_of(ln_rendering_payload(r), r->size));
+    return LINNET_OK;
+}
+
+int ln_conn_close(ln_conn *c, uint16_t code, ln_slice reason) {
+    assert_true(reason.size <= 123);
+    if (!peer_of(c)->code) peer_of(c)->code = code;
+    return LINNET_OK;
+}
+
+void ln_conn_fail(ln_conn *c, int err) {
+    if (!peer_of(c)->code) peer_of(c)->code = ln_err_close_code(err);
+    peer_of(c)->err = err;
+}
+
+void ln_conn_pause(ln_conn *c, uint8_t reason) {
+    peer_of(c)->pauses |= reason;
+}
+
+void ln_conn_resume(ln_conn *c, uint8_t reason) {
+    peer_of(c)->pauses = (uint8_t)(peer_of(c)->pauses & ~reason);
+}
+
+void ln_conn_batch(ln_conn *c, bool on) {
+    peer_of(c)->batch = on;
+}
+
+/* The world ------------------------------------------------------------------------------- */
+
+static void post(void *ctx, uint32_t worker, ln_letter *letter) {
+    world *w = ctx;
+    assert_int_equal(worker, 0);
+    letter->next = NULL;
+    if (w->first)
+        w->last->next = letter;
+    else
+        w->first = letter;
+    w->last = letter;
+}
+
+static void run(world *w) {
+    while (w->first) {
+        ln_letter *letter = w->first;
+        w->first = letter->next;
+        ln_hub_mail(w->hub, letter);
+    }
+}
+
+static void tick(world *w, ln_msec ms) {
+    w->now += ms;
+    ln_hub_tick(w->hub, w->now, WALL);
+    ln_sessions_tick(&w->sessions);
+}
+
+static void world_open(world *w) {
+    *w = (world){ .limits = LN_SESSION_LIMITS_INIT, .now = 50000 };
+    ln_rand_init_seeded(&w->rand, 3);
+    w->broker.ops = &counting;
+    ln_hub_options o = { .workers = 1, .ctx = w, .post = post, .broker = &w->broker };
+    assert_int_equal(ln_hub_new(&o, &w->hub), LINNET_OK);
+    assert_int_equal(ln_sessions_init(&w->sessions, w->hub, &w->rand, LN_SLICE("n1")), LINNET_OK);
+    ln_hub_tick(w->hub, w->now, WALL);
+    for (int i = 0; i < PEERS; i++) {
+        peer *p = &w->peers[i];
+        p->name = (char)('a' + i);
+        p->c.heard = p->c.spoke = (uint32_t)w->now;
+    }
+}
+
+static peer *peer_open(world *w, int i, uint8_t dialect) {
+    peer *p = &w->peers[i];
+    ln_session_options o = {
+        .limits = &w->limits, .dialect = dialect, .client = ln_slice_of(&p->name, 1)
+    };
+    assert_int_equal(ln_session_open(&w->sessions, &p->c, &o), LINNET_OK);
+    p->open = true;
+    return p;
+}
+
+static void peer_close(peer *p) {
+    if (p->open) p->c.ops->on_close(&p->c, 1000, LN_SLICE(""), LINNET_OK);
+    p->open = false;
+}
+
+static void world_close(world *w) {
+    for (int i = 0; i < PEERS; i++) {
+        peer_close(&w->peers[i]);
+        free(w->peers[i].told);
+    }
+    run(w);
+    ln_sessions_fini(&w->sessions);
+    ln_hub_free(w->hub);
+}
+
+static void say(peer *p, ln_slice text) {
+    ln_slice copy = ln_test_exact(text);
+    ln_wslice data = { (uint8_t *)(uintptr_t)copy.data, copy.size };
+    p->c.ops->on_message(&p->c, LN_OP_TEXT, data);
+    ln_test_drop(copy);
+}
+
+/* The next thing a peer was told; empty when there is none. */
+static void next_line(peer *p, char *out, size_t room) {
+    size_t end = ln_slice_find(ln_slice_of(p->told, p->told_size), '\n');
+    out[0] = 0;
+    if (end == SIZE_MAX) return;
+    assert_true(end < room);
+    memcpy(out, p->told, end);
+    out[end] = 0;
+    p->told_size -= end + 1;
+    memmove(p->told, p->told + end + 1, p->told_size);
+}
+
+static void play_line(world *w, const char *line) {
+    char got[2048] = "";
+    bool same_turn = line[0] == '+';
+    if (same_turn) line++;
+    peer *p = &w->peers[line[1] - 'a'];
+    switch (line[0]) {
+    case '>':
+        say(p, ln_slice_str(line + 3));
+        if (!same_turn) run(w);
+        break;
+    case '<':
+        next_line(p, got, sizeof got);
+        assert_string_equal(got, line + 3);
+        break;
+    case '!':
+        next_line(p, got, sizeof got);
+        assert_string_equal(got, "");
+        break;
+    case 'x': assert_int_equal(p->code, strtol(line + 3, NULL, 10)); break;
+    default: fail_msg("%s", line);
+    }
+}
+
+#define LINES 24
+typedef struct conversation {
+    const char *why;
+    uint8_t dialect; /* of a; b to d are undecided */
+    const char *lines[LINES];
+} conversation;
+
+#define EPOCH "\"epoch\":\"000000000000000e\""
+#define TS    "\"ts\":1700000000000"
+#define ERR(code, name, words)                                                                     \
+    "\"error\":{\"code\":" #code ",\"name\":\"" name "\",\"message\":\"" words                     \
+    "\",\"retry\":false}}"
+#define AUTO LN_DIALECT_AUTO
+
+static const conversation native[] = {
+    { "subscribe, publish, unsubscribe", AUTO,
+        { ">a {\"type\":\"subscribe\",\"id\":1,\"channel\":\"x\"}",
+            "<a {\"type\":\"ok\",\"re\":1," EPOCH ",\"offset\":0,\"class\":\"recoverable\"}",
+            ">b {\"type\":\"publish\",\"id\":\"p\",\"channel\":\"x\",\"data\":{ \"n\": 1 }}",
+            "<a {\"type\":\"message\",\"channel\":\"x\",\"data\":{ \"n\": 1 },\"offset\":1," TS
+            ",\"from\":{\"client\":\"b\"}}",
+            "<b {\"type\":\"ok\",\"re\":\"p\"," EPOCH ",\"offset\":1}",
+            ">a {\"type\":\"unsubscribe\",\"id\":2,\"channel\":\"x\"}",
+            "<a {\"type\":\"ok\",\"re\":2}",
+            ">b {\"type\":\"publish\",\"channel\":\"x\",\"data\":2}", "!a", "!b" } },
+    { "without an id nothing is answered", AUTO,
+        { ">a {\"type\":\"subscribe\",\"channel\":\"x\"}", "!a",
+            ">a {\"type\":\"publish\",\"channel\":\"x\",\"event\":\"e\",\"data\":[]}",
+            "<a "
+            "{\"type\":\"message\",\"channel\":\"x\",\"event\":\"e\",\"data\":[],\"offset\":1," TS
+            ",\"from\":{\"client\":\"a\"}}",
+            ">a {\"type\":\"unsubscribe\",\"channel\":\"x\"}", "!a" } },
+    { "the second one on a worker joins where it stands", AUTO,
+        { ">a {\"type\":\"subscribe\",\"channel\":\"x\"}",
+            ">b {\"type\":\"publish\",\"channel\":\"x\",\"data\":1,\"echo\":false}",
+            ">b {\"type\":\"subscribe\",\"id\":1,\"channel\":\"x\"}",
+            "<b {\"type\":\"ok\",\"re\":1," EPOCH ",\"offset\":1,\"class\":\"recoverable\"}" } },
+    { "what was left out is told before the next message", AUTO,
+        { ">a {\"type\":\"subscribe\",\"channel\":\"x\"}",
+            ">b {\"type\":\"subscribe\",\"channel\":\"x\"}",
+            ">a {\"type\":\"publish\",\"channel\":\"x\",\"data\":1,\"echo\":false}",
+            "<b {\"type\":\"message\",\"channel\":\"x\",\"data\":1,\"offset\":1," TS
+            ",\"from\":{\"client\":\"a\"}}",
+            ">c "
+            "{\"type\":\"publish\",\"channel\":\"x\",\"data\":2,\"except\":[\"a\",\"\\u0062\","
+            "\"zz\"]}",
+            "!a", "!b", ">c {\"type\":\"publish\",\"channel\":\"x\",\"data\":3}",
+            "<a "
+            "{\"type\":\"skip\",\"channel\":\"x\",\"offset\":2,\"count\":2,\"reason\":\"except\"}",
+            "<a {\"type\":\"message\",\"channel\":\"x\",\"data\":3,\"offset\":3," TS
+            ",\"from\":{\"client\":\"c\"}}",
+            "<b "
+            "{\"type\":\"skip\",\"channel\":\"x\",\"offset\":2,\"count\":1,\"reason\":\"except\"}",
+            "<b {\"type\":\"message\",\"channel\":\"x\",\"data\":3,\"offset\":3," TS
+            ",\"from\":{\"client\":\"c\"}}",
+            ">c {\"type\":\"publish\",\"channel\":\"x\",\"data\":4}",
+            "<a {\"type\":\"message\",\"channel\":\"x\",\"data\":4,\"offset\":4," TS
+            ",\"from\":{\"client\":\"c\"}}" } },
+    { "volatile takes no place and owes no skip", AUTO,
+        { ">a {\"type\":\"subscribe\",\"channel\":\"x\"}",
+            ">a "
+            "{\"type\":\"publish\",\"id\":1,\"channel\":\"x\",\"data\":1,\"volatile\":true,"
+            "\"echo\":false}",
+            "<a {\"type\":\"ok\",\"re\":1}",
+            ">b {\"type\":\"publish\",\"id\":1,\"channel\":\"x\",\"data\":1,\"volatile\":true}",
+            "<a {\"type\":\"message\",\"channel\":\"x\",\"data\":1," TS
+            ",\"from\":{\"client\":\"b\"}}",
+            "<b {\"type\":\"ok\",\"re\":1}" } },
+    { "who leaves with a skip owed owes nobody anything", AUTO,
+        { ">a {\"type\":\"subscribe\",\"channel\":\"x\"}",
+            ">b {\"type\":\"subscribe\",\"channel\":\"x\"}",
+            ">a {\"type\":\"publish\",\"channel\":\"x\",\"data\":1,\"echo\":false}",
+            ">a {\"type\":\"unsubscribe\",\"channel\":\"x\"}",
+            ">a {\"type\":\"subscribe\",\"channel\":\"x\"}",
+            ">c {\"type\":\"publish\",\"channel\":\"x\",\"data\":2}",
+            "<a {\"type\":\"message\",\"channel\":\"x\",\"data\":2,\"offset\":2," TS
+            ",\"from\":{\"client\":\"c\"}}" } },
+    { "recovered is true only for who missed nothing", AUTO,
+        { ">a {\"type\":\"publish\",\"channel\":\"x\",\"data\":1}",
+            ">a {\"type\":\"subscribe\",\"id\":1,\"channel\":\"x\",\"recover\":{" EPOCH
+            ",\"offset\":1}}",
+            "<a {\"type\":\"ok\",\"re\":1," EPOCH
+            ",\"offset\":1,\"class\":\"recoverable\",\"recovered\":true,\"replay\":0}",
+            ">b {\"type\":\"subscribe\",\"id\":1,\"channel\":\"x\",\"recover\":{" EPOCH
+            ",\"offset\":0}}",
+            "<b {\"type\":\"ok\",\"re\":1," EPOCH
+            ",\"offset\":1,\"class\":\"recoverable\",\"recovered\":false}" } },
+    { "a batch, in order", AUTO,
+        { ">a [{\"type\":\"subscribe\",\"id\":1,\"channel\":\"x\"},{\"type\":\"ping\"},"
+          "{\"type\":\"publish\",\"channel\":\"x\",\"data\":1},7]",
+            "<a {\"type\":\"pong\"}",
+            "<a {\"type\":\"error\"," ERR(107, "bad_request", "a command is a JSON object"),
+            "<a {\"type\":\"ok\",\"re\":1," EPOCH ",\"offset\":0,\"class\":\"recoverable\"}",
+            "<a {\"type\":\"message\",\"channel\":\"x\",\"data\":1,\"offset\":1," TS
+            ",\"from\":{\"client\":\"a\"}}",
+            "!a" } },
+    { "an unsubscribe cancels a subscribe that is pending", AUTO,
+        { "+>a {\"type\":\"subscribe\",\"id\":1,\"channel\":\"x\"}",
+            "+>a {\"type\":\"subscribe\",\"id\":2,\"channel\":\"x\"}",
+            "+>a {\"type\":\"unsubscribe\",\"id\":3,\"channel\":\"x\"}",
+            ">a {\"type\":\"subscribe\",\"id\":4,\"channel\":\"x\"}",
+            "<a {\"type\":\"error\",\"re\":2,\"channel\":\"x\"," ERR(
+                105, "already_subscribed", "already subscribed"),
+            "<a {\"type\":\"error\",\"re\":1,\"channel\":\"x\"," ERR(
+                113, "not_subscribed", "an unsubscribe came behind it"),
+            "<a {\"type\":\"ok\",\"re\":3}",
+            "<a {\"type\":\"ok\",\"re\":4," EPOCH ",\"offset\":0,\"class\":\"recoverable\"}",
+            "!a" } },
+    { "refusals", AUTO,
+        { ">a {\"type\":\"subscribe\",\"id\":1,\"channel\":\"a b\"}",
+            "<a {\"type\":\"error\",\"re\":1,\"channel\":\"a b\"," ERR(
+                107, "bad_request", "not a channel name"),
+            ">a {\"type\":\"publish\",\"id\":2,\"channel\":\"system\",\"data\":1}",
+            "<a {\"type\":\"error\",\"re\":2,\"channel\":\"system\"," ERR(
+                103, "permission_denied", "this channel name is reserved"),
+            ">a {\"type\":\"subscribe\",\"id\":3,\"channel\":\"$x\"}",
+            "<a {\"type\":\"error\",\"re\":3,\"channel\":\"$x\"," ERR(
+                103, "permission_denied", "this channel name is reserved"),
+            ">a {\"type\":\"unsubscribe\",\"id\":4,\"channel\":\"x\"}",
+            "<a {\"type\":\"error\",\"re\":4,\"channel\":\"x\"," ERR(
+                113, "not_subscribed", "not subscribed"),
+            ">a {\"type\":\"subscribe\",\"id\":5}",
+            "<a {\"type\":\"error\",\"re\":5," ERR(107, "bad_request", "channel is missing"),
+            ">a {\"type\":\"publish\",\"id\":6,\"channel\":\"x\"}",
+            "<a {\"type\":\"error\",\"re\":6,\"channel\":\"x\"," ERR(
+                107, "bad_request", "data is missing"),
+            ">a {\"type\":\"dance\",\"id\":7}",
+            "<a {\"type\":\"error\",\"re\":7," ERR(104, "unknown_type", "unknown type"),
+            ">a {\"type\":\"dance\"}", "!a", ">a {\"type\":\"auth\",\"id\":8}",
+            "<a {\"type\":\"error\",\"re\":8," ERR(104, "unknown_type", "unknown type"), "!a" } },
+    { "more refusals", AUTO,
+        { ">a {\"type\":\"publish\",\"id\":1,\"channel\":\"x\",\"data\":1,\"seq\":1}",
+            "<a {\"type\":\"error\",\"re\":1,\"channel\":\"x\",\"error\":{\"code\":108,"
+            "\"name\":\"not_available\",\"message\":\"seq and key are not kept "
+            "here\",\"retry\":true}}",
+            ">a {\"type\":\"ping\",\"id\":true}",
+            "<a {\"type\":\"error\"," ERR(107, "bad_request",
+                "id is neither a string of at most 64 bytes nor an integer from 0 to 2^53-1"),
+            ">a {\"type\":", "<a {\"type\":\"error\"," ERR(107, "bad_request", "not JSON"),
+            ">a hello", "<a {\"type\":\"error\"," ERR(107, "bad_request", "not JSON"), "!a",
+            "xa 0" } },
+    { "text that is no JSON decides the end", AUTO, { ">a hello", "!a", "xa 1003" } },
+    { "text that begins like JSON decides nothing", AUTO,
+        { ">a \xef\xbb\xbf{}", "<a {\"type\":\"error\"," ERR(107, "bad_request", "not JSON"),
+            ">a  {\"x\":", "<a {\"type\":\"error\"," ERR(107, "bad_request", "not JSON"),
+            ">a {\"action\":\"subscribe\",\"channel\":\"x\"}",
+            "<a "
+            "{\"channel\":\"system\",\"data\":{\"type\":\"subscription_confirm\",\"channel\":\"x\"}"
+            "}" } },
+    { "a ping decides nothing", AUTO,
+        { ">a {\"type\":\"ping\"}", "<a {\"type\":\"pong\"}", ">a {\"type\":\"heartbeat\"}",
+            ">a {\"type\":\"pong\"}", "!a", ">a {\"hello\":1,\"topic\":\"x\"}",
+            "<a {\"received\":{\"hello\":1,\"topic\":\"x\"}}" } },
+    { "dialects that are not spoken", AUTO,
+        { ">a {\"id\":\"1\",\"type\":\"query\",\"payload\":{}}",
+            "<a "
+            "{\"type\":\"error\",\"re\":\"1\",\"error\":{\"code\":108,\"name\":\"not_available\","
+            "\"message\":\"this dialect is not spoken here\",\"retry\":true}}",
+            ">a {\"type\":\"subscribe\",\"id\":1,\"channel\":\"x\"}",
+            "<a {\"type\":\"ok\",\"re\":1," EPOCH ",\"offset\":0,\"class\":\"recoverable\"}" } },
+};
+
+static const conversation patterns[] = {
+    { "A: everything a client of A may see", LN_USER_CHANNEL,
+        { ">a {\"action\":\"subscribe\",\"channel\":\"x\"}",
+            "<a "
+            "{\"channel\":\"system\",\"data\":{\"type\":\"subscription_confirm\",\"channel\":\"x\"}"
+            "}",
+            ">a {\"action\":\"subscribe\",\"channel\":\"x\"}",
+            "<a "
+            "{\"channel\":\"system\",\"data\":{\"type\":\"subscription_confirm\",\"channel\":\"x\"}"
+            "}",
+            ">a {\"action\":\"publish\",\"channel\":\"x\",\"data\":{\"t\":1}}",
+            "<a {\"channel\":\"x\",\"data\":{\"t\":1}}",
+            ">a {\"action\":\"publish\",\"channel\":\"x\",\"data\":0}",
+            "<a {\"channel\":\"x\",\"data\":{\"value\":0}}",
+            ">a {\"action\":\"publish\",\"channel\":\"x\"}",
+            "<a {\"channel\":\"x\",\"data\":{\"value\":null}}",
+            ">a {\"action\":\"unsubscribe\",\"channel\":\"x\"}",
+            ">a {\"action\":\"unsubscribe\",\"channel\":\"x\"}",
+            ">a {\"action\":\"publish\",\"channel\":\"x\",\"data\":1}", "!a",
+            ">a {\"action\":\"dance\"}",
+            "<a {\"channel\":\"system\",\"data\":{\"type\":\"error\",\"message\":\"unknown "
+            "type\",\"code\":104}}",
+            ">a [1]",
+            "<a {\"channel\":\"system\",\"data\":{\"type\":\"error\",\"message\":\"a command is a "
+            "JSON "
+            "object\",\"code\":107}}" } },
+    { "A: what was left out is not told", LN_USER_CHANNEL,
+        { ">a {\"action\":\"subscribe\",\"channel\":\"x\"}",
+            "<a "
+            "{\"channel\":\"system\",\"data\":{\"type\":\"subscription_confirm\",\"channel\":\"x\"}"
+            "}",
+            ">a {\"action\":\"publish\",\"channel\":\"x\",\"data\":1,\"echo\":false}",
+            ">a {\"action\":\"publish\",\"channel\":\"x\",\"data\":2}",
+            "<a {\"channel\":\"x\",\"data\":2}", "!a" } },
+    { "B: everything a client of B may see", LN_USER_TOPIC,
+        { ">a {\"type\":\"subscribe\",\"topic\":\"x\"}",
+            ">a {\"type\":\"subscribe\",\"topic\":\"x\"}", "!a",
+            ">b {\"type\":\"publish\",\"channel\":\"x\",\"data\":{\"kind\":1}}", "<a {\"kind\":1}",
+            ">b {\"type\":\"publish\",\"channel\":\"x\",\"data\":[1]}",
+            "<a {\"type\":\"message\",\"topic\":\"x\",\"data\":[1]}", ">a {\"type\":\"ping\"}",
+            "<a {\"type\":\"pong\"}", ">a {\"type\":\"publish\",\"topic\":\"x\",\"data\":1}",
+            "<a {\"received\":{\"type\":\"publish\",\"topic\":\"x\",\"data\":1}}", ">a [1, 2]",
+            "<a {\"received\":[1, 2]}", ">a \"x\"", "<a {\"received\":\"x\"}",
+            ">a {\"id\":-1,\"topic\":{}}", "<a {\"received\":{\"id\":-1,\"topic\":{}}}",
+            ">a {\"type\":\"subscribe\",\"topic\":\"system\"}",
+            "<a {\"type\":\"error\",\"message\":\"this channel name is "
+            "reserved\",\"code\":103}" } },
+    { "all of them in one channel", LN_USER_TOPIC,
+        { ">a {\"type\":\"subscribe\",\"topic\":\"x\"}",
+            ">b {\"action\":\"subscribe\",\"channel\":\"x\"}",
+            "<b "
+            "{\"channel\":\"system\",\"data\":{\"type\":\"subscription_confirm\",\"channel\":\"x\"}"
+            "}",
+            ">c {\"type\":\"subscribe\",\"channel\":\"x\"}",
+            ">b {\"action\":\"publish\",\"channel\":\"x\",\"data\":{\"n\":1}}", "<a {\"n\":1}",
+            "<b {\"channel\":\"x\",\"data\":{\"n\":1}}",
+            "<c {\"type\":\"message\",\"channel\":\"x\",\"data\":{\"n\":1},\"offset\":1," TS
+            ",\"from\":{\"client\":\"b\"}}" } },
+};
+
+static void play(const conversation *c) {
+    print_message("# %s\n", c->why);
+    world w;
+    world_open(&w);
+    for (int i = 0; i < PEERS; i++)
+        peer_open(&w, i, i == 0 ? c->dialect : AUTO);
+    for (int i = 0; i < LINES && c->lines[i]; i++)
+        play_line(&w, c->lines[i]);
+    world_close(&w);
+}
+
+static void test_native(void **state) {
+    (void)state;
+    for (size_t i = 0; i < LN_COUNT(native); i++)
+        play(&native[i]);
+}
+
+static void test_patterns(void **state) {
+    (void)state;
+    for (size_t i = 0; i < LN_COUNT(patterns); i++)
+        play(&patterns[i]);
+}
+
+static int count_lines(peer *p, const char *with) {
+    char line[4096];
+    int count = 0;
+    for (next_line(p, line, sizeof line); line[0]; next_line(p, line, sizeof line))
+        count += strstr(line, with) != NULL;
+    return count;
+}
+
+static void test_welcome(void **state) {
+    (void)state;
+    world w;
+    char line[1024];
+    world_open(&w);
+    peer_open(&w, 0, LN_USER_NATIVE);
+    next_line(&w.peers[0], line, sizeof line);
+    const char *begin = "{\"type\":\"welcome\",\"client\":\"a\",\"session\":\"";
+    assert_memory_equal(line, begin, strlen(begin));
+    assert_string_equal(line + strlen(begin) + 32,
+        "\",\"ping\":25,\"timeout\":10,\"max\":65536,\"auth\":false,\"node\":\"n1\"," TS
+        ",\"caps\":[\"batch\"]}");
+    peer_open(&w, 1, LN_USER_CHANNEL);
+    play_line(&w, "!b");
+    ln_session_options o = { .limits = &w.limits, .dialect = LN_USER_NATIVE };
+    assert_int_equal(ln_session_open(&w.sessions, &w.peers[2].c, &o), LINNET_OK);
+    w.peers[2].open = true;
+    assert_int_equal(count_lines(&w.peers[2], "\"client\":\"\""), 0); /* one was made up */
+    uint8_t name[LN_CLIENT_NAME_MAX + 1] = { 'n' };
+    o.client = ln_slice_of(name, sizeof name);
+    assert_int_equal(ln_session_open(&w.sessions, &w.peers[3].c, &o), LINNET_ERR_INVAL);
+    world_close(&w);
+}
+
+static void test_protocols(void **state) {
+    (void)state;
+    for (int i = 0; ln_dialect_protocols[i]; i++)
+        assert_int_equal(ln_dialect_by_name(ln_slice_str(ln_dialect_protocols[i])), i);
+    assert_int_equal(ln_dialect_by_name(LN_SLICE("topic")), LN_USER_TOPIC);
+    assert_int_equal(ln_dialect_by_name(LN_SLICE("v1")), LN_USER_NATIVE);
+    assert_int_equal(ln_dialect_by_name(LN_SLICE("V1")), AUTO);
+    assert_int_equal(ln_dialect_by_name(LN_SLICE("")), AUTO);
+}
+
+static void test_binary_is_refused(void **state) {
+    (void)state;
+    world w;
+    world_open(&w);
+    peer *p = peer_open(&w, 0, LN_USER_NATIVE);
+    uint8_t byte = 1;
+    p->c.ops->on_message(&p->c, LN_OP_BINARY, (ln_wslice){ &byte, 1 });
+    assert_int_equal(p->err, LINNET_ERR_DATA_TYPE);
+    count_lines(p, "welcome");
+    say(p, LN_SLICE("{\"type\":\"ping\"}")); /* nothing behind it is heard */
+    play_line(&w, "!a");
+    world_close(&w);
+}
+
+static void test_text_echo(void **state) {
+    (void)state;
+    world w;
+    world_open(&w);
+    ln_session_options o = { .limits = &w.limits, .dialect = AUTO, .text = LN_TEXT_ECHO };
+    assert_int_equal(ln_session_open(&w.sessions, &w.peers[0].c, &o), LINNET_OK);
+    w.peers[0].open = true;
+    play_line(&w, ">a hello");
+    play_line(&w, "<a hello");
+    play_line(&w, "xa 0");
+    world_close(&w);
+}
+
+static void test_channels_max(void **state) {
+    (void)state;
+    world w;
+    world_open(&w);
+    w.limits.channels_max = 128;
+    peer *p = peer_open(&w, 0, LN_USER_NATIVE);
+    char text[128];
+    for (int i = 0; i < 130; i++) {
+        snprintf(text, sizeof text, "{\"type\":\"subscribe\",\"id\":%d,\"channel\":\"c%d\"}", i, i);
+        say(p, ln_slice_str(text));
+        run(&w);
+    }
+    assert_int_equal(count_lines(p, "\"code\":106"), 2);
+    assert_int_equal(ln_stat_get(&w.hub->subscriptions), 128);
+    peer_close(p);
+    run(&w);
+    assert_int_equal(ln_stat_get(&w.hub->subscriptions), 0);
+    assert_int_equal(ln_stat_get(&w.hub->channel_count), 0);
+    world_close(&w);
+}
+
+static void test_too_many_errors(void **state) {
+    (void)state;
+    static const struct {
+        const char *why;
+        uint8_t dialect;
+        int errors;
+        ln_msec apart;
+        int code;
+    } rows[] = {
+        { "a hundred are forgiven", LN_USER_NATIVE, 100, 0, 0 },
+        { "one more is not", LN_USER_NATIVE, 101, 0, 3003 },
+        { "strangers are told 1008", LN_USER_CHANNEL, 101, 0, 1008 },
+        { "not in ten seconds", LN_USER_NATIVE, 1000, 150, 0 },
+    };
+    for (size_t i = 0; i < LN_COUNT(rows); i++) {
+        print_message("# %s\n", rows[i].why);
+        world w;
+        world_open(&w);
+        peer *p = peer_open(&w, 0, rows[i].dialect);
+        for (int n = 0; n < rows[i].errors; n++) {
+            say(p, LN_SLICE("{"));
+            tick(&w, rows[i].apart);
+        }
+        assert_int_equal(p->code, rows[i].code);
+        world_close(&w);
+    }
+}
+
+static void test_publish_rate(void **state) {
+    (void)state;
+    world w;
+    world_open(&w);
+    peer *p = peer_open(&w, 0, AUTO);
+    ln_slice text = LN_SLICE("{\"type\":\"publish\",\"id\":1,\"channel\":\"x\",\"data\":1}");
+    for (int i = 0; i < 200; i++) {
+        say(p, text);
+        run(&w);
+    }
+    assert_int_equal(count_lines(p, "\"ok\""), 200);
+    say(p, text);
+    play_line(&w, "<a "
+                  "{\"type\":\"error\",\"re\":1,\"channel\":\"x\",\"error\":{\"code\":111,\"name\":"
+                  "\"rate_limited\","
+                  "\"message\":\"rate limit exceeded\",\"retry\":true,\"retry_after\":10}}");
+    tick(&w, 9);
+    say(p, text);
+    assert_int_equal(count_lines(p, "\"retry_after\":1}"), 1);
+    tick(&w, 1);
+    say(p, text);
+    run(&w);
+    assert_int_equal(count_lines(p, "\"ok\""), 1);
+    tick(&w, 60000);
+    for (int i = 0; i < 300; i++) {
+        say(p, text);
+        run(&w);
+        assert_int_equal(p->code, 0);
+    }
+    assert_int_equal(count_lines(p, "\"code\":111"), 100);
+    say(p, text);
+    assert_int_equal(p->code, 3009);
+    world_close(&w);
+}
+
+static void test_commands_per_frame(void **state) {
+    (void)state;
+    world w;
+    world_open(&w);
+    peer *p = peer_open(&w, 0, AUTO);
+    ln_buf text;
+    ln_buf_init(&text, 1 << 20);
+    ln_buf_add_byte(&text, '[');
+    for (int i = 0; i < 400; i++)
+        ln_buf_addf(&text, "%s{\"type\":\"ping\",\"id\":%d}", i ? "," : "", i);
+    ln_buf_add_byte(&text, ']');
+    say(p, ln_buf_slice(&text));
+    ln_slice all = ln_slice_of(p->told, p->told_size);
+    assert_true(ln_slice_starts(all, LN_SLICE("{\"type\":\"pong\",\"re\":0}\n")));
+    assert_int_equal(p->code, 3003);
+    char line[512];
+    int pongs = 0, errors = 0;
+    for (next_line(p, line, sizeof line); line[0]; next_line(p, line, sizeof line)) {
+        pongs += strstr(line, "pong") != NULL;
+        errors += strstr(line, "\"code\":106") != NULL;
+    }
+    assert_int_equal(pongs, 128);
+    assert_int_equal(errors, 101);
+    ln_buf_fini(&text);
+    world_close(&w);
+}
+
+static void test_outstanding(void **state) {
+    (void)state;
+    world w;
+    world_open(&w);
+    w.limits.publish_rate = 0;
+    peer *p = peer_open(&w, 0, AUTO);
+    ln_buf text;
+    ln_buf_init(&text, 1 << 20);
+    ln_buf_add_byte(&text, '[');
+    for (int i = 0; i < 100; i++)
+        ln_buf_addf(&text, "%s{\"type\":\"publish\",\"id\":%d,\"channel\":\"x\",\"data\":%d}",
+            i ? "," : "", i, i);
+    ln_buf_add_byte(&text, ']');
+    say(p, ln_buf_slice(&text));
+    assert_int_equal(p->pauses, LN_PAUSE_WAIT);
+    assert_int_equal(ln_stat_get(&w.hub->publishes), 64);
+    say(p, ln_buf_slice(&text)); /* came with the same bytes */
+    assert_int_equal(ln_stat_get(&w.hub->publishes), 64);
+    run(&w);
+    assert_int_equal(p->pauses, 0);
+    assert_int_equal(ln_stat_get(&w.hub->publishes), 200);
+    char want[128], line[256];
+    for (int i = 0; i < 200; i++) {
+        snprintf(want, sizeof want, "{\"type\":\"ok\",\"re\":%d," EPOCH ",\"offset\":%d}", i % 100,
+            i + 1);
+        next_line(p, line, sizeof line);
+        assert_string_equal(line, want);
+    }
+    /* More than can be kept ends it. */
+    w.limits.held_max = 4096;
+    p = peer_open(&w, 1, LN_USER_NATIVE);
+    say(p, ln_buf_slice(&text));
+    assert_int_equal(p->code, 0);
+    say(p, ln_buf_slice(&text));
+    assert_int_equal(p->code, 3009);
+    assert_int_equal(p->pauses, 0);
+    ln_buf_fini(&text);
+    world_close(&w);
+}
+
+static void test_answers_for_the_dead(void **state) {
+    (void)state;
+    world w;
+    world_open(&w);
+    peer *p = peer_open(&w, 0, AUTO);
+    say(p, LN_SLICE("{\"type\":\"publish\",\"id\":1,\"channel\":\"x\",\"data\":1}"));
+    say(p, LN_SLICE("{\"type\":\"subscribe\",\"id\":2,\"channel\":\"y\"}"));
+    peer_close(p);
+    p = peer_open(&w, 0, AUTO); /* in the same slot */
+    run(&w);
+    play_line(&w, "!a");
+    say(p, LN_SLICE("{\"type\":\"publish\",\"id\":3,\"channel\":\"x\",\"data\":1}"));
+    run(&w);
+    play_line(&w, "<a {\"type\":\"ok\",\"re\":3," EPOCH ",\"offset\":2}");
+    world_close(&w);
+}
+
+static void test_the_log_refuses(void **state) {
+    (void)state;
+    world w;
+    world_open(&w);
+    peer_open(&w, 0, AUTO);
+    w.refuse = LINNET_ERR_CONNECT;
+    play_line(&w, ">a {\"type\":\"publish\",\"id\":3,\"channel\":\"x\",\"data\":1}");
+    play_line(&w, "<a {\"type\":\"error\",\"re\":3,\"channel\":\"x\",\"error\":{\"code\":108,"
+                  "\"name\":\"not_available\",\"message\":\"not available\",\"retry\":true}}");
+    world_close(&w);
+}
+
+static void test_heartbeat(void **state) {
+    (void)state;
+    world w;
+    world_open(&w);
+    for (int i = 0; i < 3; i++)
+        peer_open(&w, i, (uint8_t)i);
+    count_lines(&w.peers[0], "welcome");
+    for (int s = 0; s < 23; s++)
+        tick(&w, 1000);
+    play_line(&w, "!a");
+    tick(&w, 2000);
+    play_line(&w, "<a {\"type\":\"ping\"}");
+    play_line(&w, "!b");
+    play_line(&w, "!c");
+    for (int s = 0; s < 60; s++) { /* both sides are heard of: silence */
+        w.peers[0].c.heard = w.peers[0].c.spoke = (uint32_t)w.now;
+        tick(&w, 1000);
+    }
+    play_line(&w, "!a");
+    for (int s = 0; s < 60; s++) { /* the peer speaks, but hears nothing */
+        w.peers[0].c.heard = (uint32_t)w.now;
+        tick(&w, 1000);
+    }
+    assert_int_equal(count_lines(&w.peers[0], "ping"), 2);
+    ln_msec due = ln_sessions_deadline(&w.sessions);
+    assert_true(due > w.now && due <= w.now + 24000);
+    tick(&w, 3600 * 1000); /* a long sleep is one beat */
+    assert_int_equal(count_lines(&w.peers[0], "ping"), 1);
+    peer_close(&w.peers[0]);
+    assert_true(ln_sessions_deadline(&w.sessions) <= w.now);
+    tick(&w, 24000);
+    assert_int_equal(ln_sessions_deadline(&w.sessions), LN_NEVER);
+    world_close(&w);
+}
+
+static void deliver_at(world *w, uint64_t offset) {
+    ln_publish what = { .channel = LN_SLICE("x"), .data = LN_SLICE("1") };
+    ln_publication *p = ln_publication_new(&what, 1);
+    p->at = (ln_position){ 14, offset };
+    p->ts = WALL;
+    p->letters[0].kind = LN_MAIL_DELIVER;
+    ln_hub_mail(w->hub, &p->letters[0]);
+}
+
+static void test_a_channel_starts_anew(void **state) {
+    (void)state;
+    world w;
+    world_open(&w);
+    peer_open(&w, 0, AUTO);
+    peer_open(&w, 1, LN_USER_TOPIC);
+    play_line(&w, ">a {\"type\":\"subscribe\",\"channel\":\"x\"}");
+    play_line(&w, ">b {\"type\":\"subscribe\",\"topic\":\"x\"}");
+    deliver_at(&w, 7); /* the first one after 0 would be 1 */
+    play_line(&w, "<a {\"type\":\"unsubscribed\",\"channel\":\"x\",\"code\":112,"
+                  "\"reason\":\"unrecoverable position\",\"retry\":true}");
+    deliver_at(&w, 8);
+    play_line(&w, "<b {\"type\":\"message\",\"topic\":\"x\",\"data\":1}");
+    play_line(&w, ">a {\"type\":\"subscribe\",\"id\":1,\"channel\":\"x\"}");
+    play_line(&w, "<a {\"type\":\"ok\",\"re\":1," EPOCH ",\"offset\":8,\"class\":\"recoverable\"}");
+    world_close(&w);
+}
+
+/* One fan-out without memory: nobody is left with a hole that he cannot see. */
+static void test_memory(void **state) {
+    (void)state;
+    bool done = false;
+    for (uint64_t fail = 1; !done; fail++) {
+        static world w;
+        ln_test_memory memory = { 0 };
+        world_open(&w);
+        ln_test_memory_install(&memory);
+        memory.fail_at = fail;
+        ln_session_options o = { .limits = &w.limits, .dialect = AUTO };
+        for (int i = 0; i < 2; i++)
+            w.peers[i].open = ln_session_open(&w.sessions, &w.peers[i].c, &o) == LINNET_OK;
+        for (int i = 0; i < 2; i++)
+            if (w.peers[i].open)
+                say(&w.peers[i], LN_SLICE("{\"type\":\"subscribe\",\"id\":1,\"channel\":\"x\"}"));
+        run(&w);
+        if (w.peers[0].open)
+            say(&w.peers[0],
+                LN_SLICE("{\"type\":\"publish\",\"id\":2,\"channel\":\"x\",\"data\":1}"));
+        run(&w);
+        done = memory.calls < fail;
+        memory.fail_at = 0;
+        for (int i = 0; i < 2; i++) {
+            peer *p = &w.peers[i];
+            if (!done || !p->open) continue;
+            assert_int_equal(p->code, 0);
+            assert_int_equal(count_lines(p, "\"message\""), 1);
+        }
+        world_close(&w);
+        ln_test_memory_remove();
+        assert_true(fail < 200);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_native),
+        cmocka_unit_test(test_patterns),
+        cmocka_unit_test(test_welcome),
+        cmocka_unit_test(test_protocols),
+        cmocka_unit_test(test_binary_is_refused),
+        cmocka_unit_test(test_text_echo),
+        cmocka_unit_test(test_channels_max),
+        cmocka_unit_test(test_too_many_errors),
+        cmocka_unit_test(test_publish_rate),
+        cmocka_unit_test(test_commands_per_frame),
+        cmocka_unit_test(test_outstanding),
+        cmocka_unit_test(test_answers_for_the_dead),
+        cmocka_unit_test(test_the_log_refuses),
+        cmocka_unit_test(test_heartbeat),
+        cmocka_unit_test(test_a_channel_starts_anew),
+        cmocka_unit_test(test_memory),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
