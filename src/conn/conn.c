@@ -139,10 +139,7 @@ void ln_conn_bury(ln_conn *c) {
     ln_env *env = c->env;
     ln_conn_close_owed(c);
     ln_list_remove(&c->turn);
-    if (c->inflight) {
-        ln_rendering_unref(c->inflight);
-        c->inflight = NULL;
-    }
+    ln_send_release(c);
     ln_txq_clear(&c->queue, &env->blocks);
     ln_free(c->carry);
     if (c->config) ln_ws_fini(&c->ws, &env->tools);
@@ -341,9 +338,11 @@ static void deliver(ln_conn *c, const ln_ws_event *ev) {
         c->last_message = c->heard;
         env->current = ev->headroom ? ev->data.data : NULL;
         env->current_size = ev->data.size;
+        env->event = ev;
         env->current_text = ev->opcode == LN_OP_TEXT;
         if (c->ops->on_message) c->ops->on_message(c, ev->opcode, ev->data);
         env->current = NULL;
+        env->event = NULL;
     } else if (flooding(c)) {
         ln_conn_fail(c, LINNET_ERR_FLOOD);
     } else if (ev->kind == LN_WS_PING) {

@@ -117,11 +117,12 @@ struct ln_env {
     ln_ws_tools tools;
     ln_log *log;
     ln_list dirty, ready;
-    ln_pool blocks;         /* of tx queues */
-    uint8_t *cork;          /* LN_CORK_SIZE bytes */
-    uint32_t corked;        /* bytes in it */
-    ln_conn *cork_owner;    /* whose input is being handled */
-    const uint8_t *current; /* payload of the message being delivered, if it has headroom */
+    ln_pool blocks;           /* of tx queues */
+    uint8_t *cork;            /* LN_CORK_SIZE bytes */
+    uint32_t corked;          /* bytes in it */
+    ln_conn *cork_owner;      /* whose input is being handled */
+    const uint8_t *current;   /* payload of the message being delivered, if it has headroom */
+    const ln_ws_event *event; /* the one being delivered */
     size_t current_size;
     bool current_text;                     /* and it is text, already checked */
     ln_buf cipher, plain, encoded, gather; /* scratch of the moment */

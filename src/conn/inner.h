@@ -22,6 +22,7 @@ enum {                     /* ln_conn.flags */
     LN_CF_SENT_CLOSE = 16384, /* our Close is queued or gone: nothing may follow it */
     LN_CF_DIALED = 32768,     /* the sock of a client is in use, so a CLOSED will come */
     LN_CF_REDIAL = 65536,     /* its CLOSED means the next address */
+    LN_CF_WIDE = 262144,      /* the kernel may keep more unsent */
     LN_CF_UNBORN = 131072     /* dead without ever having had a sock: bury it at the flush */
 };
 
@@ -53,6 +54,8 @@ int ln_send_wire(ln_conn *c, ln_slice bytes);
 void ln_send_cipher(ln_conn *c);
 /* A send that was pending is done, or never will be. */
 void ln_send_done(ln_conn *c, int result);
+/* Lets go of what is in flight: the sock is closed. */
+void ln_send_release(ln_conn *c);
 /* Forgets what waits and is not given to the sock yet. */
 void ln_send_forget(ln_conn *c);
 /* Whether everything has left. */

@@ -28,6 +28,7 @@ typedef struct ln_rendering {
 
 #define LN_RENDERING_PLAIN 1 /* never compress (secrets, THREATS row 66) */
 #define LN_RENDERING_LIVE  2 /* a policy may drop it while it waits */
+#define LN_RENDERING_LENT  8 /* of conn/: `bytes` hold an ln_buf that what is in flight lies in */
 #define LN_RENDERING_RSV1  4 /* a twin: the head carries RSV1 */
 
 /* One reference, yours. Room for `size` payload bytes, to be written to ln_rendering_payload()

@@ -17,8 +17,10 @@
 #include "base/mem.h"
 #include "conn/inner.h"
 
-#define LARGE  (8u * 1024)  /* a message sent from where it lies rather than copied */
-#define GATHER (64u * 1024) /* at most this much ahead of the socket */
+#define LARGE      (8u * 1024)  /* a message sent from where it lies rather than copied */
+#define GATHER     (64u * 1024) /* at most this much ahead of the socket */
+#define BULK       (128u * 1024)
+#define BULK_LOWAT (512u * 1024)
 
 void ln_send_dirty(ln_conn *c) {
     if (ln_conn_is(c, LN_CF_DIRTY)) return;
@@ -50,6 +52,51 @@ static void mark_high(ln_conn *c) {
     ln_conn_pause(c, LN_PAUSE_QUEUE);
 }
 
+/* What is in flight is done with. */
+static void release(ln_conn *c, ln_rendering *r) {
+    if (r->flags & LN_RENDERING_LENT) {
+        ln_buf lent;
+        memcpy(&lent, r->bytes, sizeof lent);
+        ln_ws_give(&c->env->tools, &lent);
+        r->flags = 0;
+    }
+    ln_rendering_unref(r);
+}
+
+void ln_send_release(ln_conn *c) {
+    if (!c->inflight) return;
+    release(c, c->inflight);
+    c->inflight = NULL;
+}
+
+/* Keeps alive what the kernel did not take: the message buffer itself if the bytes lie there,
+ * because a copy of a large message costs more than all the rest of it; else a copy. */
+static ln_rendering *hold(ln_conn *c, ln_slice rest) {
+    ln_buf lent;
+    ln_env *env = c->env;
+    bool whole = env->event && rest.size && rest.data >= env->current &&
+                 rest.data < env->current + env->current_size;
+    ln_rendering *r = NULL;
+    if (whole && (r = ln_rendering_new(0, sizeof lent)) && ln_ws_take(&c->ws, env->event, &lent)) {
+        memcpy(r->bytes, &lent, sizeof lent);
+        r->flags = LN_RENDERING_LENT;
+        return r;
+    }
+    if (r) ln_rendering_unref(r);
+    r = ln_rendering_of(0, rest);
+    if (r) ln_sock_pending_moved(&c->sock, ln_rendering_payload(r));
+    return r;
+}
+
+/* The kernel keeps little unsent, so that what waits stays in our queue, where policy can act (row
+ * 74). But no policy can act on a message that has begun to leave, and a large one would crawl
+ * through that gap one wake-up after the other. */
+static void widen(ln_conn *c) {
+    if (ln_conn_is(c, LN_CF_WIDE) || ln_sock_pending(&c->sock).size < BULK) return;
+    ln_conn_set(c, LN_CF_WIDE);
+    ln_sock_tune(&c->sock, BULK_LOWAT, 0);
+}
+
 /* Gives bytes to the sock. `keep`, when given, is a reference that holds them alive and is taken;
  * without it what the kernel does not take now is copied. */
 static void give(ln_conn *c, ln_slice bytes, ln_rendering *keep) {
@@ -59,15 +106,14 @@ static void give(ln_conn *c, ln_slice bytes, ln_rendering *keep) {
     int r = ln_sock_send(env->loop, &c->sock, bytes);
     c->spoke = ln_conn_now(c);
     if (r == LN_PENDING && !keep) {
-        ln_slice rest = ln_sock_pending(&c->sock);
-        keep = ln_rendering_of(0, rest);
+        keep = hold(c, ln_sock_pending(&c->sock));
         if (!keep) {
             broken(c, LINNET_ERR_NOMEM);
             return;
         }
-        ln_sock_pending_moved(&c->sock, ln_rendering_payload(keep));
     }
     if (r == LN_PENDING) {
+        widen(c);
         c->inflight = keep;
         c->inflight_bytes = (uint32_t)ln_sock_pending(&c->sock).size;
         c->queued += c->inflight_bytes;
@@ -436,7 +482,7 @@ void ln_send_done(ln_conn *c, int result) {
     if (!done) return;
     next = c->tls ? done->twins : NULL;
     if (next) done->twins = NULL;
-    ln_rendering_unref(done);
+    release(c, done);
     c->inflight = NULL;
     c->queued -= c->inflight_bytes;
     c->inflight_bytes = 0;

@@ -340,6 +340,10 @@ void ln_server_adopt(linnet_loop *w, int fd, ln_entrance *listen, ln_slice alrea
         return;
     }
     conn->listen = listen;
+    if (!listen) /* what a listener's sockets inherit */
+        ln_sock_tune(&conn->c.sock,
+            or_default(w->server->options.notsent_lowat, LN_LIM_NOTSENT_LOWAT),
+            or_default(w->server->options.user_timeout_ms, LN_LIM_USER_TIMEOUT));
     if (ln_exchange_begin(&conn->c, w->server->options.head_ms) < 0) {
         ln_conn_drop(&conn->c, LINNET_ERR_NOMEM);
         return;
@@ -368,20 +372,18 @@ void ln_server_accepted(linnet_loop *w, const ln_completion *completion) {
 
 int linnet_server_adopt(linnet_server *s, int fd, linnet_slice already) {
     if (!ln_flag_up(&s->running) || ln_flag_up(&s->stopping)) return LINNET_ERR_STATE;
-    int flags = fcntl(fd, F_GETFL);
-    if (flags < 0 || already.size > LN_LIM_ADOPTED) return LINNET_ERR_INVAL;
-    if (fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0) return LINNET_ERR_SYS;
+    if (fd < 0 || already.size > LN_LIM_ADOPTED) return LINNET_ERR_INVAL;
+    if (ln_fd_prepare(fd) < 0) return LINNET_ERR_SYS;
     linnet_loop *least = s->workers[0];
     for (unsigned i = 1; i < s->worker_count; i++)
         if (ln_stat_get(&s->workers[i]->live) < ln_stat_get(&least->live)) least = s->workers[i];
-    ln_post *m = ln_post_new(LN_POST_ADOPT, 0, -1, NULL, already);
+    ln_post *m = ln_post_new(LN_POST_ADOPT, 0, fd, NULL, already);
     if (!m) return LINNET_ERR_NOMEM;
     int err = ln_inbox_offer(least->inbox, &m->letter, m->letter.bytes);
-    if (err < 0) {
-        ln_post_free(m);
-        return err;
-    }
-    return LINNET_OK;
+    if (err == LINNET_OK) return LINNET_OK;
+    m->code = -1; /* still the caller's */
+    ln_post_free(m);
+    return err;
 }
 
 /* ---- running ---------------------------------------------------------------------- */
