@@ -53,7 +53,10 @@ static void enter(ln_conn *c, ln_conn_state state) {
 }
 
 void ln_conn_init(ln_conn *c, ln_env *env, uint8_t sock_kind, uint8_t timer_kind) {
+    uint32_t slot = c->slot, generation = c->generation; /* lib/ has named it already */
     memset(c, 0, sizeof *c);
+    c->slot = slot;
+    c->generation = generation;
     c->env = env;
     c->sock.kind = sock_kind;
     c->sock.fd = -1;

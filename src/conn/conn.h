@@ -152,7 +152,8 @@ void ln_env_flush(ln_env *env);
 
 /* Beginnings. Each leaves the memory with env->on_dead in the end; on error it is the caller's
  * still. accept: a descriptor that was accepted (taken on success); tls NULL or a server context.
- * HTTP follows: call ln_exchange_begin. init: for ln_dial_start. */
+ * HTTP follows: call ln_exchange_begin. init: for ln_dial_start. All is set but slot and
+ * generation, which stay what they were. */
 int ln_conn_accept(
     ln_conn *c, ln_env *env, uint8_t sock_kind, uint8_t timer_kind, int fd, ln_tls_ctx *tls);
 void ln_conn_init(ln_conn *c, ln_env *env, uint8_t sock_kind, uint8_t timer_kind);
