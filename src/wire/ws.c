@@ -87,7 +87,7 @@ bool ln_ws_take(ln_ws *ws, const ln_ws_event *event, ln_buf *taken) {
 /* What the last event pointed into is not needed any more. */
 static void take_back(ln_ws *ws, ln_ws_tools *tools) {
     ws->lent = false;
-    drop_control(ws);
+    if (ws->control_size == 0) drop_control(ws); /* else the next one is under way already */
     if (ws->message.data && ws->fragments == 0) ln_ws_give(tools, &ws->message);
     if (tools->pmd.scratch.capacity > SCRATCH_KEEP) ln_buf_fini(&tools->pmd.scratch);
     if (tools->pmd.packed.capacity > SCRATCH_KEEP) ln_buf_fini(&tools->pmd.packed);
@@ -456,9 +456,10 @@ ln_wslice ln_ws_room(ln_ws *ws, size_t most) {
 void ln_ws_received(ln_ws *ws, size_t n) {
     assert(ws->in_frame);
     assert(n <= ws->left);
+    ws->left -= n;
+    if (ws->state != LN_WS_OPEN) return; /* discarded, L3 */
     uint8_t *at = ln_buf_room(&ws->message).data;
     ln_buf_commit(&ws->message, n);
-    ws->left -= n;
     ws->pending = (int8_t)absorb(ws, at, at, n);
 }
 
@@ -585,9 +586,9 @@ int ln_ws_close(ln_ws *ws, ln_ws_tools *tools, uint16_t code, ln_slice reason, l
     if (err < 0) return err;
     ws->close_sent = true;
     if (ws->state != LN_WS_OPEN) return LINNET_OK;
-    /* An event that is being handled may still point into the message: then the next call drops it.
-     */
-    if (!ws->lent) ln_buf_fini(&ws->message);
+    /* An event that is being handled, or a receive that is armed, may still point into what was
+     * gathered: the next call gives it back. */
+    ws->lent |= ws->message.data != NULL;
     ws->fragments = 0;
     enter(ws, LN_WS_CLOSING);
     return LINNET_OK;

@@ -120,7 +120,7 @@ int ln_ws_next(ln_ws *ws, ln_ws_tools *tools, ln_wslice *in, ln_ws_event *event)
 /* Whether a data frame of which many bytes are outstanding is under way, and where they may be
  * received directly: room in the message buffer for the next bytes of this frame's payload (at most
  * what is left of it and at most `most`). size 0: not worth it. Then call ln_ws_received instead of
- * feeding these bytes. */
+ * feeding these bytes. The room stays until the next ln_ws_next, also when we close in between. */
 ln_wslice ln_ws_room(ln_ws *ws, size_t most);
 /* n bytes were received into that room; then call ln_ws_next with an empty input for the event (or
  * for the error, when these bytes broke a rule). */

@@ -61,10 +61,9 @@ static int put_fixed(const ln_ws *ws, ln_buf *out) {
 
 /* What the last event pointed into has been delivered and is left out. */
 static int put_payloads(const ln_ws *ws, ln_buf *out) {
-    ln_slice message = { 0 }, control = { 0 };
+    ln_slice message = { 0 }, control = ln_slice_of(ws->control, ws->control_size);
     if (ws->message.size && ws->fragments)
         message = ln_slice_sub(ln_buf_slice(&ws->message), LN_WS_HEADROOM, ws->message.size);
-    if (!ws->lent) control = ln_slice_of(ws->control, ws->control_size);
     int err = put_bytes(out, ln_slice_of(ws->head, ws->head_size));
     if (err == 0) err = put_bytes(out, control);
     if (err == 0) err = put_bytes(out, message);
