@@ -41,7 +41,7 @@ void ln_env_fini(ln_env *env) {
     ln_buf_fini(&env->encoded);
     ln_buf_fini(&env->gather);
     ln_pool_fini(&env->blocks);
-    ln_pmd_tools_fini(&env->tools.pmd);
+    ln_ws_tools_fini(&env->tools);
 }
 
 /* ---- states ----------------------------------------------------------------------- */
