@@ -230,6 +230,17 @@ static void reading(ln_conn *c, bool on) {
     }
 }
 
+static void peer_finished(ln_conn *c);
+
+/* Nothing holds the reading up any more; but the peer may have finished meanwhile. */
+static void read_on(ln_conn *c) {
+    c->heard = ln_conn_now(c); /* silence while we did not listen proves nothing */
+    if (ln_conn_is(c, LN_CF_EOF))
+        peer_finished(c);
+    else
+        reading(c, true);
+}
+
 void ln_conn_pause(ln_conn *c, uint8_t reason) {
     c->pauses |= reason;
     reading(c, false);
@@ -243,10 +254,7 @@ void ln_conn_resume(ln_conn *c, uint8_t reason) {
             ln_list_push(&c->env->ready, &c->turn);
         return;
     }
-    if (!c->pauses) {
-        c->heard = ln_conn_now(c); /* silence while we did not listen proves nothing */
-        reading(c, true);
-    }
+    if (!c->pauses) read_on(c);
 }
 
 /* ---- input ------------------------------------------------------------------------ */
@@ -432,7 +440,7 @@ void ln_env_ready(ln_env *env) {
         c->pauses = (uint8_t)(c->pauses & ~LN_PAUSE_CARRY);
         ln_conn_input(c, data);
         ln_free(carry);
-        if (!c->pauses && c->state != LN_CONN_DEAD) reading(c, true);
+        if (!c->pauses && !c->carry_size && c->state != LN_CONN_DEAD) read_on(c);
     }
 }
 
@@ -455,8 +463,6 @@ static bool tls_handshake(ln_conn *c, ln_slice *in) {
     }
     return c->state != LN_CONN_DEAD;
 }
-
-static void peer_finished(ln_conn *c);
 
 static void tls_input(ln_conn *c, ln_slice in) {
     if (!tls_handshake(c, &in)) return;
