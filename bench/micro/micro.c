@@ -85,6 +85,7 @@ static const row rows[] = {
     { "utf8 mixed scalar", utf8_mixed, LN_SIMD_SCALAR, LARGE, "B" },
     { "utf8 mixed sse", utf8_mixed, LN_SIMD_SSE, LARGE, "B" },
     { "utf8 mixed avx2", utf8_mixed, LN_SIMD_AVX2, LARGE, "B" },
+    { "utf8 mixed avx512", utf8_mixed, LN_SIMD_AVX512, LARGE, "B" },
     { "unmask scalar", unmask, 0, LARGE, "B" },
     { "unmask sse", unmask, 1, LARGE, "B" },
     { "unmask avx2", unmask, 2, LARGE, "B" },

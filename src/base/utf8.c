@@ -100,10 +100,23 @@ static bool feed_avx2(ln_utf8 *state, ln_slice s) {
     return feed_vector(ln_utf8_whole_avx2, state, s);
 }
 
+static bool whole_wide(ln_slice s) {
+    return s.size < LN_UTF8_X86_WIDE ? ln_utf8_whole_avx2(s) : ln_utf8_whole_avx512(s);
+}
+
+static bool feed_avx512(ln_utf8 *state, ln_slice s) {
+    return feed_vector(whole_wide, state, s);
+}
+
+static bool has_avx512(void) {
+    return __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx2");
+}
+
 /* No pointer of our own to fill in: this reads one word that the compiler's start-up code
  * has filled in before main. */
 bool ln_utf8_feed(ln_utf8 *state, ln_slice s) {
     if (s.size < LN_UTF8_X86_MIN) return feed_scalar(state, s);
+    if (s.size >= LN_UTF8_X86_WIDE && has_avx512()) return feed_avx512(state, s);
     if (__builtin_cpu_supports("avx2")) return feed_avx2(state, s);
     if (__builtin_cpu_supports("sse4.1")) return feed_sse(state, s);
     return feed_scalar(state, s);
@@ -114,6 +127,7 @@ ln_utf8_feed_fn *ln_utf8_impl(ln_simd which) {
     case LN_SIMD_SCALAR: return feed_scalar;
     case LN_SIMD_SSE: return __builtin_cpu_supports("sse4.1") ? feed_sse : NULL;
     case LN_SIMD_AVX2: return __builtin_cpu_supports("avx2") ? feed_avx2 : NULL;
+    case LN_SIMD_AVX512: return has_avx512() ? feed_avx512 : NULL;
     }
     return NULL;
 }

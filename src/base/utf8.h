@@ -2,7 +2,7 @@
  *
  * Fails at the first byte that can no longer become valid text (Autobahn 6.4), across
  * any cut. The state is one byte; 0 means that a code point has just ended, so text may
- * end there. Fast paths: ASCII and multi-byte with AVX2 or SSE4.1, chosen at run time.
+ * end there. Fast paths: ASCII and multi-byte with AVX-512, AVX2 or SSE4.1, chosen at run time.
  */
 #ifndef LN_BASE_UTF8_H
 #define LN_BASE_UTF8_H
@@ -23,6 +23,6 @@ size_t ln_utf8_prefix(ln_slice s);
 /* For tests and the microbenchmark: the same through one named implementation. NULL
  * where this machine cannot run it. */
 typedef bool ln_utf8_feed_fn(ln_utf8 *state, ln_slice s);
-typedef enum { LN_SIMD_SCALAR, LN_SIMD_SSE, LN_SIMD_AVX2 } ln_simd;
+typedef enum { LN_SIMD_SCALAR, LN_SIMD_SSE, LN_SIMD_AVX2, LN_SIMD_AVX512 } ln_simd;
 ln_utf8_feed_fn *ln_utf8_impl(ln_simd which);
 #endif

@@ -2,7 +2,7 @@
 #include "base/testing.h"
 #include "base/utf8.h"
 
-static const char *const names[] = { "scalar", "sse4.1", "avx2" };
+static const char *const names[] = { "scalar", "sse4.1", "avx2", "avx512" };
 
 /* The reference: RFC 3629's grammar written out, over a whole text. Returns the number of
  * leading bytes that are whole code points; *bad is the index of the first byte that no
@@ -65,7 +65,7 @@ static void check(ln_slice s, size_t from, size_t to) {
     size_t bad, prefix = reference(s, &bad);
     assert_int_equal(ln_utf8_prefix(s), prefix);
     assert_int_equal(ln_utf8_valid(s), prefix == s.size);
-    for (ln_simd which = LN_SIMD_SCALAR; which <= LN_SIMD_AVX2; which++) {
+    for (ln_simd which = LN_SIMD_SCALAR; which <= LN_SIMD_AVX512; which++) {
         ln_utf8_feed_fn *feed = ln_utf8_impl(which);
         if (!feed) continue;
         for (size_t cut = from; cut <= to && cut <= s.size; cut++) {
@@ -144,7 +144,7 @@ static void agree_on(const uint8_t *seq, size_t size) {
     size_t at = places[(seq[0] + seq[1] + seq[size - 1]) % 3];
     memset(text, 'x', sizeof(text));
     memcpy(text + at, seq, size);
-    for (ln_simd which = LN_SIMD_SSE; which <= LN_SIMD_AVX2; which++) {
+    for (ln_simd which = LN_SIMD_SSE; which <= LN_SIMD_AVX512; which++) {
         ln_utf8_feed_fn *feed = ln_utf8_impl(which);
         if (!feed) continue;
         ln_utf8 end = 0, behind = 0;
@@ -236,7 +236,7 @@ static void mutated_text_in_pieces(void **state) {
         ln_slice s = ln_test_exact(ln_slice_of(bytes, size));
         size_t bad, prefix = reference(s, &bad);
         assert_int_equal(ln_utf8_prefix(s), prefix);
-        for (ln_simd which = LN_SIMD_SCALAR; which <= LN_SIMD_AVX2; which++) {
+        for (ln_simd which = LN_SIMD_SCALAR; which <= LN_SIMD_AVX512; which++) {
             ln_utf8_feed_fn *feed = ln_utf8_impl(which);
             if (!feed) continue;
             size_t piece = 1 + ln_rand_below(&r, (uint32_t)(round % 2 ? size : 100));

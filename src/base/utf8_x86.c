@@ -42,8 +42,54 @@ enum {
         S8(C8 | OVER3 | LARGE8 | OVER4), S8(C8 | OVER3 | LARGE), S8(C8 | SURROGATE | LARGE),       \
         S8(C8 | SURROGATE | LARGE), S8(SHORT), S8(SHORT), S8(SHORT), S8(SHORT)
 
-#define AVX2 __attribute__((target("avx2")))
-#define SSE  __attribute__((target("sse4.1")))
+#define AVX512 __attribute__((target("avx512f,avx512bw")))
+#define AVX2   __attribute__((target("avx2")))
+#define SSE    __attribute__((target("sse4.1")))
+
+static inline AVX512 __m512i load512(const uint8_t *p) {
+    return _mm512_loadu_si512(p);
+}
+
+static inline AVX512 __m512i high512(__m512i v) {
+    return _mm512_and_si512(_mm512_srli_epi16(v, 4), _mm512_set1_epi8(0x0f));
+}
+
+/* As wrong256, below, over 64 bytes. */
+static inline AVX512 __m512i wrong512(const uint8_t *p) {
+    const __m512i first_high = _mm512_broadcast_i32x4(_mm_setr_epi8(FIRST_HIGH));
+    const __m512i first_low = _mm512_broadcast_i32x4(_mm_setr_epi8(FIRST_LOW));
+    const __m512i second_high = _mm512_broadcast_i32x4(_mm_setr_epi8(SECOND_HIGH));
+    __m512i one = load512(p - 1);
+    __m512i a = _mm512_shuffle_epi8(first_high, high512(one));
+    __m512i b = _mm512_shuffle_epi8(first_low, _mm512_and_si512(one, _mm512_set1_epi8(0x0f)));
+    __m512i c = _mm512_shuffle_epi8(second_high, high512(load512(p)));
+    __m512i pair = _mm512_and_si512(_mm512_and_si512(a, b), c);
+
+    __m512i third = _mm512_subs_epu8(load512(p - 2), _mm512_set1_epi8(0xe0 - 0x80));
+    __m512i fourth = _mm512_subs_epu8(load512(p - 3), _mm512_set1_epi8(0xf0 - 0x80));
+    __m512i due = _mm512_and_si512(_mm512_or_si512(third, fourth), _mm512_set1_epi8(S8(0x80)));
+    return _mm512_xor_si512(pair, due);
+}
+
+AVX512 bool ln_utf8_whole_avx512(ln_slice s) {
+    const uint8_t *p = s.data, *end = s.data + s.size;
+    uint8_t front[3 + 64] = { 0 };
+    memcpy(front + 3, p, 64);
+    __m512i wrong = wrong512(front + 3);
+    p += 64;
+    while (end - p >= 128) {
+        __m512i both = _mm512_or_si512(load512(p), load512(p + 64));
+        if (_mm512_movepi8_mask(both) || p[-1] >= 0x80) {
+            wrong = _mm512_or_si512(wrong, wrong512(p));
+            wrong = _mm512_or_si512(wrong, wrong512(p + 64));
+            if (_mm512_test_epi8_mask(wrong, wrong)) return false;
+        }
+        p += 128;
+    }
+    if (end - p > 64) wrong = _mm512_or_si512(wrong, wrong512(p));
+    if (end != p) wrong = _mm512_or_si512(wrong, wrong512(end - 64)); /* some bytes twice */
+    return !_mm512_test_epi8_mask(wrong, wrong);
+}
 
 static inline AVX2 __m256i load256(const uint8_t *p) {
     return _mm256_loadu_si256((const __m256i *)(const void *)p);
