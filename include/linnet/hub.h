@@ -36,9 +36,9 @@ typedef enum linnet_hub_text {
 
 /* 0 in a number means its default, which stands behind it. */
 typedef struct linnet_hub_options {
-    size_t size; /* LINNET_HUB_OPTIONS_INIT fills it */
-    bool live;   /* no log: no offsets, nothing survives a disconnect */
-    linnet_hub_text text;
+    size_t size;                      /* of this struct */
+    bool live;                        /* no log: no offsets, nothing survives a disconnect */
+    linnet_hub_text text;             /* while no dialect is chosen */
     uint32_t history_count;           /* publications kept per channel; 100 */
     uint32_t history_ms;              /* and how long; 300,000 */
     uint32_t history_bytes;           /* and how much; 1 MiB */
@@ -50,12 +50,16 @@ typedef struct linnet_hub_options {
     uint32_t outstanding_max;         /* requests of a connection not answered yet; 64 */
     uint32_t commands_max;            /* in one frame; 128 */
     uint32_t errors_max;              /* of a connection in 10 s, then it is closed 3003; 100 */
-    uint32_t publish_rate;            /* of a connection per second; 100 */
+    uint32_t publish_rate;            /* of a connection per second; 100; LINNET_OFF: any */
     uint32_t publish_burst;           /* 200 */
-    bool publish_unlimited;           /* no rate at all */
+    linnet_conn_limits limits;        /* of its connections */
+    const char *const *origins; /* as in linnet_ws_route; good until the last path is declared */
 } linnet_hub_options;
 #define LINNET_HUB_OPTIONS_INIT                                                                    \
-    { sizeof(linnet_hub_options) }
+    {                                                                                              \
+        sizeof(linnet_hub_options), false, LINNET_HUB_TEXT_REFUSE, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,   \
+            0, 0, 0, LINNET_CONN_LIMITS_INIT, NULL                                                 \
+    }
 
 /* LINNET_ERR_INVAL, LINNET_ERR_NOMEM. The options are copied. */
 LINNET_API int linnet_hub_new(const linnet_hub_options *options, linnet_hub **out);
@@ -63,10 +67,11 @@ LINNET_API int linnet_hub_new(const linnet_hub_options *options, linnet_hub **ou
 LINNET_API void linnet_hub_free(linnet_hub *hub);
 
 /* Makes a path of a server speak the hub's protocol: `linnet.v1`, `linnet.channel` and
- * `linnet.topic` by subprotocol or ?dialect=, or by what the client says first. Before the server
- * starts; a hub belongs to one server and lives on its workers, at as many paths as one likes.
- * LINNET_ERR_STATE: the server runs already, or the hub belongs to another. LINNET_ERR_EXISTS: the
- * path is taken. */
+ * `linnet.topic` by subprotocol or ?dialect=, or by what the client says first. Of a path that ends
+ * in "/" + "*" the rest names the client (at most 64 bytes, no "/"). Before the server starts; a
+ * hub belongs to one server, lives on its workers, and has as many paths there as one likes.
+ * LINNET_ERR_STATE: the server runs already or has another hub, or the hub has another server.
+ * LINNET_ERR_EXISTS: the path is taken. LINNET_ERR_INVAL, LINNET_ERR_NOMEM. */
 LINNET_API int linnet_server_hub(linnet_server *server, const char *path, linnet_hub *hub);
 
 /* Something said in a channel. In a callback all is borrowed until it returns. */
@@ -82,26 +87,33 @@ typedef struct linnet_publication {
     bool is_volatile;    /* takes no offset and is not kept */
 } linnet_publication;
 #define LINNET_PUBLICATION_INIT                                                                    \
-    { sizeof(linnet_publication) }
+    {                                                                                              \
+        sizeof(linnet_publication), { NULL, 0 }, { NULL, 0 }, { NULL, 0 }, { NULL, 0 }, 0, 0, 0,   \
+            false                                                                                  \
+    }
 
-/* Publishes; any thread. LINNET_OK: it is on its way to the channel's log, behind what this thread
- * published before. LINNET_ERR_INVAL (name), LINNET_ERR_DENIED (a reserved name), LINNET_ERR_JSON
- * (data), LINNET_ERR_TOO_BIG, LINNET_ERR_AGAIN (too much is waiting), LINNET_ERR_STATE (the server
- * does not run), LINNET_ERR_NOMEM. */
+/* Publishes; any thread, once the hub has a server. LINNET_OK: it is on its way to the channel's
+ * log (from the moment the server runs), behind what this thread published there before.
+ * LINNET_ERR_INVAL (name, or an event over 255 bytes), LINNET_ERR_DENIED (a reserved name),
+ * LINNET_ERR_JSON (data), LINNET_ERR_TOO_BIG, LINNET_ERR_AGAIN (too much is waiting),
+ * LINNET_ERR_STATE (no server), LINNET_ERR_NOMEM. */
 LINNET_API int linnet_hub_publish(linnet_hub *hub, const linnet_publication *publication);
 
 /* Called on the worker the subscription lives on, for each publication from the moment it joined.
  */
 typedef void linnet_hub_fn(void *ctx, linnet_hub *hub, const linnet_publication *publication);
-/* Called there once, as the last thing: err LINNET_ERR_CANCELLED after unsubscribe or when the
- * server stops, LINNET_ERR_LIMIT or another when it could not join. May be NULL. */
+/* Called once, as the last thing: err LINNET_ERR_CANCELLED after unsubscribe or when the server
+ * ended, LINNET_ERR_LIMIT or another when it could not join. May be NULL. */
 typedef void linnet_hub_end_fn(void *ctx, linnet_hub *hub, int err);
 
-/* Any thread; the worker is the hub's choice. Errors as publish. */
+/* Any thread; the worker is the hub's choice. What the same thread publishes to the channel
+ * afterwards will be heard. Errors as publish. *out, if not NULL, is good until `end` was called.
+ */
 LINNET_API int linnet_hub_subscribe(linnet_hub *hub, linnet_slice channel, linnet_hub_fn *fn,
     linnet_hub_end_fn *end, void *ctx, linnet_hub_subscription **out);
-/* Any thread, once. The callback may still run until `end` was called. */
-LINNET_API void linnet_hub_unsubscribe(linnet_hub_subscription *subscription);
+/* Any thread, once, before `end` was called; publications that are on their way may still come
+ * until then. LINNET_ERR_AGAIN: too much is waiting, nothing happened. LINNET_ERR_NOMEM. */
+LINNET_API int linnet_hub_unsubscribe(linnet_hub_subscription *subscription);
 
 #ifdef __cplusplus
 }

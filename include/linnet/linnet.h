@@ -4,6 +4,7 @@
 #include <linnet/client.h>
 #include <linnet/conn.h>
 #include <linnet/http.h>
+#include <linnet/hub.h>
 #include <linnet/loop.h>
 #include <linnet/server.h>
 #include <linnet/types.h>

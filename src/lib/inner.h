@@ -66,7 +66,7 @@ struct linnet_loop {
     ln_pool conns;
     linnet_server *server;      /* NULL: a loop of clients */
     ln_hub *hub;                /* on workers of a server */
-    void *sessions;             /* hub.c's, of a hub that was given to the server */
+    void *sessions;             /* hub.c's, when the server was given a hub */
     ln_letter *own, **own_tail; /* mail to itself, for this turn */
     ln_list timers;             /* of the host: linnet_timer.all */
     ln_list tls_cache;          /* client.c's */
@@ -104,6 +104,9 @@ void ln_worker_each(linnet_loop *w, void (*fn)(linnet_conn *conn, void *ctx), vo
 int ln_worker_post(linnet_loop *w, ln_post *mail);
 /* Connections this process has descriptors for. */
 uint32_t ln_worker_descriptors(void);
+/* Ends channels on this worker: subscriptions of the host, sessions, the hub. Connections are gone.
+ */
+void ln_worker_unhub(linnet_loop *w);
 void ln_hub_posted(void *ctx, uint32_t worker, ln_letter *letter);
 
 /* What the server's side has to do for connections and turns is in server.h. */

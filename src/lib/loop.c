@@ -3,6 +3,7 @@
  */
 #include "base/mem.h"
 #include "conn/inner.h"
+#include "lib/hub.h"
 #include "lib/inner.h"
 #include "lib/server.h"
 #include "lib/timer.h"
@@ -119,7 +120,10 @@ void ln_hub_posted(void *ctx, uint32_t worker, ln_letter *letter) {
     linnet_loop *w = ctx;
     if (worker != w->index) {
         linnet_loop *to = ln_server_worker(w->server, worker);
-        ln_inbox_post(to->inbox, letter, letter, 1, letter->bytes);
+        if (to)
+            ln_inbox_post(to->inbox, letter, letter, 1, letter->bytes);
+        else
+            ln_mail_discard(letter); /* the server is being freed */
         return;
     }
     letter->next = NULL;
@@ -146,6 +150,8 @@ static void take_lib(linnet_loop *w, ln_post *m) {
         break;
     case LN_POST_ACCEPT:
     case LN_POST_REJECT: ln_upgrade_mail(w, m); break;
+    case LN_POST_JOIN:
+    case LN_POST_LEAVE: ln_host_hub_mail(w, m); break;
     default: ln_request_mail(w, m); break;
     }
     ln_post_free(m);
@@ -154,11 +160,26 @@ static void take_lib(linnet_loop *w, ln_post *m) {
 static void take_letters(linnet_loop *w, ln_letter *letter) {
     while (letter) {
         ln_letter *next = letter->next;
-        if (letter->room == LN_LETTER_HUB)
+        if (letter->room == LN_LETTER_LIB)
+            take_lib(w, (ln_post *)(void *)letter);
+        else if (w->hub)
             ln_hub_mail(w->hub, letter);
         else
-            take_lib(w, (ln_post *)(void *)letter);
+            ln_mail_discard(letter); /* the server has left this loop */
         letter = next;
+    }
+}
+
+/* What came from outside stands behind what this worker has posted to itself, so that a channel
+ * that was joined by one letter is joined before the next one publishes to it. */
+static void take_inbox(linnet_loop *w) {
+    for (ln_letter *letter = ln_inbox_take(w->inbox), *next; letter; letter = next) {
+        next = letter->next;
+        letter->next = NULL;
+        if (letter->room == LN_LETTER_HUB && w->own)
+            ln_hub_posted(w, w->index, letter);
+        else
+            take_letters(w, letter);
     }
 }
 
@@ -172,6 +193,14 @@ static ln_letter *own_mail(linnet_loop *w) {
 static void hub_rounds(linnet_loop *w) {
     for (int round = 0; w->own && round < MAIL_ROUNDS; round++)
         take_letters(w, own_mail(w));
+}
+
+void ln_worker_unhub(linnet_loop *w) {
+    ln_host_hub_close(w);
+    hub_rounds(w);
+    ln_hub_free(w->hub);
+    w->hub = NULL;
+    take_letters(w, own_mail(w)); /* which discards */
 }
 
 /* ---- the turn --------------------------------------------------------------------- */
@@ -205,6 +234,7 @@ static uint64_t wall_ms(void) {
 static void tick(linnet_loop *w) {
     ln_msec now = ln_loop_now(w->net);
     if (w->hub) ln_hub_tick(w->hub, now, wall_ms());
+    ln_host_hub_tick(w);
 }
 
 static ln_msec deadline_of(linnet_loop *w, int timeout_ms) {
@@ -212,6 +242,8 @@ static ln_msec deadline_of(linnet_loop *w, int timeout_ms) {
     ln_msec at = timeout_ms < 0 ? LN_NEVER : ln_loop_now(w->net) + (ln_msec)timeout_ms;
     ln_msec hub = w->hub ? ln_hub_deadline(w->hub) : LN_NEVER;
     if (hub < at) at = hub;
+    ln_msec sessions = ln_host_hub_deadline(w);
+    if (sessions < at) at = sessions;
     return at;
 }
 
@@ -228,7 +260,7 @@ static int worker_turn(linnet_loop *w, int timeout_ms) {
     while (ln_loop_next(w->net, &c))
         complete(w, &c);
     if (w->dns) ln_dns_turn(w->dns);
-    take_letters(w, ln_inbox_take(w->inbox));
+    take_inbox(w);
     ln_env_ready(&w->env);
     hub_rounds(w);
     ln_timer *due;
@@ -381,8 +413,7 @@ void linnet_loop_free(linnet_loop *w) {
         if (linnet_loop_turn(w, 0) < 0) break;
     ln_host_timers_free(w);
     ln_client_fini(w);
-    take_letters(w, own_mail(w));
-    if (w->hub) ln_hub_free(w->hub);
+    ln_worker_unhub(w);
     discard_mail(w);
     ln_inbox_free(w->inbox);
     ln_env_fini(&w->env);

@@ -1,5 +1,6 @@
 #include "lib/mail.h"
 #include "base/mem.h"
+#include "lib/hub.h"
 #include <unistd.h>
 
 #define MAIL_MAX (UINT32_C(0x7fffff00))
@@ -27,5 +28,6 @@ ln_post *ln_post_new(
 void ln_post_free(ln_post *m) {
     if (!m) return;
     if (m->letter.kind == LN_POST_ADOPT && m->code >= 0) close(m->code);
+    if (m->letter.kind == LN_POST_JOIN && m->ctx) ln_host_hub_undelivered(m->ctx);
     ln_free(m);
 }

@@ -8,6 +8,8 @@
  *   REJECT    linnet_server_reject         id, status, body
  *   ANSWER, BEGIN, WRITE, END              id of a request, status, type, bytes
  *   ADOPT     linnet_server_adopt          a descriptor, and the bytes read from it so far
+ *   JOIN      linnet_hub_subscribe         ctx: the subscription
+ *   LEAVE     linnet_hub_unsubscribe       ctx: the subscription, which its worker owns
  *
  * One block of memory each; freed by the worker that took it in, or by whoever could not post it.
  */
@@ -26,7 +28,9 @@ typedef enum ln_post_kind {
     LN_POST_BEGIN,
     LN_POST_WRITE,
     LN_POST_END,
-    LN_POST_ADOPT
+    LN_POST_ADOPT,
+    LN_POST_JOIN,
+    LN_POST_LEAVE
 } ln_post_kind;
 
 typedef struct ln_post {
@@ -50,6 +54,6 @@ static inline const char *ln_post_text(const ln_post *m) {
 static inline ln_slice ln_post_data(const ln_post *m) {
     return ln_slice_of(m->bytes + m->text_size + 1, m->size);
 }
-/* Frees it and what it carries (an ADOPT closes its descriptor). */
+/* Frees it and what it carries (an ADOPT closes its descriptor, a JOIN ends its subscription). */
 void ln_post_free(ln_post *m);
 #endif

@@ -1,8 +1,8 @@
 /* server.c -- listeners, workers, and how a server ends. */
 #include "lib/server.h"
 #include "base/mem.h"
-#include "broker/memory.h"
 #include "conn/inner.h"
+#include "lib/hub.h"
 #include "wire/url.h"
 #include <arpa/inet.h>
 #include <errno.h>
@@ -38,15 +38,46 @@ static uint32_t or_default(uint32_t value, uint32_t standard) {
     return value == 0 ? standard : value == LINNET_OFF ? 0 : value;
 }
 
-static int worker_hub(linnet_server *s, linnet_loop *w) {
+static int worker_hub(linnet_server *s, linnet_loop *w, linnet_hub *hub) {
+    ln_broker *broker = NULL;
+    int err = hub ? ln_host_hub_broker(hub, w, &broker) : LINNET_OK;
+    if (err < 0) return err;
     ln_hub_options o = { .self = w->index,
         .workers = s->worker_count,
-        .live = true,
+        .live = !broker,
+        .channels_max = hub ? ln_host_hub_channels(hub) : 0,
+        .broker = broker,
         .key = s->key,
         .ctx = w,
         .post = ln_hub_posted };
-    int err = ln_hub_new(&o, &w->hub);
-    if (err == LINNET_OK) ln_raw_use(w->hub);
+    err = ln_hub_new(&o, &w->hub);
+    if (err < 0) {
+        if (broker) broker->ops->free(broker);
+        return err;
+    }
+    ln_raw_use(w->hub);
+    if (hub) err = ln_host_hub_open(hub, w);
+    if (err == LINNET_OK) return LINNET_OK;
+    ln_hub_free(w->hub);
+    w->hub = NULL;
+    return err;
+}
+
+void ln_server_unhubs(linnet_server *s) {
+    for (unsigned i = 0; i < s->worker_count; i++)
+        if (s->workers[i]) ln_worker_unhub(s->workers[i]);
+    s->hub = NULL;
+}
+
+int ln_server_hubs(linnet_server *s, linnet_hub *hub) {
+    int err = LINNET_OK;
+    if (s->workers[0]->hub) return LINNET_OK;
+    for (unsigned i = 0; i < s->worker_count && err == LINNET_OK; i++)
+        err = worker_hub(s, s->workers[i], hub);
+    if (err < 0)
+        ln_server_unhubs(s);
+    else
+        s->hub = hub;
     return err;
 }
 
@@ -118,8 +149,7 @@ static void leave_loop(linnet_server *s) {
     while (w->slots.used || ln_server_listening(w))
         if (linnet_loop_turn(w, 0) < 0) break;
     ln_timer_stop(ln_loop_wheel(w->net), &w->drain);
-    if (w->hub) ln_hub_free(w->hub);
-    w->hub = NULL;
+    ln_worker_unhub(w);
     w->server = NULL;
     w->index = LN_WORKER_NONE;
     w->draining = false;
@@ -413,13 +443,11 @@ static int start_threads(linnet_server *s) {
 
 int linnet_server_start(linnet_server *s) {
     if (ln_flag_up(&s->running)) return LINNET_ERR_STATE;
-    for (unsigned i = 0; i < s->worker_count; i++) {
-        int err = s->workers[i]->hub ? LINNET_OK : worker_hub(s, s->workers[i]);
-        if (err < 0) return err;
-    }
+    int err = ln_server_hubs(s, s->hub);
+    if (err < 0) return err;
     ln_flag_raise(&s->running);
     if (!s->own_loop) return LINNET_OK;
-    int err = start_threads(s);
+    err = start_threads(s);
     if (err < 0) {
         ln_flag_raise(&s->killed);
         linnet_server_stop(s, 0);
@@ -513,6 +541,7 @@ void ln_server_turned(linnet_loop *w) {
     if (!w->draining) begin_drain(w);
     if (ln_flag_up(&s->killed)) ln_server_drain_over(w);
     if (w->slots.used || ln_server_listening(w)) return;
+    ln_host_hub_end(w);
     w->ended = true;
     ln_timer_stop(ln_loop_wheel(w->net), &w->drain);
     ln_flag_raise(&w->through);

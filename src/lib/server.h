@@ -61,7 +61,7 @@ struct linnet_server {
     bool own_loop; /* the workers' loops are ours, not the host's */
     ln_flag running, stopping, killed;
     ln_stat stop_code;
-    void *hub; /* the linnet_hub it was given */
+    struct linnet_hub *hub; /* the one it was given, or NULL */
     void (*on_abandon)(void *user);
     char error[256];
 };

@@ -25,6 +25,7 @@ struct ln_session {
     ln_sessions *node;
     ln_conn *conn;
     const ln_session_limits *limits;
+    const ln_conn_config *plain; /* for the connection, see ln_session_options */
     ln_list subs;
     ln_list beat; /* in node->beats, or in node->gone */
     ln_buf held;  /* commands that wait: a length in four bytes, and so many bytes; again */
@@ -530,6 +531,7 @@ static void beat_plan(ln_session *s, uint32_t in_ms);
 static void decide(ln_session *s, uint8_t dialect) {
     s->dialect = dialect;
     if (dialect == LN_USER_NATIVE) beat_plan(s, s->limits->ping_ms);
+    if (ln_dialects[dialect]->plain && s->plain) s->conn->config = s->plain;
 }
 
 /* Before a dialect is chosen: whose hand is it? False: it is answered, and nobody's. */
@@ -772,6 +774,7 @@ int ln_session_open(ln_sessions *n, ln_conn *c, const ln_session_options *o) {
     s->node = n;
     s->conn = c;
     s->limits = o->limits;
+    s->plain = o->plain;
     s->dialect = LN_DIALECT_AUTO;
     s->text = (uint8_t)o->text;
     s->window = s->filled = now_ms(s);

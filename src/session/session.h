@@ -71,8 +71,10 @@ typedef struct ln_session_options {
     const ln_session_limits *limits;
     uint8_t dialect; /* ln_user, or LN_DIALECT_AUTO; then there is no welcome */
     ln_session_text text;
-    ln_slice
-        client; /* a name for the connection; empty: one is made up. At most LN_CLIENT_NAME_MAX */
+    /* What the connection goes by once its dialect is one whose clients are told 1008 for slowness;
+     * outlives it. NULL: what it goes by already. */
+    const ln_conn_config *plain;
+    ln_slice client; /* its name; empty: one is made up. At most LN_CLIENT_NAME_MAX bytes */
 } ln_session_options;
 
 /* From on_open of a route: makes the session, and c->ops and c->owner its own. LINNET_ERR_NOMEM,

@@ -1,0 +1,360 @@
+/* hub.c -- the public face of channels: a hub on the workers of a server, its routes, and what the
+ * hosting program itself publishes and hears.
+ *
+ * A subscription of the program lives on the worker that is home of its channel. JOIN and LEAVE
+ * carry it there; the worker alone touches it, and ends it, whatever happens first.
+ */
+#include "lib/hub.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "broker/memory.h"
+#include "lib/server.h"
+#include "session/session.h"
+
+struct linnet_hub {
+    linnet_hub_options options;
+    ln_session_limits limits;
+    ln_conn_config plain; /* for dialects whose clients know no 3008 */
+    linnet_server *server;
+    char node[16];
+};
+
+/* One per worker. What on_upgrade learned waits here for on_open, which follows in the same call.
+ */
+typedef struct hub_worker {
+    ln_sessions sessions;
+    linnet_hub *hub;
+    ln_list subscriptions; /* of the program */
+    uint8_t dialect;       /* ln_user, or LN_DIALECT_AUTO */
+    uint8_t client_size;
+    uint8_t client[LN_CLIENT_NAME_MAX];
+} hub_worker;
+
+struct linnet_hub_subscription {
+    ln_subscription s; /* the first member */
+    ln_list node;      /* in its worker's list */
+    linnet_hub *hub;
+    linnet_loop *worker;
+    linnet_hub_fn *fn;
+    linnet_hub_end_fn *end;
+    void *ctx;
+    uint8_t name_size;
+    uint8_t name[];
+};
+
+/* ---- options ----------------------------------------------------------------------- */
+
+static uint32_t or_default(uint32_t value, uint32_t standard) {
+    return value ? value : standard;
+}
+
+static void take_limits(linnet_hub *hub) {
+    const linnet_hub_options *o = &hub->options;
+    ln_session_limits standard = LN_SESSION_LIMITS_INIT;
+    hub->limits = standard;
+    hub->limits.channels_max = or_default(o->channels_per_connection, standard.channels_max);
+    hub->limits.outstanding_max = or_default(o->outstanding_max, standard.outstanding_max);
+    hub->limits.commands_max = or_default(o->commands_max, standard.commands_max);
+    hub->limits.errors_max = or_default(o->errors_max, standard.errors_max);
+    hub->limits.publish_burst = or_default(o->publish_burst, standard.publish_burst);
+    hub->limits.publish_rate = or_default(o->publish_rate, standard.publish_rate);
+    if (o->publish_rate == LINNET_OFF) hub->limits.publish_rate = 0;
+    hub->limits.message_max = hub->plain.ws.message_max;
+    hub->limits.ping_ms = hub->plain.ping_ms;
+    hub->limits.pong_ms = hub->plain.pong_ms;
+}
+
+int linnet_hub_new(const linnet_hub_options *options, linnet_hub **out) {
+    linnet_hub_options standard = LINNET_HUB_OPTIONS_INIT;
+    if (!options) options = &standard;
+    if (!out || options->size != sizeof *options || (unsigned)options->text > LINNET_HUB_TEXT_ECHO)
+        return LINNET_ERR_INVAL;
+    ln_pmd_policy deflate;
+    linnet_hub *hub = ln_calloc(1, sizeof *hub);
+    if (!hub) return LINNET_ERR_NOMEM;
+    hub->options = *options;
+    int err = ln_limits_conn(&options->limits, false, &hub->plain, &deflate);
+    if (err < 0) {
+        ln_free(hub);
+        return err;
+    }
+    hub->plain.slow_code = 1008;
+    take_limits(hub);
+    ln_rand rand;
+    ln_rand_init(&rand);
+    ln_native_epoch_put(ln_rand_u64(&rand), hub->node);
+    *out = hub;
+    return LINNET_OK;
+}
+
+void linnet_hub_free(linnet_hub *hub) {
+    ln_free(hub);
+}
+
+/* ---- the route ----------------------------------------------------------------------- */
+
+static bool is_name(ln_slice s) {
+    for (size_t i = 0; i < s.size; i++)
+        if (s.data[i] < ' ' || s.data[i] == 127 || s.data[i] == '/') return false;
+    return s.size > 0 && s.size <= LN_CLIENT_NAME_MAX && ln_utf8_valid(s);
+}
+
+static linnet_verdict hub_upgrade(linnet_upgrade *u, void *user) {
+    (void)user;
+    hub_worker *h = ln_worker_of(u->conn)->sessions;
+    h->dialect = ln_dialect_by_name(linnet_upgrade_query(u, "dialect"));
+    h->client_size = 0;
+    if (!u->route->prefix) return LINNET_ACCEPT;
+    linnet_slice path = linnet_upgrade_path(u);
+    ln_slice name = ln_slice_sub(path, u->route->path_size, path.size);
+    if (!is_name(name)) {
+        linnet_upgrade_reject(u, 400, "that is no name for a client\n");
+        return LINNET_REJECT;
+    }
+    h->client_size = (uint8_t)name.size;
+    memcpy(h->client, name.data, name.size);
+    return LINNET_ACCEPT;
+}
+
+static void hub_open(ln_conn *c) {
+    const linnet_conn *conn = ln_conn_outer(c);
+    hub_worker *h = ln_worker_of(conn)->sessions;
+    ln_session_options o = {
+        .limits = &h->hub->limits,
+        .dialect = conn->protocol ? ln_dialect_by_name(linnet_str(conn->protocol)) : h->dialect,
+        .text = h->hub->options.text == LINNET_HUB_TEXT_ECHO ? LN_TEXT_ECHO : LN_TEXT_REFUSE,
+        .plain = &h->hub->plain,
+        .client = ln_slice_of(h->client, h->client_size),
+    };
+    int err = ln_session_open(&h->sessions, c, &o);
+    if (err < 0) ln_conn_fail(c, err);
+}
+
+static void hub_unopened(ln_conn *c, uint16_t code, ln_slice reason, int err) {
+    (void)c; /* there was no memory for a session */
+    (void)code;
+    (void)reason;
+    (void)err;
+}
+
+/* A session puts its own in their place. */
+static const ln_conn_ops hub_ops = { .on_open = hub_open, .on_close = hub_unopened };
+
+int linnet_server_hub(linnet_server *s, const char *path, linnet_hub *hub) {
+    if (!s || !hub) return LINNET_ERR_INVAL;
+    if (ln_flag_up(&s->running) || (s->hub && s->hub != hub) || (hub->server && hub->server != s))
+        return LINNET_ERR_STATE;
+    linnet_ws_route route = LINNET_WS_ROUTE_INIT;
+    route.limits = hub->options.limits;
+    route.subprotocols = ln_dialect_protocols;
+    route.origins = hub->options.origins;
+    route.on_upgrade = hub_upgrade;
+    bool first = !s->hub;
+    int err = ln_server_hubs(s, hub);
+    if (err < 0) return err;
+    err = linnet_server_ws(s, path, &route);
+    if (err < 0) {
+        if (first) ln_server_unhubs(s);
+        return err;
+    }
+    s->routes->ops = &hub_ops; /* the one just declared */
+    hub->server = s;
+    return LINNET_OK;
+}
+
+/* ---- what the program hears ------------------------------------------------------------ */
+
+static void host_deliver(void *ctx, ln_row *row, const ln_publication *p) {
+    linnet_hub *hub = ((hub_worker *)ctx)->hub;
+    linnet_publication said = {
+        .size = sizeof said,
+        .channel = ln_publication_channel(p),
+        .event = ln_publication_event(p),
+        .data = ln_publication_data(p),
+        .client = ln_publication_from(p),
+        .epoch = p->at.epoch,
+        .offset = p->at.offset,
+        .ts = p->ts,
+        .is_volatile = p->flags & LN_PUB_VOLATILE,
+    };
+    for (uint32_t i = 0; i < row->count; i++) {
+        const linnet_hub_subscription *sub = row->seats[i].target;
+        if (sub) sub->fn(sub->ctx, hub, &said);
+    }
+}
+
+/* It is in its worker's list, or nowhere; no callback follows. */
+static void host_end(linnet_hub_subscription *sub, int err) {
+    if (sub->worker->hub) ln_hub_unsubscribe(sub->worker->hub, &sub->s);
+    ln_list_remove(&sub->node);
+    if (sub->end) sub->end(sub->ctx, sub->hub, err);
+    ln_free(sub);
+}
+
+static void host_subscribed(void *ctx, ln_subscription *s, int err) {
+    (void)ctx;
+    if (err < 0) host_end((linnet_hub_subscription *)(void *)s, err);
+}
+
+/* The program sees by the epoch and offset that something is missing. */
+static void host_reset(void *ctx, ln_subscription *s) {
+    linnet_hub_subscription *sub = (linnet_hub_subscription *)(void *)s;
+    ln_slice name = ln_slice_of(sub->name, sub->name_size);
+    const hub_worker *h = ctx;
+    int err = ln_hub_subscribe(h->sessions.hub, s, LN_SPACE_CHANNELS, name);
+    if (err < 0) host_end(sub, err);
+}
+
+void ln_host_hub_mail(linnet_loop *w, ln_post *m) {
+    linnet_hub_subscription *sub = m->ctx;
+    m->ctx = NULL;
+    if (m->letter.kind == LN_POST_LEAVE) {
+        host_end(sub, LINNET_ERR_CANCELLED);
+        return;
+    }
+    hub_worker *h = w->sessions;
+    if (!h) { /* the server has left this loop */
+        host_end(sub, LINNET_ERR_CANCELLED);
+        return;
+    }
+    ln_list_push(&h->subscriptions, &sub->node);
+    ln_slice name = ln_slice_of(sub->name, sub->name_size);
+    int err = ln_hub_subscribe(w->hub, &sub->s, LN_SPACE_CHANNELS, name);
+    if (err < 0) host_end(sub, err);
+}
+
+void ln_host_hub_undelivered(void *subscription) {
+    host_end(subscription, LINNET_ERR_CANCELLED);
+}
+
+int linnet_hub_subscribe(linnet_hub *hub, linnet_slice channel, linnet_hub_fn *fn,
+    linnet_hub_end_fn *end, void *ctx, linnet_hub_subscription **out) {
+    if (!hub || !fn) return LINNET_ERR_INVAL;
+    linnet_server *s = hub->server;
+    if (!s) return LINNET_ERR_STATE;
+    int err = ln_channel_name_check(LN_SPACE_CHANNELS, channel);
+    if (err < 0) return err;
+    linnet_hub_subscription *sub = ln_malloc(sizeof *sub + channel.size);
+    ln_post *m = ln_post_new(LN_POST_JOIN, 0, 0, NULL, ln_slice_of("", 0));
+    if (!sub || !m) {
+        ln_free(sub);
+        ln_free(m);
+        return LINNET_ERR_NOMEM;
+    }
+    *sub = (linnet_hub_subscription){ .hub = hub, .fn = fn, .end = end, .ctx = ctx };
+    sub->worker = s->workers[ln_hub_home(s->key, s->worker_count, channel)];
+    sub->name_size = (uint8_t)channel.size;
+    memcpy(sub->name, channel.data, channel.size);
+    ln_subscription_init(&sub->s, LN_USER_HOST, sub);
+    ln_list_init(&sub->node);
+    if (out) *out = sub; /* before its end can come */
+    m->ctx = sub;
+    err = ln_inbox_offer(sub->worker->inbox, &m->letter, m->letter.bytes);
+    if (err == LINNET_OK) return LINNET_OK;
+    if (out) *out = NULL;
+    ln_free(m);
+    ln_free(sub);
+    return err;
+}
+
+int linnet_hub_unsubscribe(linnet_hub_subscription *sub) {
+    if (!sub) return LINNET_ERR_INVAL;
+    ln_post *m = ln_post_new(LN_POST_LEAVE, 0, 0, NULL, ln_slice_of("", 0));
+    if (!m) return LINNET_ERR_NOMEM;
+    m->ctx = sub;
+    return ln_worker_post(sub->worker, m);
+}
+
+int linnet_hub_publish(linnet_hub *hub, const linnet_publication *said) {
+    if (!hub || !said || said->size != sizeof *said || said->event.size > LN_EVENT_NAME_MAX)
+        return LINNET_ERR_INVAL;
+    linnet_server *s = hub->server;
+    if (!s) return LINNET_ERR_STATE;
+    int err = ln_channel_name_check(LN_SPACE_CHANNELS, said->channel);
+    if (err < 0) return err;
+    if (said->data.size > LN_LIM_MESSAGE_CEILING) return LINNET_ERR_TOO_BIG;
+    ln_json_value data;
+    if (ln_json_check(said->data, &data) < 0) return LINNET_ERR_JSON;
+    ln_publish what = {
+        .channel = said->channel,
+        .event = said->event,
+        .data = data.raw,
+        .space = LN_SPACE_CHANNELS,
+        .flags = said->is_volatile ? LN_PUB_VOLATILE : 0,
+    };
+    ln_publication *p = ln_publication_new(&what, s->worker_count);
+    if (!p) return LINNET_ERR_NOMEM;
+    uint32_t home = ln_hub_home(s->key, s->worker_count, said->channel);
+    ln_letter *letter = ln_publication_post(p, 0, home);
+    err = ln_inbox_offer(s->workers[home]->inbox, letter, letter->bytes);
+    if (err < 0) ln_publication_unref(p);
+    return err;
+}
+
+/* ---- on a worker ------------------------------------------------------------------------- */
+
+int ln_host_hub_broker(linnet_hub *hub, linnet_loop *w, ln_broker **out) {
+    const linnet_hub_options *o = &hub->options;
+    *out = NULL;
+    if (o->live) return LINNET_OK;
+    ln_memory_options m = {
+        .key = w->server->key,
+        .rand = &w->env.rand,
+        .count_max = o->history_count,
+        .age_ms = o->history_ms,
+        .bytes_max = o->history_bytes,
+        .total_bytes_max = o->history_bytes_all,
+        .idle_max = o->idle_channels,
+        .idle_ms = o->idle_ms,
+        .logs_max = o->channels_max,
+    };
+    return ln_memory_new(&m, out);
+}
+
+uint32_t ln_host_hub_channels(const linnet_hub *hub) {
+    return hub->options.channels_max;
+}
+
+int ln_host_hub_open(linnet_hub *hub, linnet_loop *w) {
+    hub_worker *h = ln_calloc(1, sizeof *h);
+    if (!h) return LINNET_ERR_NOMEM;
+    h->hub = hub;
+    h->dialect = LN_DIALECT_AUTO;
+    ln_list_init(&h->subscriptions);
+    ln_slice node = ln_slice_of(hub->node, sizeof hub->node);
+    int err = ln_sessions_init(&h->sessions, w->hub, &w->env.rand, node);
+    if (err < 0) {
+        ln_free(h);
+        return err;
+    }
+    ln_hub_user user = {
+        .ctx = h, .deliver = host_deliver, .subscribed = host_subscribed, .reset = host_reset
+    };
+    ln_hub_use(w->hub, LN_USER_HOST, &user);
+    w->sessions = h;
+    return LINNET_OK;
+}
+
+void ln_host_hub_end(linnet_loop *w) {
+    hub_worker *h = w->sessions;
+    while (h && !ln_list_empty(&h->subscriptions))
+        host_end(ln_list_item(h->subscriptions.next, linnet_hub_subscription, node),
+            LINNET_ERR_CANCELLED);
+}
+
+void ln_host_hub_close(linnet_loop *w) {
+    hub_worker *h = w->sessions;
+    if (!h) return;
+    ln_host_hub_end(w);
+    ln_sessions_fini(&h->sessions);
+    ln_free(h);
+    w->sessions = NULL;
+}
+
+void ln_host_hub_tick(linnet_loop *w) {
+    if (w->sessions) ln_sessions_tick(&((hub_worker *)w->sessions)->sessions);
+}
+
+ln_msec ln_host_hub_deadline(const linnet_loop *w) {
+    return w->sessions ? ln_sessions_deadline(&((hub_worker *)w->sessions)->sessions) : LN_NEVER;
+}

@@ -1,0 +1,28 @@
+/* hub.h -- what the loop and the server do for the hub that a server was given.
+ */
+#ifndef LN_LIB_HUB_H
+#define LN_LIB_HUB_H
+#include "lib/inner.h"
+#include <linnet/hub.h>
+
+/* Its broker for one worker, or NULL for class live. LINNET_ERR_NOMEM. */
+int ln_host_hub_broker(linnet_hub *hub, linnet_loop *w, ln_broker **out);
+uint32_t ln_host_hub_channels(const linnet_hub *hub);
+/* Sessions on a worker, whose ln_hub is there. LINNET_ERR_NOMEM. */
+int ln_host_hub_open(linnet_hub *hub, linnet_loop *w);
+/* Ends what the program subscribed to here; for the last time in the worker's own thread. */
+void ln_host_hub_end(linnet_loop *w);
+/* Before w->hub is freed. All connections are gone. */
+void ln_host_hub_close(linnet_loop *w);
+void ln_host_hub_tick(linnet_loop *w);
+ln_msec ln_host_hub_deadline(const linnet_loop *w);
+/* JOIN and LEAVE. */
+void ln_host_hub_mail(linnet_loop *w, ln_post *mail);
+/* A JOIN or LEAVE that never arrived. */
+void ln_host_hub_undelivered(void *subscription);
+
+/* server.c: an ln_hub on each worker, with this hub (or, NULL, for raw topics alone). Those that
+ * are there already stay. LINNET_ERR_NOMEM: as if nothing had happened. */
+int ln_server_hubs(linnet_server *s, linnet_hub *hub);
+void ln_server_unhubs(linnet_server *s);
+#endif

@@ -1,0 +1,349 @@
+/* A hub on a real server: what the program hears and says, and routes with clients on the same
+ * loop. */
+#include "base/testing.h"
+#include <linnet/linnet.h>
+#include <semaphore.h>
+#include <stdio.h>
+
+#define HEARD 4096
+
+typedef struct program { /* what the hosting program heard */
+    char text[HEARD];
+    size_t size;
+    int ended, end_err;
+} program;
+
+static void hear(void *ctx, linnet_hub *hub, const linnet_publication *p) {
+    program *g = ctx;
+    assert_non_null(hub);
+    int n = snprintf(g->text + g->size, HEARD - g->size, "%.*s/%.*s %.*s @%u %.*s\n",
+        (int)p->channel.size, (const char *)p->channel.data, (int)p->event.size,
+        (const char *)p->event.data, (int)p->data.size, (const char *)p->data.data,
+        (unsigned)p->offset, (int)p->client.size, (const char *)p->client.data);
+    g->size += (size_t)n;
+    assert_true(g->size < HEARD);
+    assert_int_equal(p->epoch != 0, p->offset != 0);
+}
+
+static void end(void *ctx, linnet_hub *hub, int err) {
+    program *g = ctx;
+    assert_non_null(hub);
+    g->ended++;
+    g->end_err = err;
+}
+
+typedef struct client {
+    linnet_conn *conn;
+    char text[HEARD]; /* lines */
+    size_t size;
+    int status, closed;
+} client;
+
+static void client_open(linnet_conn *conn) {
+    ((client *)linnet_conn_user(conn))->conn = conn;
+}
+
+static void client_message(linnet_conn *conn, linnet_opcode opcode, linnet_slice data) {
+    client *c = linnet_conn_user(conn);
+    assert_int_equal(opcode, LINNET_TEXT);
+    assert_true(c->size + data.size + 1 < HEARD);
+    memcpy(c->text + c->size, data.data, data.size);
+    c->size += data.size;
+    c->text[c->size++] = '\n';
+    c->text[c->size] = 0;
+}
+
+static void client_close(linnet_conn *conn, uint16_t code, linnet_slice reason, int err) {
+    client *c = linnet_conn_user(conn);
+    (void)reason;
+    (void)err;
+    c->closed = code;
+    c->conn = NULL;
+}
+
+static void client_fail(void *user, int err, int status, const char *words) {
+    (void)words;
+    ((client *)user)->status = status ? status : err;
+}
+
+typedef struct world {
+    linnet_loop *loop;
+    linnet_server *server;
+    linnet_hub *hub;
+    char bound[128];
+} world;
+
+static void world_open(world *w, bool live) {
+    linnet_loop_options lo = LINNET_LOOP_OPTIONS_INIT;
+    assert_int_equal(linnet_loop_new(&lo, &w->loop), LINNET_OK);
+    linnet_server_options so = LINNET_SERVER_OPTIONS_INIT;
+    so.loop = w->loop;
+    assert_int_equal(linnet_server_new(&so, &w->server), LINNET_OK);
+    linnet_hub_options ho = LINNET_HUB_OPTIONS_INIT;
+    ho.live = live;
+    assert_int_equal(linnet_hub_new(&ho, &w->hub), LINNET_OK);
+    assert_int_equal(linnet_server_hub(w->server, "/ws", w->hub), LINNET_OK);
+    assert_int_equal(linnet_server_hub(w->server, "/ws/*", w->hub), LINNET_OK);
+    assert_int_equal(linnet_server_listen(w->server, "127.0.0.1:0", NULL, w->bound), LINNET_OK);
+    assert_int_equal(linnet_server_start(w->server), LINNET_OK);
+}
+
+static void world_close(world *w) {
+    linnet_server_free(w->server);
+    linnet_hub_free(w->hub);
+    linnet_loop_free(w->loop);
+}
+
+static void turn(world *w) {
+    assert_int_equal(linnet_loop_turn(w->loop, 2000), LINNET_OK);
+}
+
+static void dial(world *w, client *c, const char *path, const char *protocol) {
+    char url[300];
+    snprintf(url, sizeof url, "ws://%s%s", w->bound, path);
+    const char *offered[] = { protocol, NULL };
+    linnet_dial_options o = LINNET_DIAL_OPTIONS_INIT;
+    o.url = url;
+    if (protocol) o.subprotocols = offered;
+    o.events = (linnet_conn_events){
+        .on_open = client_open, .on_message = client_message, .on_close = client_close
+    };
+    o.on_fail = client_fail;
+    o.user = c;
+    *c = (client){ 0 };
+    assert_int_equal(linnet_client_dial(w->loop, &o, NULL), LINNET_OK);
+    for (int i = 0; i < 100 && !c->conn && !c->status; i++)
+        turn(w);
+    assert_true(c->conn || c->status);
+}
+
+static void say(client *c, const char *text) {
+    assert_int_equal(linnet_conn_send(c->conn, LINNET_TEXT, linnet_str(text)), LINNET_OK);
+}
+
+/* Turns until a client has got a text; what came before it and with it is dropped. */
+static void await(world *w, client *c, const char *text) {
+    for (int i = 0; i < 100 && !strstr(c->text, text); i++)
+        turn(w);
+    if (!strstr(c->text, text)) fail_msg("'%s' is not in '%s'", text, c->text);
+    c->size = 0;
+    c->text[0] = 0;
+}
+
+static int publish(linnet_hub *hub, const char *channel, const char *event, const char *data) {
+    linnet_publication p = LINNET_PUBLICATION_INIT;
+    p.channel = linnet_str(channel);
+    p.event = linnet_str(event);
+    p.data = linnet_str(data);
+    return linnet_hub_publish(hub, &p);
+}
+
+static void test_program_and_clients(void **state) {
+    (void)state;
+    world w;
+    program g = { 0 };
+    client a, b;
+    world_open(&w, false);
+    linnet_hub_subscription *sub = NULL;
+    assert_int_equal(
+        linnet_hub_subscribe(w.hub, linnet_str("news"), hear, end, &g, &sub), LINNET_OK);
+    assert_non_null(sub);
+    assert_int_equal(publish(w.hub, "news", "", " {\"n\":1} "), LINNET_OK);
+    dial(&w, &a, "/ws", "linnet.v1");
+    await(&w, &a, "{\"type\":\"welcome\",");
+    say(&a, "{\"type\":\"subscribe\",\"id\":1,\"channel\":\"news\"}");
+    await(&w, &a, "\"offset\":1,\"class\":\"recoverable\"}");
+    dial(&w, &b, "/ws", NULL);
+    say(&b, "{\"action\":\"subscribe\",\"channel\":\"news\"}");
+    await(&w, &b, "subscription_confirm");
+    say(&a, "{\"type\":\"publish\",\"channel\":\"news\",\"event\":\"e\",\"data\":[2]}");
+    await(&w, &a, "\"data\":[2],\"offset\":2,");
+    await(&w, &b, "{\"channel\":\"news\",\"data\":[2]}");
+    assert_int_equal(publish(w.hub, "news", "f", "3"), LINNET_OK);
+    await(&w, &a,
+        "{\"type\":\"message\",\"channel\":\"news\",\"event\":\"f\",\"data\":3,\"offset\":3,");
+    await(&w, &b, "{\"channel\":\"news\",\"data\":3}");
+    const char *heard = "news/ {\"n\":1} @1 \nnews/e [2] @2 ";
+    assert_memory_equal(g.text, heard, strlen(heard));
+    assert_string_equal(g.text + g.size - 13, "news/f 3 @3 \n");
+
+    assert_int_equal(g.ended, 0);
+    assert_int_equal(linnet_hub_unsubscribe(sub), LINNET_OK);
+    say(&a, "{\"type\":\"publish\",\"id\":2,\"channel\":\"news\",\"data\":4}");
+    await(&w, &a, "\"re\":2,");
+    assert_int_equal(g.ended, 1);
+    assert_int_equal(g.end_err, LINNET_ERR_CANCELLED);
+    assert_null(strstr(g.text, " 4 "));
+    world_close(&w);
+    assert_int_equal(a.closed, 1006);
+}
+
+static void test_live(void **state) {
+    (void)state;
+    world w;
+    program g = { 0 };
+    client a;
+    world_open(&w, true);
+    assert_int_equal(linnet_hub_subscribe(w.hub, linnet_str("x"), hear, end, &g, NULL), LINNET_OK);
+    dial(&w, &a, "/ws", "linnet.v1");
+    say(&a, "{\"type\":\"subscribe\",\"id\":1,\"channel\":\"x\"}");
+    await(&w, &a, "{\"type\":\"ok\",\"re\":1,\"class\":\"live\"}");
+    assert_int_equal(publish(w.hub, "x", "", "1"), LINNET_OK);
+    await(&w, &a, "{\"type\":\"message\",\"channel\":\"x\",\"data\":1,\"ts\":");
+    assert_string_equal(g.text, "x/ 1 @0 \n");
+    world_close(&w);
+    assert_int_equal(g.end_err, LINNET_ERR_CANCELLED);
+}
+
+static void test_paths(void **state) {
+    (void)state;
+    static const struct {
+        const char *why, *path, *protocol, *first; /* what it is told; NULL: 400 */
+    } rows[] = {
+        { "a name from the path", "/ws/anna", "linnet.v1",
+            "{\"type\":\"welcome\",\"client\":\"anna\"," },
+        { "decoded", "/ws/b%C3%B6b", "linnet.v1",
+            "\"client\":\"b\xc3\xb6"
+            "b\"," },
+        { "no name", "/ws/", "linnet.v1", NULL },
+        { "two names", "/ws/a/b", "linnet.v1", NULL },
+        { "control bytes", "/ws/a%07", "linnet.v1", NULL },
+        { "no UTF-8", "/ws/%ff", "linnet.v1", NULL },
+        { "too long", "/ws/12345678901234567890123456789012345678901234567890123456789012345",
+            "linnet.v1", NULL },
+        { "dialect by query", "/ws?dialect=v1", NULL, "{\"type\":\"welcome\"," },
+        { "the subprotocol wins", "/ws?dialect=v1", "linnet.channel", "{\"channel\":\"system\"" },
+        { "one that we do not know", "/ws?dialect=x", NULL, "{\"type\":\"ok\",\"re\":1," },
+    };
+    world w;
+    world_open(&w, false);
+    for (size_t i = 0; i < LN_COUNT(rows); i++) {
+        print_message("# %s\n", rows[i].why);
+        client c;
+        dial(&w, &c, rows[i].path, rows[i].protocol);
+        if (!rows[i].first) {
+            assert_int_equal(c.status, 400);
+            continue;
+        }
+        say(&c, "{\"type\":\"subscribe\",\"id\":1,\"channel\":\"x\"}");
+        await(&w, &c, rows[i].first);
+        linnet_conn_terminate(c.conn);
+        while (c.conn)
+            turn(&w);
+    }
+    world_close(&w);
+}
+
+static void test_refusals(void **state) {
+    (void)state;
+    world w;
+    program g = { 0 };
+    linnet_hub *other;
+    linnet_hub_subscription *sub = NULL;
+    assert_int_equal(linnet_hub_new(NULL, &other), LINNET_OK);
+    assert_int_equal(publish(other, "x", "", "1"), LINNET_ERR_STATE);
+    assert_int_equal(
+        linnet_hub_subscribe(other, linnet_str("x"), hear, end, &g, &sub), LINNET_ERR_STATE);
+    world_open(&w, false);
+    assert_int_equal(linnet_server_hub(w.server, "/late", w.hub), LINNET_ERR_STATE);
+    assert_int_equal(publish(w.hub, "a b", "", "1"), LINNET_ERR_INVAL);
+    assert_int_equal(publish(w.hub, "system", "", "1"), LINNET_ERR_DENIED);
+    assert_int_equal(publish(w.hub, "x", "", "{"), LINNET_ERR_JSON);
+    assert_int_equal(publish(w.hub, "x", "", ""), LINNET_ERR_JSON);
+    assert_int_equal(
+        linnet_hub_subscribe(w.hub, linnet_str("$x"), hear, end, &g, &sub), LINNET_ERR_DENIED);
+    assert_null(sub);
+    linnet_server *server;
+    linnet_server_options so = LINNET_SERVER_OPTIONS_INIT;
+    so.workers = 1;
+    assert_int_equal(linnet_server_new(&so, &server), LINNET_OK);
+    assert_int_equal(linnet_server_hub(server, "/ws", w.hub), LINNET_ERR_STATE);
+    assert_int_equal(linnet_server_hub(server, "no slash", other), LINNET_ERR_INVAL);
+    assert_int_equal(publish(other, "x", "", "1"), LINNET_ERR_STATE);
+    assert_int_equal(linnet_server_hub(server, "/ws", other), LINNET_OK);
+    assert_int_equal(linnet_server_hub(server, "/ws", other), LINNET_ERR_EXISTS);
+    /* Said and joined before a start that never comes. */
+    assert_int_equal(publish(other, "x", "", "1"), LINNET_OK);
+    assert_int_equal(linnet_hub_subscribe(other, linnet_str("x"), hear, end, &g, NULL), LINNET_OK);
+    linnet_server_free(server);
+    assert_int_equal(g.ended, 1);
+    assert_int_equal(g.end_err, LINNET_ERR_CANCELLED);
+    assert_int_equal(g.size, 0);
+    linnet_hub_free(other);
+    world_close(&w);
+}
+
+#define SAID 2000
+
+typedef struct counter {
+    int next;
+    sem_t done, over;
+} counter;
+
+static void count(void *ctx, linnet_hub *hub, const linnet_publication *p) {
+    counter *c = ctx;
+    (void)hub;
+    char want[16];
+    snprintf(want, sizeof want, "%d", c->next++);
+    assert_true(ln_slice_eq(p->data, ln_slice_str(want)));
+    assert_int_equal(p->offset, c->next);
+    if (c->next == SAID) sem_post(&c->done);
+}
+
+static void count_over(void *ctx, linnet_hub *hub, int err) {
+    (void)hub;
+    (void)err;
+    sem_post(&((counter *)ctx)->over);
+}
+
+static void test_threads(void **state) {
+    (void)state;
+    linnet_server *server;
+    linnet_hub *hub;
+    linnet_server_options so = LINNET_SERVER_OPTIONS_INIT;
+    so.workers = 4;
+    assert_int_equal(linnet_server_new(&so, &server), LINNET_OK);
+    assert_int_equal(linnet_hub_new(NULL, &hub), LINNET_OK);
+    assert_int_equal(linnet_server_hub(server, "/ws", hub), LINNET_OK);
+    counter counters[8];
+    char name[8], data[16];
+    for (int i = 0; i < 8; i++) {
+        counters[i].next = 0;
+        sem_init(&counters[i].done, 0, 0);
+        sem_init(&counters[i].over, 0, 0);
+        snprintf(name, sizeof name, "c%d", i);
+        assert_int_equal(
+            linnet_hub_subscribe(hub, linnet_str(name), count, count_over, &counters[i], NULL),
+            LINNET_OK);
+    }
+    assert_int_equal(linnet_server_start(server), LINNET_OK);
+    for (int n = 0; n < SAID; n++) {
+        for (int i = 0; i < 8; i++) {
+            snprintf(name, sizeof name, "c%d", i);
+            snprintf(data, sizeof data, "%d", n);
+            int err;
+            while ((err = publish(hub, name, "", data)) == LINNET_ERR_AGAIN) {
+            }
+            assert_int_equal(err, LINNET_OK);
+        }
+    }
+    for (int i = 0; i < 8; i++)
+        sem_wait(&counters[i].done);
+    linnet_server_stop(server, 0);
+    assert_int_equal(linnet_server_join(server), LINNET_OK);
+    for (int i = 0; i < 8; i++)
+        sem_wait(&counters[i].over);
+    linnet_server_free(server);
+    linnet_hub_free(hub);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_program_and_clients),
+        cmocka_unit_test(test_live),
+        cmocka_unit_test(test_paths),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_threads),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
