@@ -343,7 +343,7 @@ static void home_letter(ln_homes *h, ln_home *home, ln_letter *letter) {
         home->interested[letter->from / 64] &= ~BIT(letter->from);
         ln_free(ln_interest_of(letter));
         break;
-    default: assert(!"a letter to a home");
+    default: assert(false && "a letter to a home");
     }
 }
 

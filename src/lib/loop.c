@@ -221,7 +221,7 @@ static void fire(linnet_loop *w, ln_timer *timer) {
     case LN_TIMER_OF_HOST: ln_host_timer(timer); return;
     case LN_TIMER_OF_DNS: ln_dns_timer(w->dns, timer); return;
     case LN_TIMER_OF_DRAIN: ln_server_drain_over(w); return;
-    default: assert(!"a timer of nobody");
+    default: assert(false && "a timer of nobody");
     }
 }
 
