@@ -24,7 +24,7 @@ from .judge import FAILED, OK, Judge, Result, Stop
 READY = re.compile(r"listening on (wss?://\S+)")
 
 PROFILES = {
-    "main": "--deflate=takeover --max-message 16777216 --max-fragments 65536",
+    "main": "--deflate=takeover --window-bits 15 --max-message 16777216 --max-fragments 65536",
     "reset": "--deflate=no-takeover --max-message 1048576",
     "limits": "--deflate --max-message 65536 --max-fragments 16",
     "plain": "",

@@ -154,13 +154,17 @@ def plain_offer(*extra):
 
 
 def answering(*params):
-    """What our server answers when the client's offer allows it."""
+    """What our server answers when the client's offer allows it: each parameter
+    was offered, bare or with a value that is no smaller."""
     answer = "; ".join(("permessage-deflate",) + params)
+    wanted = [p.partition("=") for p in params]
 
     def pick(offers):
         for name, given in offers:
-            if name == "permessage-deflate" and \
-                    all(any(p.split("=")[0] == g for g, _ in given) for p in params):
+            limits = dict(given)
+            if name == "permessage-deflate" and all(
+                    n in limits and (limits[n] is None or int(limits[n]) >= int(value or 0))
+                    for n, _, value in wanted):
                 return answer
         return None
     return pick
