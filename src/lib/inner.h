@@ -11,6 +11,7 @@
 #include "hub/hub.h"
 #include "lib/limits.h"
 #include "lib/mail.h"
+#include "lib/world.h"
 #include "net/dns.h"
 #include "net/inbox.h"
 #include "session/raw.h"
@@ -56,6 +57,7 @@ struct linnet_conn {
 };
 
 struct linnet_loop {
+    ln_world *world; /* NULL: the real one */
     ln_loop *net;
     ln_env env;
     ln_inbox *inbox;
@@ -88,8 +90,8 @@ static inline linnet_conn *ln_conn_outer(ln_conn *c) {
 }
 
 /* loop.c ---------------------------------------------------------------------------- */
-int ln_worker_new(
-    const linnet_loop_options *options, linnet_server *server, uint8_t index, linnet_loop **out);
+int ln_worker_new(ln_world *world, const linnet_loop_options *options, linnet_server *server,
+    uint8_t index, linnet_loop **out);
 /* A connection with a slot; NULL at a limit or without memory. */
 linnet_conn *ln_worker_conn(linnet_loop *w);
 /* Takes it back: before it was accepted or dialled. */

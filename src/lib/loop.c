@@ -9,7 +9,6 @@
 #include "lib/timer.h"
 #include <assert.h>
 #include <sys/resource.h>
-#include <time.h>
 
 #define MAIL_ROUNDS     8    /* of own mail in one turn, so that a local publish takes one turn */
 #define TIMERS_PER_TURN 4096 /* a clock step makes many due at once */
@@ -225,15 +224,9 @@ static void fire(linnet_loop *w, ln_timer *timer) {
     }
 }
 
-static uint64_t wall_ms(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_REALTIME, &t);
-    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
 static void tick(linnet_loop *w) {
     ln_msec now = ln_loop_now(w->net);
-    if (w->hub) ln_hub_tick(w->hub, now, wall_ms());
+    if (w->hub) ln_hub_tick(w->hub, now, ln_world_wall(w->world));
     ln_host_hub_tick(w);
 }
 
@@ -332,11 +325,16 @@ uint32_t ln_worker_descriptors(void) {
 
 static int worker_init(linnet_loop *w, const linnet_loop_options *o) {
     ln_loop_options net = { .busy_poll_us = o->busy_poll_us };
+    if (w->world) {
+        net.backend = w->world->backend;
+        net.backend_arg = w->world->backend_arg;
+    }
     int err = ln_loop_new(&net, &w->net);
     if (err < 0) return err;
     ln_log_init(&w->log, o->log, o->log_ctx, o->log_level);
     w->log.lines_per_s = 100;
     if ((err = ln_env_init(&w->env, w->net, &w->log)) < 0) goto fail_net;
+    if (w->world) ln_world_rand(w->world, &w->env.rand);
     if ((err = ln_inbox_new(w->net, &w->inbox)) < 0) goto fail_env;
     if (o->dns_servers && !(w->dns_servers = ln_slice_dup(linnet_str(o->dns_servers)))) {
         err = LINNET_ERR_NOMEM;
@@ -352,10 +350,11 @@ fail_net:
     return err;
 }
 
-int ln_worker_new(
-    const linnet_loop_options *o, linnet_server *server, uint8_t index, linnet_loop **out) {
+int ln_worker_new(ln_world *world, const linnet_loop_options *o, linnet_server *server,
+    uint8_t index, linnet_loop **out) {
     linnet_loop *w = ln_calloc(1, sizeof *w);
     if (!w) return LINNET_ERR_NOMEM;
+    w->world = world;
     w->server = server;
     w->index = index;
     w->slots.free = UINT32_MAX;
@@ -379,11 +378,15 @@ int ln_worker_new(
     return LINNET_OK;
 }
 
-int linnet_loop_new(const linnet_loop_options *options, linnet_loop **out) {
+int ln_loop_new_in(ln_world *world, const linnet_loop_options *options, linnet_loop **out) {
     linnet_loop_options standard = LINNET_LOOP_OPTIONS_INIT;
     if (!options) options = &standard;
     if (!out || options->size != sizeof *options) return LINNET_ERR_INVAL;
-    return ln_worker_new(options, NULL, LN_WORKER_NONE, out);
+    return ln_worker_new(world, options, NULL, LN_WORKER_NONE, out);
+}
+
+int linnet_loop_new(const linnet_loop_options *options, linnet_loop **out) {
+    return ln_loop_new_in(NULL, options, out);
 }
 
 static void drop_one(linnet_conn *conn, void *ctx) {

@@ -88,7 +88,7 @@ static int make_workers(linnet_server *s) {
     o.log_ctx = s->options.log_ctx;
     o.log_level = s->options.log_level;
     for (unsigned i = 0; i < s->worker_count; i++) {
-        int err = ln_worker_new(&o, s, (uint8_t)i, &s->workers[i]);
+        int err = ln_worker_new(s->world, &o, s, (uint8_t)i, &s->workers[i]);
         if (err < 0) return err;
         s->workers[i]->connections_max = LN_LIM_SLOTS; /* the server counts for all of them */
         if (!s->connections_max) s->connections_max = ln_worker_descriptors();
@@ -104,19 +104,20 @@ static void use_loop(linnet_server *s, linnet_loop *loop) {
     if (!s->connections_max) s->connections_max = loop->connections_max;
 }
 
-int linnet_server_new(const linnet_server_options *options, linnet_server **out) {
+int ln_server_new_in(ln_world *world, const linnet_server_options *options, linnet_server **out) {
     if (!options || !out || options->size != sizeof *options || options->workers > LN_LIM_WORKERS)
         return LINNET_ERR_INVAL;
     if (options->loop && options->loop->server) return LINNET_ERR_STATE;
     linnet_server *s = ln_calloc(1, sizeof *s);
     if (!s) return LINNET_ERR_NOMEM;
+    s->world = world;
     s->options = *options;
     s->options.head_ms = or_default(options->head_ms, LN_LIM_HEAD_MS);
     s->options.drain_ms = or_default(options->drain_ms, LN_LIM_DRAIN_MS);
     s->connections_max = options->connections_max;
     s->own_loop = !options->loop;
     ln_rand r;
-    ln_rand_init(&r);
+    ln_world_rand(world, &r);
     s->key = (ln_map_key){ ln_rand_u64(&r), ln_rand_u64(&r) };
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     s->worker_count = options->workers ? options->workers : cores > 0 ? (unsigned)cores : 1;
@@ -134,6 +135,10 @@ int linnet_server_new(const linnet_server_options *options, linnet_server **out)
     }
     *out = s;
     return LINNET_OK;
+}
+
+int linnet_server_new(const linnet_server_options *options, linnet_server **out) {
+    return ln_server_new_in(NULL, options, out);
 }
 
 static void drop(linnet_conn *conn, void *ctx) {
@@ -418,11 +423,15 @@ int linnet_server_adopt(linnet_server *s, int fd, linnet_slice already) {
 
 /* ---- running ---------------------------------------------------------------------- */
 
-static void *thread_main(void *arg) {
+static void work(void *arg) {
     linnet_loop *w = arg;
     while (!w->ended)
         if (linnet_loop_turn(w, -1) < 0) break;
     w->ended = true;
+}
+
+static void *thread_main(void *arg) {
+    work(arg);
     return NULL;
 }
 
@@ -447,6 +456,11 @@ int linnet_server_start(linnet_server *s) {
     if (err < 0) return err;
     ln_flag_raise(&s->running);
     if (!s->own_loop) return LINNET_OK;
+    if (s->world && s->world->spawn) {
+        for (unsigned i = 0; i < s->worker_count; i++)
+            s->world->spawn(s->world->ctx, work, s->workers[i]);
+        return LINNET_OK;
+    }
     err = start_threads(s);
     if (err < 0) {
         ln_flag_raise(&s->killed);

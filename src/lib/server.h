@@ -48,6 +48,7 @@ typedef struct ln_asset {
 } ln_asset;
 
 struct linnet_server {
+    ln_world *world;
     linnet_server_options options;
     char *name; /* of the Server field */
     linnet_loop *workers[LN_LIM_WORKERS];
