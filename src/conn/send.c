@@ -510,7 +510,8 @@ void ln_env_flush(ln_env *env) {
     while (!ln_list_empty(&env->dirty)) {
         ln_conn *c = ln_list_item(ln_list_pop(&env->dirty), ln_conn, turn);
         ln_conn_unset(c, LN_CF_DIRTY);
-        if (c->carry_size && !c->pauses) ln_list_push(&env->ready, &c->turn);
+        if (c->carry_size && !(c->pauses & (uint8_t)~LN_PAUSE_CARRY))
+            ln_list_push(&env->ready, &c->turn); /* it left that list to become dirty */
         if (c->state != LN_CONN_DEAD) flush(c);
         ln_conn_close_owed(c);
         if (ln_conn_is(c, LN_CF_UNBORN)) ln_conn_bury(c);
