@@ -83,6 +83,9 @@ LINNET_API int linnet_conn_ping(linnet_conn *conn, linnet_slice payload);
  * Close; reason at most 123 bytes of UTF-8; otherwise LINNET_ERR_INVAL. What was queued before is
  * still sent. */
 LINNET_API int linnet_conn_close(linnet_conn *conn, uint16_t code, const char *reason);
+/* The same, for who has said all but still listens: on_message goes on until the peer's Close comes
+ * or close_ms has passed. After linnet_conn_close what the peer says is dropped. */
+LINNET_API int linnet_conn_finish(linnet_conn *conn, uint16_t code, const char *reason);
 /* Drops the stream now, without ceremony; on_close comes with 1006, later in this turn. */
 LINNET_API void linnet_conn_terminate(linnet_conn *conn);
 

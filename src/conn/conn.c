@@ -316,15 +316,21 @@ static void on_pong(ln_conn *c, ln_slice payload) {
     if (c->ops->on_pong) c->ops->on_pong(c, payload, rtt);
 }
 
+typedef int close_fn(ln_ws *, ln_ws_tools *, uint16_t, ln_slice, ln_buf *);
+
 /* The Close frame of ours, once. */
-static int put_close(ln_conn *c, uint16_t code, ln_slice reason) {
+static int put_close_by(close_fn *encode, ln_conn *c, uint16_t code, ln_slice reason) {
     ln_env *env = c->env;
     ln_buf_clear(&env->encoded);
-    int err = ln_ws_close(&c->ws, &env->tools, code, reason, &env->encoded);
+    int err = encode(&c->ws, &env->tools, code, reason, &env->encoded);
     if (err == LINNET_OK) err = ln_send_wire(c, ln_buf_slice(&env->encoded));
     ln_buf_clear(&env->encoded);
     if (err == LINNET_OK) ln_conn_set(c, LN_CF_SENT_CLOSE);
     return err;
+}
+
+static int put_close(ln_conn *c, uint16_t code, ln_slice reason) {
+    return put_close_by(ln_ws_close, c, code, reason);
 }
 
 static void peer_closed(ln_conn *c, const ln_ws_event *ev) {
@@ -343,7 +349,7 @@ static void deliver(ln_conn *c, const ln_ws_event *ev) {
         peer_closed(c, ev);
         return;
     }
-    if (c->state != LN_CONN_WS) return;
+    if (c->state != LN_CONN_WS && !(c->state == LN_CONN_CLOSING && c->ws.hearing)) return;
     if (ev->kind == LN_WS_MESSAGE) {
         ln_stat_add(&env->messages_in, 1);
         c->last_message = c->heard;
@@ -656,7 +662,7 @@ int ln_conn_ping(ln_conn *c, ln_slice payload) {
     return LINNET_OK;
 }
 
-int ln_conn_close(ln_conn *c, uint16_t code, ln_slice reason) {
+static int begin_close(ln_conn *c, close_fn *encode, uint16_t code, ln_slice reason) {
     if (code && code != 1005 && !ln_ws_code_valid(code)) return LINNET_ERR_INVAL;
     if (c->state == LN_CONN_HTTP && !ln_conn_is(c, LN_CF_CLIENT)) {
         ln_conn_linger(c);
@@ -667,7 +673,7 @@ int ln_conn_close(ln_conn *c, uint16_t code, ln_slice reason) {
         return LINNET_OK;
     }
     if (c->state != LN_CONN_WS) return LINNET_OK;
-    int err = put_close(c, code, reason);
+    int err = put_close_by(encode, c, code, reason);
     if (err == LINNET_ERR_INVAL) return err;
     if (c->state == LN_CONN_DEAD) return LINNET_OK;
     if (err < 0) {
@@ -679,6 +685,14 @@ int ln_conn_close(ln_conn *c, uint16_t code, ln_slice reason) {
     arm_in(c, c->config->close_ms);
     if (c->pauses & LN_PAUSE_USER) ln_conn_resume(c, LN_PAUSE_USER); /* for the peer's Close */
     return LINNET_OK;
+}
+
+int ln_conn_close(ln_conn *c, uint16_t code, ln_slice reason) {
+    return begin_close(c, ln_ws_close, code, reason);
+}
+
+int ln_conn_finish(ln_conn *c, uint16_t code, ln_slice reason) {
+    return begin_close(c, ln_ws_finish, code, reason);
 }
 
 void ln_conn_fail(ln_conn *c, int err) {

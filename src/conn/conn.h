@@ -196,6 +196,8 @@ int ln_conn_send_raw(ln_conn *c, ln_slice bytes);
 /* The WebSocket closing handshake, or (in HTTP) flush and linger. Idempotent. LINNET_ERR_INVAL for
  * codes that may not be sent. */
 int ln_conn_close(ln_conn *c, uint16_t code, ln_slice reason);
+/* The same, but messages are delivered until the peer's Close. */
+int ln_conn_finish(ln_conn *c, uint16_t code, ln_slice reason);
 /* Fails it with an error row: Close with the row's code, then the end. */
 void ln_conn_fail(ln_conn *c, int err);
 /* No ceremony: the stream is dropped now. on_close comes with 1006. */

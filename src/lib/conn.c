@@ -85,6 +85,10 @@ int linnet_conn_close(linnet_conn *conn, uint16_t code, const char *reason) {
     return ln_conn_close(&conn->c, code, linnet_str(reason));
 }
 
+int linnet_conn_finish(linnet_conn *conn, uint16_t code, const char *reason) {
+    return ln_conn_finish(&conn->c, code, linnet_str(reason));
+}
+
 void linnet_conn_terminate(linnet_conn *conn) {
     ln_conn_terminate(&conn->c);
 }

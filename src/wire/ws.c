@@ -95,8 +95,12 @@ static void take_back(ln_ws *ws, ln_ws_tools *tools) {
 
 /* Headers --------------------------------------------------------------------------------- */
 
+static bool taking_data(const ln_ws *ws) {
+    return ws->state == LN_WS_OPEN || (ws->state == LN_WS_CLOSING && ws->hearing);
+}
+
 static uint64_t length_max(const ln_ws *ws, uint8_t first) {
-    if (ws->state != LN_WS_OPEN) return UINT64_MAX; /* it will be discarded unread */
+    if (!taking_data(ws)) return UINT64_MAX; /* it will be discarded unread */
     bool continues = (first & 0x0f) == LN_OP_CONTINUATION;
     uint64_t max = ln_ws_payload_max(ws->config, continues ? ws->compressed : (first & 0x40) != 0);
     return continues && ws->fragments ? max - ws->total : max;
@@ -157,7 +161,7 @@ static int begin_frame(ln_ws *ws, ln_wslice *in, bool *here) {
     ln_frame f;
     int result = read_head(ws, in, &f, here);
     if (result != LN_DONE) return result;
-    if (f.opcode < LN_OP_CLOSE && ws->state == LN_WS_OPEN) {
+    if (f.opcode < LN_OP_CLOSE && taking_data(ws)) {
         result = begin_data(ws, &f);
         if (result < 0) return result;
     }
@@ -416,7 +420,7 @@ static int walk(ln_ws *ws, ln_ws_tools *tools, ln_wslice *in, ln_ws_event *event
         if (result == LN_DONE) {
             if (ws->frame_opcode >= LN_OP_CLOSE)
                 result = control_frame(ws, in, event);
-            else if (ws->state == LN_WS_OPEN)
+            else if (taking_data(ws))
                 result = data_frame(ws, tools, in, head_here, event);
             else
                 result = skip_frame(ws, in);
@@ -457,7 +461,7 @@ void ln_ws_received(ln_ws *ws, size_t n) {
     assert(ws->in_frame);
     assert(n <= ws->left);
     ws->left -= n;
-    if (ws->state != LN_WS_OPEN) return; /* discarded, L3 */
+    if (!taking_data(ws)) return; /* discarded, L3 */
     uint8_t *at = ln_buf_room(&ws->message).data;
     ln_buf_commit(&ws->message, n);
     ws->pending = (int8_t)absorb(ws, at, at, n);
@@ -586,12 +590,21 @@ int ln_ws_close(ln_ws *ws, ln_ws_tools *tools, uint16_t code, ln_slice reason, l
     if (err < 0) return err;
     ws->close_sent = true;
     if (ws->state != LN_WS_OPEN) return LINNET_OK;
+    enter(ws, LN_WS_CLOSING);
+    if (ws->hearing) return LINNET_OK;
     /* An event that is being handled, or a receive that is armed, may still point into what was
      * gathered: the next call gives it back. */
     ws->lent |= ws->message.data != NULL;
     ws->fragments = 0;
-    enter(ws, LN_WS_CLOSING);
     return LINNET_OK;
+}
+
+int ln_ws_finish(ln_ws *ws, ln_ws_tools *tools, uint16_t code, ln_slice reason, ln_buf *out) {
+    if (ws->close_sent) return LINNET_ERR_STATE;
+    ws->hearing = true;
+    int err = ln_ws_close(ws, tools, code, reason, out);
+    ws->hearing = err == LINNET_OK;
+    return err;
 }
 
 /* Life ---------------------------------------------------------------------------------- */

@@ -12,8 +12,9 @@
  *    any --- peer breaks a rule ---> FAILED                    (terminal: no event follows)
  *
  * In OPEN messages and controls come as events. In CLOSING only the peer's Close does (RFC 6455
- * 1.4: what the peer sent before is discarded, L3), Pings are not answered. In CLOSED and FAILED
- * all input is swallowed.
+ * 1.4: what the peer sent before is discarded, L3), Pings are not answered; unless it was
+ * ln_ws_finish that closed: then messages come until the peer's Close. In CLOSED and FAILED all
+ * input is swallowed.
  *
  * Where payload lives. A message that arrived in one piece, in one frame, is a slice of the input,
  * unmasked in place. Any other is gathered in `message`, which grows with the bytes received, never
@@ -69,7 +70,7 @@ typedef struct ln_ws {
     uint8_t head_size;    /* bytes kept in head[] */
     uint8_t control_size; /* bytes kept in control */
     uint8_t peer_masks;   /* 0x80 where the peer must mask, which is when we do not */
-    bool quiet, in_frame, fin, compressed, lent, close_sent, close_seen;
+    bool quiet, in_frame, fin, compressed, lent, close_sent, close_seen, hearing;
     uint8_t head[LN_FRAME_HEAD_MAX]; /* a header cut by the end of the input */
 } ln_ws;
 #define LN_WS_HEADROOM 16
@@ -147,6 +148,8 @@ int ln_ws_control(ln_ws *ws, ln_ws_tools *tools, uint8_t opcode, ln_slice payloa
  * 123 bytes of UTF-8, else LINNET_ERR_INVAL. Allowed in FAILED too (that is how a failure is told).
  * A second call is LINNET_ERR_STATE. */
 int ln_ws_close(ln_ws *ws, ln_ws_tools *tools, uint16_t code, ln_slice reason, ln_buf *out);
+/* The same, for who has said all but still listens: messages go on in CLOSING. */
+int ln_ws_finish(ln_ws *ws, ln_ws_tools *tools, uint16_t code, ln_slice reason, ln_buf *out);
 /* What the payloads of one message may sum up to. Compressed it may be a little longer than what it
  * holds (5 bytes per stored block), but not without bound: bytes that inflate to nothing would pass
  * any limit on what comes out. */

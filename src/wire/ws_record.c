@@ -24,6 +24,7 @@ enum {
     COMPRESSED = 16,
     CLOSE_SENT = 32,
     CLOSE_SEEN = 64,
+    HEARING = 128,
 };
 enum { OUT_TAKEOVER = 1, IN_TAKEOVER = 2 };
 
@@ -45,7 +46,7 @@ static uint8_t flags_of(const ln_ws *ws) {
     return (uint8_t)((ws->peer_masks ? 0 : IS_CLIENT) | (ws->pmd ? HAS_PMD : 0) |
                      (ws->in_frame ? IN_FRAME : 0) | (ws->fin ? FIN : 0) |
                      (ws->compressed ? COMPRESSED : 0) | (ws->close_sent ? CLOSE_SENT : 0) |
-                     (ws->close_seen ? CLOSE_SEEN : 0));
+                     (ws->close_seen ? CLOSE_SEEN : 0) | (ws->hearing ? HEARING : 0));
 }
 
 static int put_fixed(const ln_ws *ws, ln_buf *out) {
@@ -177,8 +178,9 @@ static bool is_data(const record *r) {
 static bool message_holds(const record *r, const ln_ws_config *config) {
     bool in_data = r->flags & IN_FRAME && is_data(r);
     if (r->fragments > config->fragments_max) return false;
-    if (r->fragments == 0) return r->message.size == 0 && (!in_data || r->state == LN_WS_CLOSING);
-    if (r->state != LN_WS_OPEN) return false; /* only there messages are gathered */
+    bool discards = r->state == LN_WS_CLOSING && !(r->flags & HEARING);
+    if (r->fragments == 0) return r->message.size == 0 && (!in_data || discards);
+    if (r->state > LN_WS_CLOSING || discards) return false; /* no messages are gathered there */
     if (r->opcode != LN_OP_TEXT && r->opcode != LN_OP_BINARY) return false;
     if (r->flags & COMPRESSED && !(r->flags & HAS_PMD)) return false;
     if (r->total > ln_ws_payload_max(config, r->flags & COMPRESSED)) return false;
@@ -258,6 +260,7 @@ static void load_fixed(ln_ws *ws, const record *r) {
     ws->compressed = r->flags & COMPRESSED;
     ws->close_sent = r->flags & CLOSE_SENT;
     ws->close_seen = r->flags & CLOSE_SEEN;
+    ws->hearing = r->flags & HEARING;
     ws->quiet = false; /* the next ln_ws_next finds out */
 }
 

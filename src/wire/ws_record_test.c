@@ -292,8 +292,76 @@ static void a_record_that_does_not_fit_leaves_nothing(void **state) {
     side_free(s);
 }
 
+/* Who only finishes hears the rest. */
+typedef struct finishing_row {
+    const char *why;
+    ln_slice before; /* received in OPEN, then we finish */
+    ln_slice after, told;
+    ln_ws_state state;
+} finishing_row;
+
+#define T5 "\x81\x85" Z
+static const finishing_row finishings[] = {
+    { "messages still come", BYTES(""), BYTES(T5 "hello\x82\x81" Z "x\x88\x80" Z),
+        BYTES("text hello|binary x|close 1005 |"), LN_WS_CLOSED },
+    { "half a message is completed", BYTES("\x01\x83" Z "abc"),
+        BYTES("\x80\x83" Z "def" T5 "hello\x88\x80" Z),
+        BYTES("text abcdef|text hello|close 1005 |"), LN_WS_CLOSED },
+    { "half a frame is completed", BYTES(T5 "he"), BYTES("llo\x88\x83" Z "\x03\xe9!"),
+        BYTES("text hello|close 1001 !|"), LN_WS_CLOSED },
+    { "pings and pongs are discarded", BYTES(""),
+        BYTES("\x89\x83" Z "abc\x8a\x83" Z "def" T5 "hello\x88\x80" Z),
+        BYTES("text hello|close 1005 |"), LN_WS_CLOSED },
+    { "limits still hold", BYTES(""), BYTES("\x82\xff\0\0\0\0\xff\xff\xff\xff"), BYTES("TOO_BIG|"),
+        LN_WS_FAILED },
+    { "text is still checked", BYTES(""), BYTES("\x81\x82" Z "\xff\xff"), BYTES("UTF8|"),
+        LN_WS_FAILED },
+    { "T050 nothing behind the peer's close", BYTES(""), BYTES("\x88\x80" Z T5 "hello"),
+        BYTES("close 1005 |"), LN_WS_CLOSED },
+};
+
+/* Saved and restored in between, too. */
+static void try_finishing(const finishing_row *r, size_t cut, bool handed_over) {
+    side *s = side_new(SERVER);
+    feed(s, r->before);
+    ln_buf out;
+    ln_buf_init(&out, 4096);
+    assert_int_equal(
+        ln_ws_finish(&s->ws, &s->tools, 1004, (ln_slice){ 0 }, &out), LINNET_ERR_INVAL);
+    assert_false(s->ws.hearing);
+    assert_int_equal(ln_ws_finish(&s->ws, &s->tools, 1000, (ln_slice){ 0 }, &out), 0);
+    assert_int_equal(
+        ln_ws_finish(&s->ws, &s->tools, 1000, (ln_slice){ 0 }, &out), LINNET_ERR_STATE);
+    assert_true(s->ws.hearing);
+    feed(s, ln_slice_sub(r->after, 0, cut));
+    if (handed_over) {
+        ln_buf_clear(&out);
+        assert_int_equal(ln_ws_save(&s->ws, &out), 0);
+        ln_ws_fini(&s->ws, &s->tools);
+        assert_int_equal(ln_ws_restore(&s->ws, &s->config, ln_buf_slice(&out), &s->tools), 0);
+    }
+    feed(s, ln_slice_sub(r->after, cut, r->after.size));
+    expect(s, r->told);
+    assert_int_equal(s->ws.state, r->state);
+    pull(s, (ln_wslice){ 0 });
+    assert_int_equal(ln_ws_held(&s->ws), 0);
+    ln_buf_fini(&out);
+    side_free(s);
+}
+
+static void who_finishes_hears_the_rest(void **state) {
+    for (size_t i = 0; i < LN_COUNT(finishings); i++) {
+        print_message("# %s\n", finishings[i].why);
+        for (size_t cut = 0; cut <= finishings[i].after.size; cut++) {
+            try_finishing(&finishings[i], cut, false);
+            try_finishing(&finishings[i], cut, true);
+        }
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(who_finishes_hears_the_rest),
         cmocka_unit_test(a_scenario_goes_on_from_any_byte),
         cmocka_unit_test(our_own_window_moves_too),
         cmocka_unit_test(an_error_found_while_receiving_is_not_lost),
