@@ -40,7 +40,8 @@ LINNET_API void linnet_loop_stop(linnet_loop *loop);
 /* Makes a waiting turn return. */
 LINNET_API void linnet_loop_wake(linnet_loop *loop);
 /* A descriptor that is readable (poll, epoll) whenever a turn with timeout 0 has work, due timers
- * included. It stays the loop's. */
+ * included. What is done to the loop or its connections outside of callbacks it learns in the next
+ * turn. It stays the loop's. */
 LINNET_API int linnet_loop_fd(linnet_loop *loop);
 /* Monotonic milliseconds, as of the beginning of this turn. */
 LINNET_API uint64_t linnet_loop_now(const linnet_loop *loop);

@@ -76,6 +76,7 @@ struct linnet_loop {
     uint32_t connections_max;
     uint8_t index; /* in the server, or LN_WORKER_NONE */
     bool turning, draining, ended;
+    bool guest; /* somebody else waits for our descriptor */
     ln_flag stop;
     ln_flag through; /* the server has ended here */
     ln_stat live;    /* connections of any kind */

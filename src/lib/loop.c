@@ -266,11 +266,19 @@ static int worker_turn(linnet_loop *w, int timeout_ms) {
     return LINNET_OK;
 }
 
+/* Control goes to whoever waits for our descriptor: it must know all that a turn would find. */
+static int rest(linnet_loop *w) {
+    ln_msec deadline = deadline_of(w, -1);
+    if (!ln_inbox_sleep(w->inbox)) deadline = 0;
+    return ln_loop_rest(w->net, deadline);
+}
+
 int linnet_loop_turn(linnet_loop *w, int timeout_ms) {
     if (w->turning) return LINNET_ERR_STATE;
     w->turning = true;
     int err = worker_turn(w, timeout_ms);
     if (w->server) ln_server_turned(w);
+    if (w->guest && err == LINNET_OK) err = rest(w);
     w->turning = false;
     return err;
 }
@@ -293,6 +301,8 @@ void linnet_loop_wake(linnet_loop *w) {
 }
 
 int linnet_loop_fd(linnet_loop *w) {
+    if (!w->guest && !w->turning) rest(w);
+    w->guest = true;
     return ln_loop_fd(w->net);
 }
 

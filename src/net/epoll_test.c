@@ -753,24 +753,24 @@ static void inside_another_loop(void **state) {
     open_with(&f, NULL);
     int fd = pair(&f, &sock);
     assert_int_equal(ln_sock_recv_start(f.loop, &sock), LINNET_OK);
-    assert_int_equal(ln_loop_rest(f.loop), LINNET_OK);
+    assert_int_equal(ln_loop_rest(f.loop, LN_NEVER), LINNET_OK);
     assert_false(readable(&f, 0));
     say(fd, "x");
     assert_true(readable(&f, 1000));
     turn(&f, 0);
     assert_int_equal(f.received, 1);
-    assert_int_equal(ln_loop_rest(f.loop), LINNET_OK);
+    assert_int_equal(ln_loop_rest(f.loop, LN_NEVER), LINNET_OK);
     assert_false(readable(&f, 0));
 
     ln_timer_init(&t, 1);
     for (int i = 0; i < 3; i++) { /* each time anew */
         ln_timer_set(ln_loop_wheel(f.loop), &t, ln_loop_now(f.loop) + 20);
         while (!ln_wheel_pull(ln_loop_wheel(f.loop), ln_loop_now(f.loop))) {
-            assert_int_equal(ln_loop_rest(f.loop), LINNET_OK);
+            assert_int_equal(ln_loop_rest(f.loop, LN_NEVER), LINNET_OK);
             assert_true(readable(&f, 1000));
             turn(&f, 0);
         }
-        assert_int_equal(ln_loop_rest(f.loop), LINNET_OK);
+        assert_int_equal(ln_loop_rest(f.loop, LN_NEVER), LINNET_OK);
         assert_false(readable(&f, 30));
     }
     ln_loop_wake(f.loop);
@@ -780,7 +780,7 @@ static void inside_another_loop(void **state) {
     assert_false(readable(&f, 0));
 
     ln_sock_close(f.loop, &sock, false);
-    assert_int_equal(ln_loop_rest(f.loop), LINNET_OK);
+    assert_int_equal(ln_loop_rest(f.loop, LN_NEVER), LINNET_OK);
     assert_true(readable(&f, 0)); /* its CLOSED is waiting */
     turn(&f, 0);
     assert_int_equal(f.closed, 1);

@@ -61,8 +61,9 @@ static ln_msec own_deadline(const ln_loop *loop) {
     return waiting ? 0 : ln_wheel_deadline(&loop->wheel);
 }
 
-int ln_loop_rest(ln_loop *loop) {
-    return loop->ops->rest(loop, own_deadline(loop));
+int ln_loop_rest(ln_loop *loop, ln_msec deadline) {
+    ln_msec own = own_deadline(loop);
+    return loop->ops->rest(loop, own < deadline ? own : deadline);
 }
 
 int ln_loop_wait(ln_loop *loop, ln_msec deadline) {

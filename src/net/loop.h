@@ -109,9 +109,10 @@ void ln_loop_free(ln_loop *loop);
 /* Readable whenever ln_loop_wait(loop, 0) would find something: to live inside another loop.
  * -1 in the simulator. The wheel is set without the loop hearing of it, so ln_loop_rest is to be
  * called whenever control goes back to that other loop: it tells the descriptor about the next
- * timer and all else that changed. LINNET_OK, LINNET_ERR_SYS. */
+ * timer, the caller's own deadline (LN_NEVER: none) and all else that changed. LINNET_OK,
+ * LINNET_ERR_SYS. */
 int ln_loop_fd(const ln_loop *loop);
-int ln_loop_rest(ln_loop *loop);
+int ln_loop_rest(ln_loop *loop, ln_msec deadline);
 
 /* The time of this turn, monotonic, read once by ln_loop_wait. */
 ln_msec ln_loop_now(const ln_loop *loop);
