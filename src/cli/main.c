@@ -12,6 +12,7 @@ static const struct verb {
     const char *about;
 } verbs[] = {
     { "echo", ln_verb_echo, "a bare echo server, for tests and measurements" },
+    { "connect", ln_verb_connect, "talk to a WebSocket server, by hand or through a pipe" },
     { "bench", linnet_cli_bench, "load for any WebSocket server: echo, fanout, connect, idle" },
     { "version", ln_verb_version, "version of the program" },
 };

@@ -4,7 +4,7 @@ import http from 'node:http';
 import net from 'node:net';
 import { once } from 'node:events';
 import { after, before, describe, it } from 'node:test';
-import { BINARY, Program, linnet } from './lib/linnet.mjs';
+import { BINARY, Program, echo, linnet } from './lib/linnet.mjs';
 import { server as wsServer } from './lib/peer.mjs';
 
 const echoing = peer => peer.ws.on('message', (data, binary) => peer.ws.send(data, { binary }));
@@ -31,6 +31,15 @@ describe('linnet connect, piped', () => {
       await server.stop();
     });
   }
+
+  it('passes 200,000 lines through a server that echoes, in order', async () => {
+    const server = await echo(1);
+    const lines = Array.from({ length: 200_000 }, (_, n) => `line ${n}`).join('\n') + '\n';
+    const { code, stdout, stderr } = await linnet(['connect', server.url], { input: lines, ms: 30_000 });
+    assert.equal(code, 0, stderr);
+    assert.equal(stdout === lines, true);
+    await server.stop();
+  });
 
   it('prints what comes after its own end of input, until the server closes', async () => {
     const server = await wsServer({}, peer => {
