@@ -509,7 +509,6 @@ static void peer_finished(ln_conn *c) {
 
 static void on_recv(ln_conn *c, const ln_completion *completion) {
     if (completion->result < 0) {
-        ln_conn_set(c, LN_CF_ABORT);
         ln_conn_drop(c, completion->result);
         return;
     }
