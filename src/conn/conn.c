@@ -21,6 +21,7 @@ int ln_env_init(ln_env *env, ln_loop *loop, ln_log *log) {
     ln_list_init(&env->dirty);
     ln_list_init(&env->ready);
     ln_pool_init(&env->blocks, sizeof(ln_txblock), BLOCKS_MAX);
+    ln_pool_init(&env->exchanges, sizeof(ln_exchange), BLOCKS_MAX);
     ln_buf_init(&env->cipher, LN_BUF_MAX);
     ln_buf_init(&env->plain, PLAIN_SIZE + LN_RECV_HEADROOM);
     ln_buf_init(&env->encoded, LN_BUF_MAX);
@@ -41,6 +42,7 @@ void ln_env_fini(ln_env *env) {
     ln_buf_fini(&env->encoded);
     ln_buf_fini(&env->gather);
     ln_pool_fini(&env->blocks);
+    ln_pool_fini(&env->exchanges);
     ln_ws_tools_fini(&env->tools);
 }
 
@@ -682,7 +684,7 @@ static int begin_close(ln_conn *c, close_fn *encode, uint16_t code, ln_slice rea
     enter(c, LN_CONN_CLOSING);
     ln_timer_stop(ln_loop_wheel(c->env->loop), &c->timer);
     arm_in(c, c->config->close_ms);
-    if (c->pauses & LN_PAUSE_USER) ln_conn_resume(c, LN_PAUSE_USER); /* for the peer's Close */
+    ln_conn_resume(c, (uint8_t)~LN_PAUSE_CARRY); /* for the peer's Close */
     return LINNET_OK;
 }
 

@@ -118,6 +118,7 @@ struct ln_env {
     ln_log *log;
     ln_list dirty, ready;
     ln_pool blocks;           /* of tx queues */
+    ln_pool exchanges;        /* they come and go with each handshake, and leave nothing behind */
     uint8_t *cork;            /* LN_CORK_SIZE bytes */
     uint32_t corked;          /* bytes in it */
     ln_conn *cork_owner;      /* whose input is being handled */

@@ -26,8 +26,10 @@ static void phase(ln_exchange *x, ln_exchange_state state, uint32_t ms) {
 }
 
 int ln_exchange_begin(ln_conn *c, uint32_t head_ms) {
-    ln_exchange *x = ln_calloc(1, sizeof *x);
+    ln_exchange *x = ln_pool_get(&c->env->exchanges);
     if (!x) return LINNET_ERR_NOMEM;
+    memset(x, 0, offsetof(ln_exchange, head));
+    x->head.count = 0;
     x->conn = c;
     x->head_ms = head_ms;
     ln_buf_init(&x->in, IN_MAX);
@@ -42,7 +44,7 @@ void ln_exchange_free(ln_exchange *x) {
     ln_buf_fini(&x->in);
     ln_buf_fini(&x->body);
     ln_buf_fini(&x->fields);
-    ln_free(x);
+    ln_pool_put(&x->conn->env->exchanges, x);
 }
 
 ln_msec ln_exchange_deadline(const ln_exchange *x) {

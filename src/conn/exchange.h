@@ -32,8 +32,6 @@ typedef enum ln_exchange_state {
 
 struct ln_exchange {
     ln_conn *conn;
-    ln_http1_head head; /* from on_request until the answer is complete */
-    ln_buf in;     /* head bytes when they came in pieces or must be kept; then what came behind */
     ln_buf body;   /* whole at on_body */
     ln_buf fields; /* extra header lines for the answer, ready for the wire */
     ln_http1_scan scan;
@@ -50,6 +48,9 @@ struct ln_exchange {
     bool body_done;  /* there is none, or it is whole */
     bool head_only;  /* HEAD: no body bytes go out */
     bool chunk_out, close_after;
+    /* Last, because it is most of the size and needs no zeroing. */
+    ln_http1_head head; /* from on_request until the answer is complete */
+    ln_buf in; /* head bytes when they came in pieces or must be kept; then what came behind */
 };
 
 /* The connection has just been accepted (after ln_conn_accept): HTTP begins. LINNET_ERR_NOMEM. */
