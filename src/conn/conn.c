@@ -261,8 +261,7 @@ void ln_conn_resume(ln_conn *c, uint8_t reason) {
 
 /* ---- input ------------------------------------------------------------------------ */
 
-/* What cannot be handled now is kept, and nothing more is read until it has been. */
-static void keep(ln_conn *c, ln_wslice data) {
+void ln_conn_keep(ln_conn *c, ln_slice data) {
     if (!data.size || c->state == LN_CONN_DEAD) return;
     uint8_t *more = ln_realloc(c->carry, c->carry_size + data.size);
     if (!more) {
@@ -396,7 +395,7 @@ static void ws_input(ln_conn *c, ln_wslice data) {
     for (;;) {
         if (c->state == LN_CONN_DEAD || c->state == LN_CONN_LINGERING) break;
         if (c->pauses || !budget--) {
-            keep(c, data);
+            ln_conn_keep(c, ln_slice_of(data.data, data.size));
             break;
         }
         r = ln_ws_next(&c->ws, &c->env->tools, &data, &ev);
@@ -416,13 +415,13 @@ static void ws_input(ln_conn *c, ln_wslice data) {
 
 void ln_conn_input(ln_conn *c, ln_wslice data) {
     if (c->carry_size) {
-        keep(c, data);
+        ln_conn_keep(c, ln_slice_of(data.data, data.size));
         return;
     }
     switch (c->state) {
     case LN_CONN_HTTP:
         if (c->pauses & LN_PAUSE_WAIT)
-            keep(c, data);
+            ln_conn_keep(c, ln_slice_of(data.data, data.size));
         else if (ln_conn_is(c, LN_CF_CLIENT))
             ln_dial_input(c, data);
         else
@@ -622,8 +621,13 @@ void ln_conn_timer(ln_conn *c) {
             ln_exchange_timer(c);
         return;
     case LN_CONN_WS: ws_timer(c); return;
-    case LN_CONN_CLOSING:
     case LN_CONN_LINGERING:
+        if (!ln_conn_is(c, LN_CF_FIN_SENT) && unsent(c) < c->leaving) {
+            watch_leaving(c);
+            return;
+        }
+        /* fall through */
+    case LN_CONN_CLOSING:
         ln_conn_set(c, LN_CF_ABORT);
         ln_conn_drop(c, c->state == LN_CONN_CLOSING ? LINNET_ERR_TIMEOUT : LINNET_OK);
         return;

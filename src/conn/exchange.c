@@ -384,6 +384,14 @@ static void keep_rest(ln_conn *c, ln_exchange *x, ln_slice rest, bool owned) {
         ln_conn_pause(c, LN_PAUSE_WAIT);
 }
 
+/* Answers wait for a slow reader: its further requests wait with them, in the carry buffer, until
+ * the queue has drained (row 25). */
+static void hold_back(ln_conn *c, ln_exchange *x, ln_slice rest) {
+    ln_conn_keep(c, rest);
+    ln_buf_clear(&x->in);
+    x->used = 0;
+}
+
 void ln_exchange_input(ln_conn *c, ln_wslice data) {
     ln_exchange *x = c->http;
     ln_slice in = ln_slice_of(data.data, data.size);
@@ -402,6 +410,10 @@ void ln_exchange_input(ln_conn *c, ln_wslice data) {
         owned = true;
     }
     while (step(c, x, &in)) {
+        if (x->state == LN_EXCHANGE_ANSWERED && in.size && c->pauses & LN_PAUSE_QUEUE) {
+            hold_back(c, x, in);
+            break;
+        }
         if (x->state != LN_EXCHANGE_ANSWERED || owned || !x->in.size) continue;
         /* A body came behind a kept head: both are done with. */
         ln_buf_clear(&x->in);

@@ -21,6 +21,8 @@
 #define GATHER     (64u * 1024) /* at most this much ahead of the socket */
 #define BULK       (128u * 1024)
 #define BULK_LOWAT (512u * 1024)
+#define HTTP_HIGH  (256u * 1024) /* marks of a connection that has no route's yet */
+#define HTTP_LOW   (64u * 1024)
 
 void ln_send_dirty(ln_conn *c) {
     if (ln_conn_is(c, LN_CF_DIRTY)) return;
@@ -47,7 +49,8 @@ static void broken(ln_conn *c, int err) {
 
 /* Above the high mark the peer's own requests wait, until what they caused has left. */
 static void mark_high(ln_conn *c) {
-    if (!c->config || c->queued <= c->config->high || ln_conn_is(c, LN_CF_HIGH)) return;
+    uint32_t high = c->config ? c->config->high : HTTP_HIGH;
+    if (c->queued <= high || ln_conn_is(c, LN_CF_HIGH)) return;
     ln_conn_set(c, LN_CF_HIGH);
     ln_conn_pause(c, LN_PAUSE_QUEUE);
 }
@@ -471,7 +474,7 @@ static void flush(ln_conn *c) {
     }
     if (c->state == LN_CONN_DEAD) return;
     if (ln_send_idle(c)) ln_conn_flushed(c);
-    if (ln_conn_is(c, LN_CF_HIGH) && c->config && c->queued <= c->config->low) {
+    if (ln_conn_is(c, LN_CF_HIGH) && c->queued <= (c->config ? c->config->low : HTTP_LOW)) {
         ln_conn_unset(c, LN_CF_HIGH);
         ln_conn_drained(c);
     }
