@@ -9,6 +9,7 @@
 #define MESSAGES_PER_TURN 1024
 #define PLAIN_SIZE        (64 * 1024)
 #define FLOOD_SECONDS     5
+#define HTTP_STALL_MS     10000u /* a reader of whom nothing is seen for so long is gone */
 #define BLOCKS_MAX        (1u << 24)
 
 int ln_env_init(ln_env *env, ln_loop *loop, ln_log *log) {
@@ -153,6 +154,18 @@ void ln_conn_bury(ln_conn *c) {
     env->on_dead(c);
 }
 
+static uint32_t unsent(const ln_conn *c) {
+    uint32_t pending = c->inflight ? (uint32_t)ln_sock_pending(&c->sock).size : 0;
+    return c->queued - c->inflight_bytes + pending;
+}
+
+/* Looks again after a while, whether what is still to be sent has moved. */
+static void watch_leaving(ln_conn *c) {
+    ln_timer_stop(ln_loop_wheel(c->env->loop), &c->timer);
+    c->leaving = unsent(c);
+    arm_in(c, c->config ? c->config->linger_ms : HTTP_STALL_MS);
+}
+
 /* Nothing more to say. FIN once all is sent; then the peer has linger_ms to finish too. */
 void ln_conn_linger(ln_conn *c) {
     if (c->state >= LN_CONN_LINGERING) return;
@@ -166,8 +179,7 @@ void ln_conn_linger(ln_conn *c) {
     c->carry_size = 0;
     c->pauses = LN_PAUSE_USER;
     ln_conn_resume(c, LN_PAUSE_USER);
-    ln_timer_stop(ln_loop_wheel(c->env->loop), &c->timer);
-    arm_in(c, c->config ? c->config->linger_ms : 2000);
+    watch_leaving(c);
     ln_send_dirty(c);
 }
 
@@ -189,6 +201,7 @@ void ln_conn_flushed(ln_conn *c) {
         ln_conn_drop(c, LINNET_OK);
         return;
     }
+    watch_leaving(c); /* only now the peer's time for its own FIN begins */
     /* A client waits for the server to end TCP first (RFC 6455 7.1.1). */
     if (!ln_conn_is(c, LN_CF_CLIENT)) ln_sock_shutdown(c->env->loop, &c->sock);
 }
