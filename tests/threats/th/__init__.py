@@ -1,0 +1,1 @@
+"""The hostile rows: what is broken on purpose, and what must come of it."""

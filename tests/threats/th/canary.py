@@ -1,0 +1,39 @@
+"""A well-behaved client in a process of its own: echoes all the time, and tells on request
+how that went. Any line on stdin: {"answered", "lost", "p99", "worst"} since the last one."""
+import json
+import select
+import sys
+import time
+
+from .peer import Fail, Ws
+
+
+def main(host, port, tls):
+    ws = Ws((host, int(port)), tls=tls == "tls")
+    times, lost, number = [], "", 0
+    print("ready", flush=True)
+    while True:
+        number += 1
+        if not lost:
+            began = time.perf_counter()
+            try:
+                ws.ask("canary %d" % number, 30)
+                times.append(time.perf_counter() - began)
+            except (Fail, OSError) as why:
+                lost = str(why) or "gone"
+        if not select.select([sys.stdin], [], [], 0.02)[0]:
+            continue
+        if not sys.stdin.readline():
+            return
+        times.sort()
+        p99 = times[min(len(times) - 1, len(times) * 99 // 100)] if times else 0
+        print(json.dumps({"answered": len(times), "lost": lost, "p99": p99,
+                          "worst": times[-1] if times else 0}), flush=True)
+        times = []
+
+
+def run():
+    try:
+        main(*sys.argv[2:5])
+    except (KeyboardInterrupt, BrokenPipeError):
+        pass
