@@ -101,9 +101,10 @@ static bool taking_data(const ln_ws *ws) {
 
 static uint64_t length_max(const ln_ws *ws, uint8_t first) {
     if (!taking_data(ws)) return UINT64_MAX; /* it will be discarded unread */
-    bool continues = (first & 0x0f) == LN_OP_CONTINUATION;
-    uint64_t max = ln_ws_payload_max(ws->config, continues ? ws->compressed : (first & 0x40) != 0);
-    return continues && ws->fragments ? max - ws->total : max;
+    if ((first & 0x0f) != LN_OP_CONTINUATION) return ln_ws_payload_max(ws->config, first & 0x40);
+    /* One that continues nothing: what the last message was is over, and not always known. */
+    if (ws->fragments == 0) return ln_ws_payload_max(ws->config, false);
+    return ln_ws_payload_max(ws->config, ws->compressed) - ws->total;
 }
 
 /* Reads one header, across inputs if it must. *here: it lies whole in this input. */
