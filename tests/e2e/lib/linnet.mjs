@@ -99,8 +99,8 @@ export class Program {
 }
 
 /** Starts a server and waits for its ready lines; `urls` are the addresses it named. */
-export async function start(args, { listeners = 1, ...options } = {}) {
-  const server = new Program(BINARY, args, options);
+export async function start(args, { listeners = 1, program = BINARY, ...options } = {}) {
+  const server = new Program(program, args, options);
   for (let n = 1; n <= listeners; n++) {
     await server.says(new RegExp(`(^listening on \\S+\\n[^]*?){${n}}`, 'm'));
   }
