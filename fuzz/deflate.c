@@ -2,6 +2,7 @@
  * is exact, and what we compress comes out as it went in, through every window. */
 #include "wire/deflate.h"
 #include "fuzz.h"
+#include "wire/squeeze.h"
 
 typedef struct verdict {
     int err;
@@ -120,13 +121,35 @@ static void broadcast(ln_slice in, unsigned bits, bool one_shot) {
     ln_pmd_tools_fini(&tools);
 }
 
+static void squeezed(ln_slice in, unsigned bits) {
+    if (in.size < 1 || in.size > LN_SQUEEZE_MAX) return;
+    ln_squeezer *s;
+    ln_buf packed;
+    ln_buf_init(&packed, LN_BUF_MAX);
+    FUZZ_REQUIRE(ln_squeezer_new(&s) == 0);
+    FUZZ_REQUIRE(ln_squeeze(s, in, bits, &packed) == 0);
+    FUZZ_REQUIRE(packed.size <= in.size + in.size / 8 + 3);
+    ln_inflater *i;
+    ln_buf out;
+    ln_buf_init(&out, LN_BUF_MAX);
+    FUZZ_REQUIRE(ln_inflater_new(bits, false, &i) == 0);
+    for (size_t at = 0; at < packed.size; at++) /* byte by byte: only the window is left */
+        FUZZ_REQUIRE(ln_inflater_feed(i, ln_slice_sub(ln_buf_slice(&packed), at, at + 1),
+                         at + 1 == packed.size, in.size, &out) == 0);
+    FUZZ_REQUIRE(ln_slice_eq(ln_buf_slice(&out), in));
+    ln_inflater_free(i);
+    ln_squeezer_free(s);
+    ln_buf_fini(&packed);
+    ln_buf_fini(&out);
+}
+
 void fuzz_one(ln_slice in) {
     static const uint64_t limits[] = { 10, 1000, 70000, 70000 };
     uint8_t choice = fuzz_choice(&in);
     unsigned bits = 9 + (choice >> 2) % 7;
     switch (choice & 3) {
     case 0: round_trip(in, bits, choice & 64, choice & 128); break;
-    case 1: broadcast(in, bits, choice & 64); break;
+    case 1: choice & 128 ? squeezed(in, bits) : broadcast(in, bits, choice & 64); break;
     default: hostile(in, limits[choice >> 6]);
     }
 }

@@ -1,12 +1,17 @@
 #include "wire/deflate.h"
 #include "base/mem.h"
+#include "wire/squeeze.h"
 #include <assert.h>
 #include <libdeflate.h>
 #include <zlib.h>
 
 #define BITS_MIN      9 /* zlib cannot deflate with a raw window of 8 */
 #define SHARED_MEMORY 8 /* memLevel of the deflaters that all connections of a worker share */
-#define ONE_SHOT      1 /* libdeflate's level: 4 us for 1 KiB, and within 5 % of zlib's 6 */
+/* libdeflate's levels 2 and 3; for what is long the first is over 5 % larger than zlib's level 6.
+ */
+#define ONE_SHOT      2
+#define ONE_SHOT_LONG (24 * 1024)
+#define LEVEL_EXACT   7 /* from here on it is asked for size, not speed */
 #define ROOM_LEAST    64
 #define AT_ONCE_LEAST 2048 /* compressed bytes from which libdeflate inflates faster than zlib */
 
@@ -230,7 +235,9 @@ void ln_pmd_tools_fini(ln_pmd_tools *t) {
     for (size_t i = 0; i < sizeof(t->deflaters) / sizeof(t->deflaters[0]); i++)
         ln_deflater_free(t->deflaters[i]);
     ln_inflater_free(t->inflater);
-    libdeflate_free_compressor(t->one_shot);
+    libdeflate_free_compressor(t->one_shot[0]);
+    libdeflate_free_compressor(t->one_shot[1]);
+    ln_squeezer_free(t->squeezer);
     libdeflate_free_decompressor(t->unpacker);
     ln_buf_fini(&t->scratch);
     ln_buf_fini(&t->packed);
@@ -240,22 +247,34 @@ void ln_pmd_tools_fini(ln_pmd_tools *t) {
 /* The output ends with a BFINAL block on a byte boundary; the 00 begins the empty stored block that
  * the receiver's tail completes (RFC 7692 7.2.3.4). */
 static int compress_at_once(ln_pmd_tools *t, ln_slice in, ln_buf *out) {
-    if (!t->one_shot) t->one_shot = libdeflate_alloc_compressor(ONE_SHOT);
-    if (!t->one_shot) return LINNET_ERR_NOMEM;
-    int err = ln_buf_reserve(out, libdeflate_deflate_compress_bound(t->one_shot, in.size) + 1);
+    int which = in.size >= ONE_SHOT_LONG;
+    if (!t->one_shot[which]) t->one_shot[which] = libdeflate_alloc_compressor(ONE_SHOT + which);
+    void *c = t->one_shot[which];
+    if (!c) return LINNET_ERR_NOMEM;
+    int err = ln_buf_reserve(out, libdeflate_deflate_compress_bound(c, in.size) + 1);
     if (err < 0) return err;
     ln_wslice room = ln_buf_room(out);
-    size_t n = libdeflate_deflate_compress(t->one_shot, in.data, in.size, room.data, room.size - 1);
+    size_t n = libdeflate_deflate_compress(c, in.data, in.size, room.data, room.size - 1);
     if (n == 0) return LINNET_ERR_TOO_BIG;
     room.data[n] = 0;
     ln_buf_commit(out, n + 1);
     return LINNET_OK;
 }
 
+static int squeeze(ln_pmd_tools *t, unsigned bits, ln_slice in, ln_buf *out) {
+    if (!t->squeezer) {
+        int err = ln_squeezer_new(&t->squeezer);
+        if (err < 0) return err;
+    }
+    return ln_squeeze(t->squeezer, in, bits, out);
+}
+
 int ln_pmd_compress(
     ln_pmd_tools *t, unsigned bits, unsigned level, bool one_shot, ln_slice in, ln_buf *out) {
     assert(bits >= BITS_MIN && bits <= 15);
-    if (one_shot && in.size > 0 && (bits == 15 || in.size <= (size_t)1 << bits)) {
+    bool fast = in.size > 0 && level < LEVEL_EXACT;
+    if (fast && in.size <= LN_SQUEEZE_SHORT) return squeeze(t, bits, in, out);
+    if (fast && one_shot && (bits == 15 || in.size <= (size_t)1 << bits)) {
         int err = compress_at_once(t, in, out);
         if (err != LINNET_ERR_TOO_BIG) return err; /* only its bound may not have fitted */
     }
@@ -268,8 +287,9 @@ int ln_pmd_compress(
     return ln_deflater_message(*d, in, out);
 }
 
-/* libdeflate is twice as fast as zlib but wants the whole input, with an end, and the whole output
- * at once. Whatever it does not like is left to zlib to judge: LN_MORE. */
+/* libdeflate wants the whole input, with an end, and the whole output at once. Its tables cost 2
+ * us, so it only pays for what is long. Whatever it does not like is left to zlib to judge:
+ * LN_MORE. */
 static int inflate_at_once(ln_pmd_tools *t, ln_slice in, uint64_t limit, ln_buf *out) {
     if (!t->unpacker) t->unpacker = libdeflate_alloc_decompressor();
     if (!t->unpacker) return LINNET_ERR_NOMEM;

@@ -44,17 +44,21 @@ typedef struct ln_pmd_tools {  /* one per worker: what its connections share */
     /* libdeflate's two halves, lazily. Their state is the one memory of ours that does not come
      * through base/mem.h: their allocator can only be set for the whole process, and the process
      * may be somebody else's. */
-    void *one_shot, *unpacker;
-    ln_buf scratch;              /* inflated message of the moment, with headroom */
-    ln_buf packed;               /* compressed message of the moment, with its tail */
-    uint64_t memory, memory_max; /* bytes of per-connection contexts agreed; 256 MiB by default */
+    void *one_shot[2], *unpacker;
+    struct ln_squeezer *squeezer; /* for short messages, lazily */
+    ln_buf scratch;               /* inflated message of the moment, with headroom */
+    ln_buf packed;                /* compressed message of the moment, with its tail */
+    uint64_t memory, memory_max;  /* bytes of per-connection contexts agreed; 256 MiB by default */
 } ln_pmd_tools;
 void ln_pmd_tools_init(ln_pmd_tools *t);
 void ln_pmd_tools_fini(ln_pmd_tools *t);
 
-/* One whole message without any window, appended to *out: libdeflate level 1 in one shot when
- * `one_shot` is set and the window allows (bits 15, or the message fits the window), else zlib at
- * `level`. What broadcast uses. NOMEM, TOO_BIG of *out: nothing was appended. */
+/* One whole message without any window, appended to *out. What broadcast uses. Up to
+ * LN_SQUEEZE_SHORT bytes by squeeze.h; longer ones by libdeflate in one shot when `one_shot` is set
+ * and the window allows (bits 15, or the message fits the window), else by zlib at `level`. From
+ * level 7 on, which asks for size, always by zlib. JSON comes out within 5 % of zlib's level 6.
+ * NOMEM, TOO_BIG of *out: nothing was appended. */
+#define LN_SQUEEZE_SHORT 2048
 int ln_pmd_compress(
     ln_pmd_tools *t, unsigned bits, unsigned level, bool one_shot, ln_slice in, ln_buf *out);
 /* One whole message from a peer that keeps no window; errors as ln_inflater_feed. */
