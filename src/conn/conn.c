@@ -177,10 +177,10 @@ void ln_conn_linger(ln_conn *c) {
     ln_free(c->carry);
     c->carry = NULL;
     c->carry_size = 0;
-    c->pauses = LN_PAUSE_USER;
-    ln_conn_resume(c, LN_PAUSE_USER);
     watch_leaving(c);
     ln_send_dirty(c);
+    c->pauses = LN_PAUSE_USER;
+    ln_conn_resume(c, LN_PAUSE_USER); /* last: where the peer has finished too, it ends here */
 }
 
 /* Called whenever the queue has run empty. */
@@ -250,6 +250,7 @@ static void peer_finished(ln_conn *c);
 /* Nothing holds the reading up any more; but the peer may have finished meanwhile. */
 static void read_on(ln_conn *c) {
     c->heard = ln_conn_now(c); /* silence while we did not listen proves nothing */
+    if (c->since) c->since = c->heard;
     if (ln_conn_is(c, LN_CF_EOF))
         peer_finished(c);
     else
@@ -350,9 +351,10 @@ static int put_close(ln_conn *c, uint16_t code, ln_slice reason) {
 static void peer_closed(ln_conn *c, const ln_ws_event *ev) {
     if (!ln_conn_is(c, LN_CF_SENT_CLOSE)) put_close(c, ev->code, ln_slice_of("", 0));
     if (c->state == LN_CONN_DEAD) return;
+    bool tell = ln_conn_is(c, LN_CF_OPENED) && !ln_conn_is(c, LN_CF_CLOSE_OWED);
+    if (tell) ln_conn_unset(c, LN_CF_OPENED); /* before the end, which would tell of a 1006 */
     ln_conn_linger(c);
-    if (!ln_conn_is(c, LN_CF_OPENED) || ln_conn_is(c, LN_CF_CLOSE_OWED)) return;
-    ln_conn_unset(c, LN_CF_OPENED);
+    if (!tell) return;
     c->ops->on_close(c, ev->code, ln_slice_of(ev->data.data, ev->data.size), -(int)c->close_err);
 }
 
@@ -404,7 +406,7 @@ static void ws_input(ln_conn *c, ln_wslice data) {
     ln_ws_event ev;
     int r = LN_MORE;
     unsigned budget = MESSAGES_PER_TURN;
-    bool corked = ln_send_cork(c);
+    bool corked = ln_send_cork(c), whole = false;
     for (;;) {
         if (c->state == LN_CONN_DEAD || c->state == LN_CONN_LINGERING) break;
         if (c->pauses || !budget--) {
@@ -413,6 +415,7 @@ static void ws_input(ln_conn *c, ln_wslice data) {
         }
         r = ln_ws_next(&c->ws, &c->env->tools, &data, &ev);
         if (r != LN_DONE) break;
+        whole = whole || ev.kind == LN_WS_MESSAGE;
         deliver(c, &ev);
     }
     if (r < 0 && c->state != LN_CONN_DEAD) ln_conn_fail(c, r);
@@ -420,7 +423,7 @@ static void ws_input(ln_conn *c, ln_wslice data) {
         aim(c);
         if (!mid_message(c))
             c->since = 0;
-        else if (!c->since)
+        else if (!c->since || whole) /* the one under way began in this input */
             c->since = c->heard;
     }
     if (corked) ln_send_uncork(c);

@@ -148,7 +148,8 @@ void ln_env_fini(ln_env *env);
 void ln_conn_complete(ln_conn *c, const ln_completion *completion);
 /* Its timer is due. */
 void ln_conn_timer(ln_conn *c);
-/* Once per turn: input that waited for its next turn, then all that is dirty is flushed. */
+/* Once per turn: at its beginning input that waited for it (later it would be a second helping), at
+ * its end all that is dirty is flushed. */
 void ln_env_ready(ln_env *env);
 void ln_env_flush(ln_env *env);
 

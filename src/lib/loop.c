@@ -240,8 +240,8 @@ static ln_msec deadline_of(linnet_loop *w, int timeout_ms) {
     return at;
 }
 
-/* Take completions, deliver them upward; mail; the hub until it has nothing more for itself;
- * time; what waited for its turn; and last one flush for all that became dirty on the way. */
+/* What waited for its turn; take completions, deliver them upward; mail; the hub until it has
+ * nothing more for itself; time; and last one flush for all that became dirty on the way. */
 static int worker_turn(linnet_loop *w, int timeout_ms) {
     ln_completion c;
     ln_msec deadline = deadline_of(w, timeout_ms);
@@ -250,11 +250,11 @@ static int worker_turn(linnet_loop *w, int timeout_ms) {
     ln_inbox_awake(w->inbox);
     if (err < 0) return err;
     tick(w);
+    ln_env_ready(&w->env);
     while (ln_loop_next(w->net, &c))
         complete(w, &c);
     if (w->dns) ln_dns_turn(w->dns);
     take_inbox(w);
-    ln_env_ready(&w->env);
     hub_rounds(w);
     ln_timer *due;
     for (int i = 0; i < TIMERS_PER_TURN; i++) {
