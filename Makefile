@@ -24,11 +24,11 @@ check: deps-build deps-test ## before a commit: format, floors, symbols, flags, 
 	@tools/run-tests --list tests/steps.check
 
 .PHONY: asan
-asan: deps-build deps-test ## the unit tests under address and undefined behaviour sanitizers
-	@tools/run-tests --only 'asan/*'
+asan: deps-build deps-test ## the tests again under address and undefined behaviour sanitizers
+	@tools/run-tests --only 'asan/*' --only '*-asan/*'
 
 .PHONY: tsan
-tsan: deps-build deps-test ## the unit tests under the thread sanitizer
+tsan: deps-build deps-test ## the tests again under the thread sanitizer
 	@tools/run-tests --list tests/steps.tsan
 
 .PHONY: cover
