@@ -338,9 +338,11 @@ static int put_close_by(close_fn *encode, ln_conn *c, uint16_t code, ln_slice re
     ln_env *env = c->env;
     ln_buf_clear(&env->encoded);
     int err = encode(&c->ws, &env->tools, code, reason, &env->encoded);
-    if (err == LINNET_OK) err = ln_send_wire(c, ln_buf_slice(&env->encoded));
+    if (err == LINNET_OK) {
+        ln_conn_set(c, LN_CF_SENT_CLOSE);
+        err = ln_send_wire(c, ln_buf_slice(&env->encoded));
+    }
     ln_buf_clear(&env->encoded);
-    if (err == LINNET_OK) ln_conn_set(c, LN_CF_SENT_CLOSE);
     return err;
 }
 

@@ -196,6 +196,7 @@ static inline void rig_settle(rig *r) {
 
 static inline void rig_pass(rig *r, uint32_t ms) {
     ln_msec end = ln_loop_now(r->loop) + ms;
+    rig_settle(r); /* what was said outside a turn leaves at the end of the next */
     while (ln_loop_now(r->loop) < end)
         rig_turn_until(r, end);
     rig_settle(r);

@@ -77,7 +77,7 @@ void ln_send_release(ln_conn *c) {
 static ln_rendering *hold(ln_conn *c, ln_slice rest) {
     ln_buf lent;
     ln_env *env = c->env;
-    bool whole = env->event && rest.size && rest.data >= env->current &&
+    bool whole = env->event && env->current && rest.data >= env->current &&
                  rest.data < env->current + env->current_size;
     ln_rendering *r = NULL;
     if (whole && (r = ln_rendering_new(0, sizeof lent)) && ln_ws_take(&c->ws, env->event, &lent)) {
@@ -100,6 +100,14 @@ static void widen(ln_conn *c) {
     ln_sock_tune(&c->sock, BULK_LOWAT, 0);
 }
 
+/* What is in flight has waited since then, and may not wait for ever. */
+static void wait_since(ln_conn *c, uint32_t at) {
+    c->waiting = at;
+    if (!c->config || !c->config->queued_age_ms) return;
+    uint32_t waited = ln_conn_now(c) - at;
+    ln_conn_arm(c, ln_loop_now(c->env->loop) - waited + c->config->queued_age_ms);
+}
+
 /* Gives bytes to the sock. `keep`, when given, is a reference that holds them alive and is taken;
  * without it what the kernel does not take now is copied. */
 static void give(ln_conn *c, ln_slice bytes, ln_rendering *keep) {
@@ -120,10 +128,8 @@ static void give(ln_conn *c, ln_slice bytes, ln_rendering *keep) {
         c->inflight = keep;
         c->inflight_bytes = (uint32_t)ln_sock_pending(&c->sock).size;
         c->queued += c->inflight_bytes;
-        c->waiting = c->spoke;
+        wait_since(c, c->spoke);
         mark_high(c);
-        if (c->config && c->config->queued_age_ms)
-            ln_conn_arm(c, ln_loop_now(env->loop) + c->config->queued_age_ms);
         return;
     }
     if (keep) ln_rendering_unref(keep);
@@ -168,10 +174,11 @@ void ln_send_cipher(ln_conn *c) {
 /* ---- queueing --------------------------------------------------------------------- */
 
 /* Bookkeeping of what waits. LINNET_ERR_SLOW ends the connection; one message alone is always
- * taken, or limits on messages and queues would contradict each other. */
+ * taken, or limits on messages and queues would contradict each other, and so is our Close, with
+ * what stands before it in the cork. */
 static int account(ln_conn *c, size_t bytes) {
     const ln_conn_config *f = c->config;
-    if (f && c->queued && c->queued + bytes > f->queued_max) {
+    if (f && c->queued && c->queued + bytes > f->queued_max && !ln_conn_is(c, LN_CF_SENT_CLOSE)) {
         ln_conn_fail(c, LINNET_ERR_SLOW);
         return LINNET_ERR_SLOW;
     }
@@ -197,13 +204,15 @@ static int enqueue(ln_conn *c, ln_rendering *r) {
 }
 
 /* What lies in the cork goes to the queue, because something is to stand behind it or it must wait.
- */
+ * It was promised with LINNET_OK, so without memory for it the connection ends. */
 static int cork_to_queue(ln_conn *c) {
     ln_env *env = c->env;
     if (env->cork_owner != c || !env->corked) return LINNET_OK;
     ln_slice bytes = ln_slice_of(env->cork, env->corked);
     env->corked = 0;
-    return enqueue(c, ln_rendering_of(0, bytes));
+    int err = enqueue(c, ln_rendering_of(0, bytes));
+    if (err == LINNET_ERR_NOMEM) broken(c, err);
+    return err;
 }
 
 static bool corkable(const ln_conn *c) {
@@ -229,7 +238,7 @@ void ln_send_uncork(ln_conn *c) {
     ln_env *env = c->env;
     if (env->corked && c->state != LN_CONN_DEAD) {
         if (ln_conn_is(c, LN_CF_BATCH) || !corkable(c)) {
-            if (cork_to_queue(c) == LINNET_ERR_NOMEM) broken(c, LINNET_ERR_NOMEM);
+            cork_to_queue(c);
         } else {
             cork_out(c);
         }
@@ -294,7 +303,7 @@ static bool send_in_place(ln_conn *c, uint8_t opcode, ln_slice payload) {
     return true;
 }
 
-static int send_plain_frame(ln_conn *c, uint8_t opcode, ln_slice payload) {
+static int send_plain_frame(ln_conn *c, uint8_t opcode, ln_slice payload, uint8_t flags) {
     if (send_in_place(c, opcode, payload)) return LINNET_OK;
     if (c->state == LN_CONN_DEAD) return LINNET_ERR_CLOSED;
     size_t head = ln_frame_head_size(payload.size, false);
@@ -309,7 +318,10 @@ static int send_plain_frame(ln_conn *c, uint8_t opcode, ln_slice payload) {
     }
     if (c->state == LN_CONN_DEAD) return LINNET_ERR_CLOSED;
     int err = cork_to_queue(c);
-    return err < 0 ? err : enqueue(c, ln_rendering_of(opcode, payload));
+    if (err < 0) return err;
+    ln_rendering *r = ln_rendering_of(opcode, payload);
+    if (r) r->flags |= flags;
+    return enqueue(c, r);
 }
 
 /* Encoded by the ws machine: clients mask, some connections compress. With a compression window the
@@ -317,31 +329,35 @@ static int send_plain_frame(ln_conn *c, uint8_t opcode, ln_slice payload) {
  * in clear. */
 static int send_encoded(ln_conn *c, uint8_t opcode, ln_slice payload, bool compress) {
     ln_env *env = c->env;
-    if (compress && ln_ws_variant_of(&c->ws).takeover && c->queue.first)
-        return enqueue(c, ln_rendering_of(opcode, payload));
+    bool takeover = compress && ln_ws_variant_of(&c->ws).takeover;
+    if (takeover && c->queue.first) return enqueue(c, ln_rendering_of(opcode, payload));
     ln_buf_clear(&env->encoded);
     int err = ln_ws_message(&c->ws, &env->tools, opcode, payload, compress, &env->encoded);
-    if (err == LINNET_OK) err = ln_send_wire(c, ln_buf_slice(&env->encoded));
+    if (err == LINNET_OK) {
+        err = ln_send_wire(c, ln_buf_slice(&env->encoded));
+        /* the window remembers what the peer will never see */
+        if (err == LINNET_ERR_NOMEM && takeover) broken(c, err);
+    }
     ln_buf_clear(&env->encoded);
     return err;
 }
 
-static int send_message(ln_conn *c, uint8_t opcode, ln_slice payload, bool compress) {
+static int send_message(ln_conn *c, uint8_t opcode, ln_slice payload, uint8_t flags) {
     if (c->state != LN_CONN_WS || ln_conn_is(c, LN_CF_SENT_CLOSE)) return LINNET_ERR_CLOSED;
     if (ln_conn_is(c, LN_CF_FRAGMENTS)) return LINNET_ERR_STATE;
-    compress = compress && would_compress(c, payload.size);
+    bool compress = !(flags & LN_RENDERING_PLAIN) && would_compress(c, payload.size);
     int err = compress || ln_conn_is(c, LN_CF_CLIENT) ? send_encoded(c, opcode, payload, compress)
-                                                      : send_plain_frame(c, opcode, payload);
+                                                      : send_plain_frame(c, opcode, payload, flags);
     if (err == LINNET_OK) ln_stat_add(&c->env->messages_out, 1);
     return err;
 }
 
 int ln_conn_send(ln_conn *c, uint8_t opcode, ln_slice payload) {
-    return send_message(c, opcode, payload, true);
+    return send_message(c, opcode, payload, 0);
 }
 
 int ln_conn_send_plain(ln_conn *c, uint8_t opcode, ln_slice payload) {
-    return send_message(c, opcode, payload, false);
+    return send_message(c, opcode, payload, LN_RENDERING_PLAIN);
 }
 
 int ln_conn_send_fragment(ln_conn *c, uint8_t opcode, bool fin, ln_slice payload) {
@@ -470,7 +486,9 @@ static void give_gathered(ln_conn *c) {
 
 static void flush(ln_conn *c) {
     while (c->state != LN_CONN_DEAD && !c->inflight && ln_txq_first(&c->queue)) {
+        uint32_t at = c->queue.first_at; /* its age counts, not that of this attempt */
         if (!give_alone(c)) give_gathered(c);
+        if (c->inflight) wait_since(c, at);
     }
     if (c->state == LN_CONN_DEAD) return;
     if (ln_send_idle(c)) ln_conn_flushed(c);
