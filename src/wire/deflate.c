@@ -13,7 +13,9 @@
 #define ONE_SHOT_LONG (24 * 1024)
 #define LEVEL_EXACT   7 /* from here on it is asked for size, not speed */
 #define ROOM_LEAST    64
-#define AT_ONCE_LEAST 2048 /* compressed bytes from which libdeflate inflates faster than zlib */
+#define INFLATE_ROOM  65536 /* for one call, or four times the input */
+#define INFLATE_RATIO 1032  /* no byte becomes more than that */
+#define AT_ONCE_LEAST 2048  /* compressed bytes from which libdeflate inflates faster than zlib */
 
 static const uint8_t tail[4] = { 0x00, 0x00, 0xff, 0xff };
 /* The tail, then an empty last block: what makes a message whole for a decoder that wants an end.
@@ -149,7 +151,11 @@ void ln_inflater_reset(ln_inflater *i) {
 }
 
 /* One call of inflate into the room of *out, or, when nothing more may come, into a single byte
- * that only exists to show that there is more. *result is zlib's. */
+ * that only exists to show that there is more. *result is zlib's.
+ *
+ * How much room follows from the input alone, not from the capacity that *out happens to have: a
+ * distance beyond the window passes zlib where it stays within what the same call wrote, so room
+ * decides whether a peer that cheats about its window is caught. */
 static int inflate_some(ln_inflater *i, uint64_t limit, ln_buf *out, int *result) {
     uint8_t beyond;
 #if !defined(LN_PLANT) || LN_PLANT != 6 /* fuzz/plants */
@@ -160,11 +166,13 @@ static int inflate_some(ln_inflater *i, uint64_t limit, ln_buf *out, int *result
     if (may > out->max - out->size) may = out->max - out->size;
     ln_wslice room = { &beyond, 1 };
     if (may) {
-        size_t hint = 4 * (size_t)i->z.avail_in + ROOM_LEAST;
-        int err = ln_buf_reserve(out, hint < may ? hint : (size_t)may);
+        size_t in = i->z.avail_in, size = INFLATE_RATIO * in + ROOM_LEAST;
+        if (size > INFLATE_ROOM) size = INFLATE_ROOM;
+        if (size < 4 * in) size = 4 * in;
+        if (size > may) size = (size_t)may;
+        int err = ln_buf_reserve(out, size);
         if (err < 0) return err;
-        room = ln_buf_room(out);
-        if (room.size > may) room.size = (size_t)may;
+        room = (ln_wslice){ ln_buf_room(out).data, size };
     }
     i->z.next_out = room.data;
     i->z.avail_out = (uInt)room.size;
