@@ -1,6 +1,7 @@
 """Rows 1 to 34: heads, bodies, upgrades."""
 import random
 import re
+import ssl
 import time
 
 from ct import codec
@@ -311,7 +312,6 @@ def methods(w):
 
 
 def client_hello():
-    import ssl
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     out = ssl.MemoryBIO()
