@@ -231,3 +231,35 @@ def wait_until(what, limit, words):
         if time.monotonic() > end:
             raise Fail(words() if callable(words) else words)
         time.sleep(0.005)
+
+
+class Listening:
+    """The other role: a server of ours that lies to a client of theirs. One connection."""
+
+    def __init__(self):
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.listener.settimeout(TIMEOUT)
+        self.port, self.sock = self.listener.getsockname()[1], None
+
+    def request(self):
+        """Waits for the client and its whole head."""
+        self.sock, _ = self.listener.accept()
+        self.sock.settimeout(TIMEOUT)
+        raw = b""
+        while b"\r\n\r\n" not in raw:
+            data = self.sock.recv(65536)
+            if not data:
+                raise Fail("the client left within its request")
+            raw += data
+        return Answer(raw.partition(b"\r\n\r\n")[0], b"")
+
+    def send(self, data):
+        self.sock.sendall(data)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for sock in (self.sock, self.listener):
+            if sock:
+                sock.close()
