@@ -129,9 +129,9 @@ class Server:
                                   "the canary was not answered")
             self.seen = seen
         if self.gauge:
-            now = self.stats()["connections"]
-            if now != self.connections:
-                raise Fail("the server counts %d connections, %d before" % (now, self.connections))
+            wait_until(lambda: self.stats()["connections"] == self.connections, FDS_BACK,
+                       lambda: "the server counts %d connections, %d before" %
+                       (self.stats()["connections"], self.connections))
 
     def stop(self):
         """It ends in order when asked to. Raises Fail if not."""
