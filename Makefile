@@ -49,6 +49,10 @@ conformance: deps-build deps-test ## RFC 6455 and 7692, server and client (FULL=
 	@FULL=$(FULL) CONFORMANCE='$(if $(CASE),--case $(CASE)) $(if $(GROUP),--group $(GROUP))' \
 	  tools/run-tests --list tests/steps.conformance
 
+.PHONY: threats
+threats: deps-build deps-test release ## the hostile rows (FULL=1: times, memory, large numbers; ROW=T035)
+	@tests/threats/run $(if $(FULL),--full) $(if $(ROW),--only $(ROW))
+
 .PHONY: bench
 bench: release ## measure against the peers; prints the goals (QUICK=1, ONLY='fan-out*', REPS=9)
 	@tools/install-deps bench
