@@ -80,9 +80,6 @@ int linnet_hub_new(const linnet_hub_options *options, linnet_hub **out) {
     }
     hub->plain.slow_code = 1008;
     take_limits(hub);
-    ln_rand rand;
-    ln_rand_init(&rand);
-    ln_native_epoch_put(ln_rand_u64(&rand), hub->node);
     *out = hub;
     return LINNET_OK;
 }
@@ -140,6 +137,13 @@ static void hub_unopened(ln_conn *c, uint16_t code, ln_slice reason, int err) {
 /* A session puts its own in their place. */
 static const ln_conn_ops hub_ops = { .on_open = hub_open, .on_close = hub_unopened };
 
+/* Before its workers copy it. */
+static void name_node(linnet_hub *hub, ln_world *world) {
+    ln_rand rand;
+    ln_world_rand(world, &rand);
+    ln_native_epoch_put(ln_rand_u64(&rand), hub->node);
+}
+
 int linnet_server_hub(linnet_server *s, const char *path, linnet_hub *hub) {
     if (!s || !hub) return LINNET_ERR_INVAL;
     if (ln_flag_up(&s->running) || (s->hub && s->hub != hub) || (hub->server && hub->server != s))
@@ -150,6 +154,7 @@ int linnet_server_hub(linnet_server *s, const char *path, linnet_hub *hub) {
     route.origins = hub->options.origins;
     route.on_upgrade = hub_upgrade;
     bool first = !s->hub;
+    if (!hub->server) name_node(hub, s->world);
     int err = ln_server_hubs(s, hub);
     if (err < 0) return err;
     err = linnet_server_ws(s, path, &route);
