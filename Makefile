@@ -62,6 +62,11 @@ bench: release ## measure against the peers; prints the goals (QUICK=1, ONLY='fa
 oom: deps-build deps-test ## the n-th allocation fails, for every n (FULL=1: all of them, and under asan)
 	@tools/alloc-fail $(if $(FULL),--full) $(T)
 
+.PHONY: sim
+sim: deps-build deps-test ## whole nodes in virtual time: N= seeds from SEED= on (1,000 from 1)
+	@tools/build release tests/sim/sim >/dev/null
+	@build/release/tests/sim/sim --seed $(or $(SEED),1) --count $(or $(N),$(if $(SEED),1,1000))
+
 .PHONY: fuzz
 fuzz: deps-build deps-test ## libFuzzer: T=utf8 S=60, without T all; PLANTS=1: planted bugs must be found
 	@tools/fuzz $(if $(PLANTS),--plants,$(or $(T),all) $(S))

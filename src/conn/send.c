@@ -330,7 +330,9 @@ static int send_plain_frame(ln_conn *c, uint8_t opcode, ln_slice payload, uint8_
 static int send_encoded(ln_conn *c, uint8_t opcode, ln_slice payload, bool compress) {
     ln_env *env = c->env;
     bool takeover = compress && ln_ws_variant_of(&c->ws).takeover;
+#if !defined(LN_PLANT) || LN_PLANT != 7 /* tests/sim: the windows of both sides come to differ */
     if (takeover && c->queue.first) return enqueue(c, ln_rendering_of(opcode, payload));
+#endif
     ln_buf_clear(&env->encoded);
     int err = ln_ws_message(&c->ws, &env->tools, opcode, payload, compress, &env->encoded);
     if (err == LINNET_OK) {

@@ -1,0 +1,272 @@
+#include "history.h"
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct said {
+    history_saying what;
+    uint32_t log; /* number + 1; 0: no place known */
+    uint64_t offset;
+    bool refused, answered;
+} said;
+
+typedef struct entry { /* of a log; offset 1 is the first */
+    uint32_t key;      /* 0: not known yet */
+    uint32_t skipper;  /* a session + 1 that was told to do without it; 0: none */
+} entry;
+
+typedef struct epoch_log {
+    uint64_t epoch;
+    uint32_t life, channel;
+    entry *entries;
+    uint64_t head, capacity;
+} epoch_log;
+
+struct history {
+    said *sayings;
+    uint32_t count, capacity;
+    epoch_log *logs;
+    uint32_t log_count;
+    char words[256];
+};
+
+static void *must(void *p) {
+    if (!p) abort();
+    return p;
+}
+
+history *history_new(void) {
+    return must(calloc(1, sizeof(history)));
+}
+
+void history_free(history *h) {
+    for (uint32_t i = 0; i < h->log_count; i++)
+        free(h->logs[i].entries);
+    free(h->logs);
+    free(h->sayings);
+    free(h);
+}
+
+void history_anomaly(history *h, const char *name, const char *format, ...) {
+    if (h->words[0]) return;
+    int n = snprintf(h->words, sizeof h->words, "%s: ", name);
+    va_list args;
+    va_start(args, format);
+    vsnprintf(h->words + n, sizeof h->words - (size_t)n, format, args);
+    va_end(args);
+}
+
+const char *history_words(const history *h) {
+    return h->words[0] ? h->words : NULL;
+}
+
+uint32_t history_count(const history *h) {
+    return h->count;
+}
+
+static said *saying(const history *h, uint32_t key) {
+    return key && key <= h->count ? &h->sayings[key - 1] : NULL;
+}
+
+const history_saying *history_of(const history *h, uint32_t key) {
+    const said *s = saying(h, key);
+    return s ? &s->what : NULL;
+}
+
+uint32_t history_said(history *h, const history_saying *what) {
+    if (h->count == h->capacity) {
+        h->capacity = h->capacity ? h->capacity * 2 : 256;
+        h->sayings = must(realloc(h->sayings, h->capacity * sizeof *h->sayings));
+    }
+    h->sayings[h->count] = (said){ .what = *what };
+    return ++h->count;
+}
+
+/* -- logs ------------------------------------------------------------------------------------- */
+
+static epoch_log *log_find(const history *h, uint64_t epoch) {
+    for (uint32_t i = 0; i < h->log_count; i++)
+        if (h->logs[i].epoch == epoch) return &h->logs[i];
+    return NULL;
+}
+
+/* The log of an epoch that somebody was told. A node in memory starts one log for each channel, and
+ * never another. */
+static epoch_log *log_at(history *h, uint64_t epoch, uint32_t life, uint32_t channel) {
+    epoch_log *l = log_find(h, epoch);
+    if (l) {
+        if (l->life == life && l->channel == channel) return l;
+        history_anomaly(h, "epoch-lie", "epoch %llx of channel %u, life %u is told for %u, %u",
+            (unsigned long long)epoch, l->channel, l->life, channel, life);
+        return NULL;
+    }
+    for (uint32_t i = 0; i < h->log_count; i++) {
+        if (h->logs[i].life != life || h->logs[i].channel != channel) continue;
+        history_anomaly(h, "epoch-lie", "channel %u of life %u has a second epoch", channel, life);
+        return NULL;
+    }
+    h->logs = must(realloc(h->logs, (h->log_count + 1) * sizeof *h->logs));
+    l = &h->logs[h->log_count++];
+    *l = (epoch_log){ .epoch = epoch, .life = life, .channel = channel };
+    return l;
+}
+
+static entry *entry_at(epoch_log *l, uint64_t offset) {
+    if (offset > l->capacity) {
+        uint64_t capacity = offset * 2 > 64 ? offset * 2 : 64;
+        l->entries = must(realloc(l->entries, capacity * sizeof *l->entries));
+        memset(l->entries + l->capacity, 0, (capacity - l->capacity) * sizeof *l->entries);
+        l->capacity = capacity;
+    }
+    if (offset > l->head) l->head = offset;
+    return &l->entries[offset - 1];
+}
+
+static bool may_skip(const said *s, uint32_t session) {
+    return s->what.quiet && s->what.session == session;
+}
+
+#define OFFSET_MAX 1000000 /* far beyond what one run can publish */
+
+/* Somebody knows that `key` stands at this place. */
+static void place(history *h, epoch_log *l, uint32_t key, uint64_t offset) {
+    said *s = saying(h, key);
+    uint32_t number = (uint32_t)(l - h->logs) + 1;
+    if (offset == 0 || offset > OFFSET_MAX) {
+        history_anomaly(h, "false-ok", "offset %llu", (unsigned long long)offset);
+        return;
+    }
+    entry *e = entry_at(l, offset);
+    if (e->key && e->key != key)
+        history_anomaly(h, "inconsistent-offsets", "channel %u, offset %llu is %u and %u",
+            l->channel, (unsigned long long)offset, e->key, key);
+    if (s->log && (s->log != number || s->offset != offset))
+        history_anomaly(h, "double", "publication %u is at %llu and %llu", key,
+            (unsigned long long)s->offset, (unsigned long long)offset);
+    if (e->skipper && !may_skip(s, e->skipper - 1))
+        history_anomaly(
+            h, "wrong-skip", "publication %u was left out for session %u", key, e->skipper - 1);
+    e->key = key;
+    s->log = number;
+    s->offset = offset;
+}
+
+/* -- reports ---------------------------------------------------------------------------------- */
+
+void history_acked(history *h, uint32_t key, uint64_t epoch, uint64_t offset) {
+    said *s = saying(h, key);
+    if (s->answered) history_anomaly(h, "false-ok", "publication %u is answered twice", key);
+    s->answered = true;
+    if (s->what.is_volatile) {
+        if (offset) history_anomaly(h, "false-ok", "volatile %u has an offset", key);
+        return;
+    }
+    if (!epoch || !offset) {
+        history_anomaly(h, "false-ok", "publication %u has no place", key);
+        return;
+    }
+    epoch_log *l = log_at(h, epoch, s->what.life, s->what.channel);
+    if (l) place(h, l, key, offset);
+}
+
+void history_refused(history *h, uint32_t key) {
+    said *s = saying(h, key);
+    if (s->answered || s->log)
+        history_anomaly(h, "false-fail", "publication %u is refused, but in the log", key);
+    s->answered = s->refused = true;
+}
+
+void history_joined(history *h, history_seat *seat, uint64_t epoch, uint64_t offset) {
+    seat->joined = true;
+    seat->epoch = epoch;
+    seat->offset = offset;
+    epoch_log *l = log_at(h, epoch, seat->life, seat->channel);
+    if (l && offset > 0 && offset < OFFSET_MAX) entry_at(l, offset);
+}
+
+/* What must hold of a message wherever it stands. */
+static const said *heard_at_all(history *h, const history_seat *seat, uint32_t key) {
+    const said *s = saying(h, key);
+    if (!s || s->what.channel != seat->channel || s->what.life != seat->life) {
+        history_anomaly(h, "phantom", "client %u hears %u in channel %u, life %u", seat->client,
+            key, seat->channel, seat->life);
+        return NULL;
+    }
+    if (s->refused) history_anomaly(h, "false-fail", "publication %u is refused, but heard", key);
+    if (!seat->joined)
+        history_anomaly(h, "late", "client %u hears %u in channel %u, which it is not in",
+            seat->client, key, seat->channel);
+    return s;
+}
+
+void history_heard(
+    history *h, history_seat *seat, uint32_t session, uint32_t key, uint64_t offset) {
+    const said *s = heard_at_all(h, seat, key);
+    if (!s || h->words[0]) return;
+    if (may_skip(s, session)) {
+        history_anomaly(h, "phantom", "client %u hears itself say %u", seat->client, key);
+        return;
+    }
+    if (s->what.is_volatile != (offset == 0)) {
+        history_anomaly(
+            h, "phantom", "publication %u at offset %llu", key, (unsigned long long)offset);
+        return;
+    }
+    if (s->what.is_volatile) return;
+    if (offset != seat->offset + 1) {
+        history_anomaly(h, offset <= seat->offset ? "duplicate" : "silent-gap",
+            "client %u, channel %u: offset %llu after %llu", seat->client, seat->channel,
+            (unsigned long long)offset, (unsigned long long)seat->offset);
+        return;
+    }
+    seat->offset = offset;
+    epoch_log *l = log_at(h, seat->epoch, seat->life, seat->channel);
+    if (l) place(h, l, key, offset);
+}
+
+void history_skipped(
+    history *h, history_seat *seat, uint32_t session, uint64_t offset, uint64_t count) {
+    if (!seat->joined || count == 0 || seat->offset + count != offset) {
+        history_anomaly(h, "silent-gap",
+            "client %u, channel %u: %llu skipped up to %llu after %llu", seat->client,
+            seat->channel, (unsigned long long)count, (unsigned long long)offset,
+            (unsigned long long)seat->offset);
+        return;
+    }
+    epoch_log *l = log_at(h, seat->epoch, seat->life, seat->channel);
+    while (l && seat->offset < offset) {
+        entry *e = entry_at(l, ++seat->offset);
+        e->skipper = session + 1;
+        if (e->key && !may_skip(saying(h, e->key), session))
+            history_anomaly(
+                h, "wrong-skip", "client %u is told to do without %u", seat->client, e->key);
+    }
+}
+
+bool history_level(const history *h, const history_seat *seat, uint32_t session) {
+    const epoch_log *l = log_find(h, seat->epoch);
+    if (!l || !seat->joined) return false;
+    for (uint64_t at = seat->offset; at < l->head; at++) {
+        const said *s = saying(h, l->entries[at].key);
+        if (!s || !may_skip(s, session)) return false;
+    }
+    return true;
+}
+
+void history_finish(history *h) {
+    for (uint32_t i = 0; i < h->log_count; i++) {
+        const epoch_log *l = &h->logs[i];
+        for (uint64_t at = 0; at < l->head; at++) {
+            const said *s = saying(h, l->entries[at].key);
+            for (uint64_t next = at + 1; s && next < l->head; next++) {
+                const said *t = saying(h, l->entries[next].key);
+                if (!t || t->what.session != s->what.session) continue;
+                if (t < s)
+                    history_anomaly(h, "reorder", "channel %u: %u stands before %u", l->channel,
+                        (unsigned)(s - h->sayings) + 1, (unsigned)(t - h->sayings) + 1);
+                break;
+            }
+        }
+    }
+}
