@@ -644,7 +644,7 @@ void ln_conn_timer(ln_conn *c) {
             watch_leaving(c);
             return;
         }
-        /* fall through */
+        __attribute__((fallthrough));
     case LN_CONN_CLOSING:
         ln_conn_set(c, LN_CF_ABORT);
         ln_conn_drop(c, c->state == LN_CONN_CLOSING ? LINNET_ERR_TIMEOUT : LINNET_OK);
