@@ -37,18 +37,20 @@ LINNET_API linnet_slice linnet_request_body(const linnet_request *r);
 LINNET_API size_t linnet_request_peer(const linnet_request *r, char out[64]);
 LINNET_API linnet_conn_id linnet_request_id(const linnet_request *r);
 
-/* Extra fields of the answer, before it. LINNET_ERR_INVAL for CR, LF, NUL, or framing fields, which
- * are ours. */
+/* Extra fields of the answer, before it (LINNET_ERR_STATE). LINNET_ERR_INVAL for CR, LF, NUL, or
+ * framing fields, which are ours. */
 LINNET_API int linnet_request_add_header(linnet_request *r, const char *name, const char *value);
 /* The whole answer, once. type NULL: text/plain; charset=utf-8. A HEAD gets no body.
  * LINNET_ERR_STATE the second time. */
 LINNET_API int linnet_request_answer(
     linnet_request *r, int status, const char *type, linnet_slice body);
 /* A streamed answer (chunked): begin once, write any number, end once. linnet_request_buffered
- * tells how much waits. */
+ * tells how many bytes wait for the client to read them; who lets it come over 16 MiB gets
+ * LINNET_ERR_SLOW from write, and the connection is dropped. LINNET_ERR_STATE out of order. */
 LINNET_API int linnet_request_begin(linnet_request *r, int status, const char *type);
 LINNET_API int linnet_request_write(linnet_request *r, linnet_slice data);
 LINNET_API int linnet_request_end(linnet_request *r);
+LINNET_API size_t linnet_request_buffered(const linnet_request *r);
 
 /* The same from any thread, for a request whose handler returned without an answer. A client that
  * has gone is no error. */

@@ -4,12 +4,13 @@
 #include "conn/inner.h"
 #include "wire/chunked.h"
 
-#define HEAD_KEEP_MS  60000u /* an idle kept connection */
-#define BODY_MS       30000u /* a whole body */
-#define BODY_GRACE_MS 5000u  /* before its rate is judged */
-#define BODY_RATE     256u   /* bytes per second */
-#define WORK_MS       30000u /* for whoever answers later */
-#define IN_MAX        (64u * 1024)
+#define HEAD_KEEP_MS  60000u              /* an idle kept connection */
+#define BODY_MS       30000u              /* a whole body */
+#define BODY_GRACE_MS 5000u               /* before its rate is judged */
+#define BODY_RATE     256u                /* bytes per second */
+#define WORK_MS       30000u              /* for whoever answers later */
+#define IN_MAX        (256u * 1024)       /* part of a head, and a receive or a carry behind it */
+#define STREAM_MAX    (16u * 1024 * 1024) /* written, and not yet read by the peer */
 #define FIELDS_MAX    8192u
 
 /* ---- life ------------------------------------------------------------------------- */
@@ -41,6 +42,11 @@ int ln_exchange_begin(ln_conn *c, uint32_t head_ms) {
 }
 
 void ln_exchange_free(ln_exchange *x) {
+    if (x->delivering) {
+        x->state = LN_EXCHANGE_ANSWERED;
+        x->left = true;
+        return;
+    }
     ln_buf_fini(&x->in);
     ln_buf_fini(&x->body);
     ln_buf_fini(&x->fields);
@@ -175,6 +181,9 @@ int ln_exchange_stream(ln_exchange *x, unsigned status, ln_slice type) {
 int ln_exchange_write(ln_exchange *x, ln_slice data) {
     if (x->state != LN_EXCHANGE_STREAM) return LINNET_ERR_STATE;
     if (x->head_only || !data.size) return LINNET_OK;
+    uint32_t waiting = ln_conn_queued(x->conn);
+    if (waiting && data.size > STREAM_MAX - (waiting < STREAM_MAX ? waiting : STREAM_MAX))
+        return give_up(x, LINNET_ERR_SLOW);
     if (!x->chunk_out) return ln_conn_send_raw(x->conn, data);
     ln_buf *out = &x->conn->env->gather;
     ln_buf_clear(out);
@@ -205,6 +214,7 @@ static bool ours(ln_slice name) {
 }
 
 int ln_exchange_add_field(ln_exchange *x, ln_slice name, ln_slice value) {
+    if (!answerable(x)) return LINNET_ERR_STATE;
     if (!ln_http1_is_token(name) || !ln_http1_is_value(value) || ours(name))
         return LINNET_ERR_INVAL;
     size_t n = name.size + value.size + 4;
@@ -251,6 +261,14 @@ static int keep_head(ln_exchange *x, ln_slice all) {
     return err;
 }
 
+/* The host has returned. False when the exchange ended meanwhile; then it is freed now. */
+static bool delivered(ln_exchange *x) {
+    bool left = x->left;
+    x->delivering = false;
+    if (left) ln_exchange_free(x);
+    return !left;
+}
+
 /* Delivers a complete head. `all` begins with it; what lies behind is body, or the next request. */
 static void deliver_head(ln_conn *c, ln_exchange *x, ln_slice all) {
     x->head_only = x->head.method == LN_HTTP1_HEAD;
@@ -261,8 +279,7 @@ static void deliver_head(ln_conn *c, ln_exchange *x, ln_slice all) {
     ln_slice_skip(&x->behind, x->head.size);
     x->delivering = true;
     c->env->on_request(c, x);
-    if (!alive(c, x)) return;
-    x->delivering = false;
+    if (!delivered(x)) return;
     if (x->state == LN_EXCHANGE_ANSWERED) return;
     if (keep_head(x, all) < 0) ln_conn_drop(c, LINNET_ERR_NOMEM);
 }
@@ -326,7 +343,7 @@ static void deliver_body(ln_conn *c, ln_exchange *x) {
     phase(x, LN_EXCHANGE_WORK, WORK_MS);
     x->delivering = true;
     c->env->on_body(c, x);
-    if (alive(c, x)) x->delivering = false;
+    delivered(x);
 }
 
 /* ---- input -------------------------------------------------------------------------- */

@@ -45,6 +45,7 @@ struct ln_exchange {
     uint32_t used;           /* of `in`, while at work: head and what else is done with */
     uint32_t head_ms;
     bool delivering; /* inside on_request or on_body */
+    bool left;       /* and ended there: freed when that returns, because the host may look again */
     bool body_done;  /* there is none, or it is whole */
     bool head_only;  /* HEAD: no body bytes go out */
     bool chunk_out, close_after;
@@ -68,7 +69,8 @@ void ln_exchange_free(ln_exchange *x);
  * afterwards. */
 void ln_exchange_want_body(ln_exchange *x, uint64_t body_max);
 
-/* An extra line for the answer (also for a 101). LINNET_ERR_INVAL: CR, LF, NUL, no token, or a
+/* An extra line for the answer (also for a 101). LINNET_ERR_STATE once it was begun;
+ * LINNET_ERR_INVAL: CR, LF, NUL, no token, or a
  * framing field (Content-Length, Transfer-Encoding, Connection, Upgrade, Sec-WebSocket-*, Date).
  * LINNET_ERR_NOMEM, LINNET_ERR_TOO_BIG (8 KiB). */
 int ln_exchange_add_field(ln_exchange *x, ln_slice name, ln_slice value);
@@ -81,6 +83,7 @@ int ln_exchange_answer_head(ln_exchange *x, unsigned status, ln_slice type, uint
 int ln_exchange_refuse(ln_exchange *x, ln_http1_fault fault);
 /* Streamed, chunked. */
 int ln_exchange_stream(ln_exchange *x, unsigned status, ln_slice type);
+/* LINNET_ERR_SLOW: over 16 MiB would wait for the peer, and the connection is dropped. */
 int ln_exchange_write(ln_exchange *x, ln_slice data);
 int ln_exchange_end(ln_exchange *x);
 

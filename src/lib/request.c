@@ -7,7 +7,7 @@
 
 void ln_request_begin(linnet_conn *conn, ln_exchange *x, const ln_route *route) {
     linnet_request r = { .x = x, .conn = conn, .route = route };
-    ln_buf_init(&r.scratch, 64 * 1024);
+    ln_buf_init(&r.scratch, LN_SCRATCH_MAX);
     route->handler(&r, route->user);
     ln_buf_fini(&r.scratch);
 }
@@ -19,8 +19,8 @@ linnet_slice linnet_request_method(const linnet_request *r) {
 linnet_slice linnet_request_path(const linnet_request *r) {
     ln_buf *scratch = (ln_buf *)(uintptr_t)&r->scratch; /* a cache */
     ln_slice raw = r->x->head.path;
-    if (ln_buf_reserve(scratch, raw.size + 1) < 0) return raw;
-    uint8_t *at = ln_buf_room(scratch).data;
+    uint8_t *at = ln_scratch_room(scratch, raw.size + 1);
+    if (!at) return raw;
     size_t n = ln_target_unescape(raw, false, at);
     ln_buf_commit(scratch, n);
     return ln_slice_of(at, n);
@@ -70,6 +70,10 @@ int linnet_request_write(linnet_request *r, linnet_slice data) {
 
 int linnet_request_end(linnet_request *r) {
     return ln_exchange_end(r->x);
+}
+
+size_t linnet_request_buffered(const linnet_request *r) {
+    return linnet_conn_buffered(r->conn);
 }
 
 /* ---- from any thread ---------------------------------------------------------------- */

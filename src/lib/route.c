@@ -163,12 +163,18 @@ ln_slice ln_header_of(const ln_exchange *x, const char *name, unsigned index) {
     return ln_slice_of(NULL, 0);
 }
 
+/* The host keeps what it was given until it returns, so the memory is taken once and whole. */
+uint8_t *ln_scratch_room(ln_buf *scratch, size_t n) {
+    if (!scratch->data && ln_buf_reserve(scratch, scratch->max) < 0) return NULL;
+    ln_wslice room = ln_buf_room(scratch);
+    return n <= room.size ? room.data : NULL;
+}
+
 ln_slice ln_query_of(const ln_exchange *x, ln_buf *scratch, const char *name) {
     ln_slice raw;
-    if (ln_target_find(x->head.query, linnet_str(name), &raw) != 1 ||
-        ln_buf_reserve(scratch, raw.size + 1) < 0)
-        return ln_slice_of(NULL, 0);
-    uint8_t *at = ln_buf_room(scratch).data;
+    if (ln_target_find(x->head.query, linnet_str(name), &raw) != 1) return ln_slice_of(NULL, 0);
+    uint8_t *at = ln_scratch_room(scratch, raw.size + 1);
+    if (!at) return ln_slice_of(NULL, 0);
     size_t n = ln_target_unescape(raw, true, at);
     ln_buf_commit(scratch, n);
     return ln_slice_of(at, n);

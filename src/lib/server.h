@@ -122,6 +122,9 @@ void ln_asset_answer(ln_exchange *x, const ln_route *route);
 /* ACCEPT to END of mail.h. */
 void ln_upgrade_mail(linnet_loop *w, ln_post *mail);
 void ln_request_mail(linnet_loop *w, ln_post *mail);
+/* Room for n bytes behind what was decoded before, which stays where it is; NULL: none. */
+uint8_t *ln_scratch_room(ln_buf *scratch, size_t n);
+#define LN_SCRATCH_MAX (64u * 1024) /* many times a head */
 /* A query parameter, decoded into scratch; {NULL, 0} when absent or repeated. */
 ln_slice ln_query_of(const ln_exchange *x, ln_buf *scratch, const char *name);
 ln_slice ln_header_of(const ln_exchange *x, const char *name, unsigned index);

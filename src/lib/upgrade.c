@@ -75,7 +75,7 @@ void ln_upgrade_begin(linnet_conn *conn, ln_exchange *x, const ln_route *r) {
         ln_exchange_refuse(x, fault);
         return;
     }
-    ln_buf_init(&u.scratch, 64 * 1024);
+    ln_buf_init(&u.scratch, LN_SCRATCH_MAX);
     conn->user = r->user;
     linnet_verdict verdict = r->on_upgrade ? r->on_upgrade(&u, r->user) : LINNET_ACCEPT;
     if (u.rejected || (verdict == LINNET_REJECT && !u.accepted)) {
@@ -95,8 +95,8 @@ void ln_upgrade_begin(linnet_conn *conn, ln_exchange *x, const ln_route *r) {
 linnet_slice linnet_upgrade_path(const linnet_upgrade *u) {
     ln_buf *scratch = (ln_buf *)(uintptr_t)&u->scratch; /* a cache */
     ln_slice raw = u->x->head.path;
-    if (ln_buf_reserve(scratch, raw.size + 1) < 0) return raw;
-    uint8_t *at = ln_buf_room(scratch).data;
+    uint8_t *at = ln_scratch_room(scratch, raw.size + 1);
+    if (!at) return raw;
     size_t n = ln_target_unescape(raw, false, at);
     ln_buf_commit(scratch, n);
     return ln_slice_of(at, n);
