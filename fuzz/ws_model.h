@@ -55,7 +55,8 @@ static inline int model_head(model *m, head *h) {
     int result = model_length(m, &h->length, &size);
     if (result != GO_ON) return result;
     uint64_t before = h->opcode == 0 ? m->announced : 0;
-    if (h->opcode < 8 && !m->setup->closing && h->length > m->setup->config.message_max - before)
+    if (h->opcode < 8 && !fuzz_discards(m->setup) &&
+        h->length > m->setup->config.message_max - before)
         return LINNET_ERR_TOO_BIG;
     if (m->rest.size < size + (client ? 0 : 4)) return STOP;
     memset(h->key, 0, 4);
@@ -81,7 +82,7 @@ static inline bool could_become_text(ln_slice s, bool *is_text) {
 }
 
 static inline int model_data(model *m, const head *h) {
-    if (m->setup->closing) { /* discarded */
+    if (fuzz_discards(m->setup)) {
         ln_buf_clear(&m->message);
         return model_payload(m, h, &m->message) ? GO_ON : STOP;
     }
