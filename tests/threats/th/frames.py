@@ -315,7 +315,7 @@ def pings(w):
         while got and got.kind == "pong" and got.data != b"99" * 20:
             got = ws.next()
         if not got or got.kind != "pong":
-            raise Fail("the last ping was answered with %s" % got)
+            raise Fail("the last ping was answered with %s" % (got,))
         ws.ask()
     flood(w, frame(PING, b"x" * 125) * 100)
 
@@ -338,7 +338,7 @@ def flood(w, piece):
             while got and got.kind == "pong" and time.monotonic() < end:
                 got = ws.next()
             if not got or got.kind != "close" or got.code != 1008:
-                raise Fail("a flood is answered with %s" % got)
+                raise Fail("a flood is answered with %s" % (got,))
         finally:
             stop.set()
             ws.close()
