@@ -183,6 +183,77 @@ static void shrinks_when_mostly_empty(void **state) {
     ln_map_fini(&m);
 }
 
+/* Hashes that peers know, and can therefore choose names for (THREATS row 80). */
+static uint32_t djb2(ln_slice s) {
+    uint32_t h = 5381;
+    for (size_t i = 0; i < s.size; i++)
+        h = h * 33 + s.data[i];
+    return h;
+}
+
+static uint32_t fnv1a(ln_slice s) {
+    uint32_t h = 2166136261u;
+    for (size_t i = 0; i < s.size; i++)
+        h = (h ^ s.data[i]) * 16777619u;
+    return h;
+}
+
+static uint32_t crc32(ln_slice s) {
+    uint32_t h = UINT32_MAX;
+    for (size_t i = 0; i < s.size; i++) {
+        h ^= s.data[i];
+        for (int bit = 0; bit < 8; bit++)
+            h = h >> 1 ^ (h & 1 ? 0xedb88320u : 0);
+    }
+    return ~h;
+}
+
+static uint32_t murmur3(ln_slice s) { /* whole words only */
+    uint32_t h = 0;
+    for (size_t i = 0; i + 4 <= s.size; i += 4) {
+        uint32_t k;
+        memcpy(&k, s.data + i, 4);
+        k *= 0xcc9e2d51u;
+        k = (k << 15 | k >> 17) * 0x1b873593u;
+        h ^= k;
+        h = (h << 13 | h >> 19) * 5 + 0xe6546b64u;
+    }
+    h ^= (uint32_t)s.size;
+    h = (h ^ h >> 16) * 0x85ebca6bu;
+    h = (h ^ h >> 13) * 0xc2b2ae35u;
+    return h ^ h >> 16;
+}
+
+#define CROWD 512u /* names for which the hash would fill one of so many places */
+
+/* How many of CROWD places are hit by names that all hit one under `weak`. */
+static unsigned places_hit(uint32_t (*weak)(ln_slice), ln_map_key key) {
+    bool hit[CROWD] = { false };
+    unsigned found = 0, places = 0;
+    for (unsigned n = 0; found < CROWD; n++) {
+        char name[16];
+        snprintf(name, sizeof name, "name%08x", n);
+        ln_slice s = ln_slice_of(name, 12);
+        if (weak && weak(s) % CROWD != 7) continue;
+        found++;
+        bool *place = &hit[ln_siphash(key, s) % CROWD];
+        places += !*place;
+        *place = true;
+    }
+    return places;
+}
+
+static void names_chosen_to_collide_do_not(void **state) {
+    uint32_t (*const weak[])(ln_slice) = { NULL, djb2, fnv1a, crc32, murmur3 };
+    ln_rand r;
+    ln_rand_init(&r);
+    for (size_t i = 0; i < LN_COUNT(weak); i++) {
+        ln_map_key key = { ln_rand_u64(&r), ln_rand_u64(&r) };
+        /* Balls thrown blindly hit 63 % of the places, 324 give or take 8. */
+        assert_in_range(places_hit(weak[i], key), 240, 410);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(siphash_agrees_with_another),
@@ -191,6 +262,7 @@ int main(void) {
         cmocka_unit_test(refused_memory_changes_nothing),
         cmocka_unit_test(agrees_with_a_plain_set),
         cmocka_unit_test(shrinks_when_mostly_empty),
+        cmocka_unit_test(names_chosen_to_collide_do_not),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
