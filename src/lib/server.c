@@ -160,6 +160,13 @@ static void leave_loop(linnet_server *s) {
     w->draining = false;
 }
 
+/* Before the socket closes: nobody else can have made another there while it is open. */
+static void remove_file(ln_entrance *l) {
+    if (l->file) unlink(l->file);
+    ln_free(l->file);
+    l->file = NULL;
+}
+
 void linnet_server_free(linnet_server *s) {
     if (!s) return;
     if (s->thread_count) {
@@ -173,6 +180,7 @@ void linnet_server_free(linnet_server *s) {
         s->workers[i] = NULL;
     }
     for (unsigned i = 0; i < s->listen_count; i++) {
+        remove_file(&s->listens[i]);
         ln_tls_ctx_unref(s->listens[i].tls);
         ln_free(s->listens[i].listeners);
     }
@@ -275,6 +283,18 @@ static int listen_failed(linnet_server *s, const char *address, int err) {
     return ln_server_say(s, err, "cannot listen on %.100s: %s", address, why);
 }
 
+/* SO_REUSEPORT lets another process of the same user share the port without a word. Whoever wants
+ * several workers does not want that: the port must be free for one who does not share. */
+static bool taken(const ln_addr *at) {
+    int fd = socket(at->sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
+    if (fd < 0) return false;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (at->sa.sa_family == AF_INET6) setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
+    bool busy = bind(fd, &at->sa, at->size) < 0 && errno == EADDRINUSE;
+    close(fd);
+    return busy;
+}
+
 int linnet_server_listen(
     linnet_server *s, const char *address, const linnet_tls_options *tls, char bound[128]) {
     if (ln_flag_up(&s->running)) return LINNET_ERR_STATE;
@@ -282,6 +302,8 @@ int linnet_server_listen(
     ln_addr at, real;
     int err = address_of(s, address, &at);
     if (err < 0) return err;
+    if (s->worker_count > 1 && at.sa.sa_family != AF_UNIX && ln_addr_port(&at) && taken(&at))
+        return listen_failed(s, address, LINNET_ERR_EXISTS);
     ln_entrance *l = new_listen(s, tls, &err);
     if (!l) return err;
     ln_listen_options o = { .reuse_port = s->worker_count > 1,
@@ -296,6 +318,9 @@ int linnet_server_listen(
     s->listen_count++;
     l->open = true;
     l->loopback = is_loopback(&real);
+    if (real.sa.sa_family == AF_UNIX &&
+        !(l->file = ln_slice_dup(linnet_str(address + sizeof "unix:" - 1))))
+        return listen_failed(s, address, LINNET_ERR_NOMEM);
     if ((err = listen_others(s, l, &real, &o)) < 0) return listen_failed(s, address, err);
     if (bound) {
         char text[64];
@@ -507,6 +532,8 @@ void linnet_server_stop(linnet_server *s, uint16_t code) {
 
 void ln_server_unlisten(linnet_loop *w) {
     if (!w->server) return;
+    for (unsigned i = 0; i < w->server->listen_count && w->index == 0; i++)
+        remove_file(&w->server->listens[i]);
     for (unsigned i = 0; i < w->server->listen_count; i++) {
         ln_listener *l = &w->server->listens[i].listeners[w->index];
         if (l->sock.state && !ln_sock_closing(&l->sock)) ln_listener_close(w->net, l);
