@@ -2,7 +2,7 @@
  */
 #ifndef LN_CLI_DIALFLAGS_H
 #define LN_CLI_DIALFLAGS_H
-#include "cli/args.h"
+#include "daemon/args.h"
 #include <linnet/client.h>
 
 typedef struct ln_dialflags {

@@ -1,8 +1,7 @@
 /* echo.c -- `linnet echo`: whatever comes goes back. For conformance testers and benchmarks. */
-#include "cli/args.h"
-#include "cli/serving.h"
 #include "cli/verbs.h"
 #include "cli/wsflags.h"
+#include "daemon/run.h"
 #include <linnet/linnet.h>
 
 typedef struct flags {
@@ -39,7 +38,8 @@ static int serve(const flags *f) {
         linnet_server_free(server);
         return err == LINNET_ERR_INVAL ? 2 : 1;
     }
-    code = ln_serve_until_signal(server, &f->listen, f->cert, f->key);
+    ln_run run = { .server = server, .addresses = &f->listen, .cert = f->cert, .key = f->key };
+    code = ln_run_until_signal(&run);
     linnet_server_free(server);
     return code;
 }

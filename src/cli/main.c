@@ -1,7 +1,7 @@
 /* main.c -- the table of verbs. */
-#include "cli/args.h"
 #include "cli/bench.h"
 #include "cli/verbs.h"
+#include "daemon/args.h"
 #include <linnet/linnet.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,6 +11,7 @@ static const struct verb {
     int (*run)(int argc, char **argv);
     const char *about;
 } verbs[] = {
+    { "serve", ln_verb_serve, "the server: channels, and pages to try them" },
     { "echo", ln_verb_echo, "a bare echo server, for tests and measurements" },
     { "connect", ln_verb_connect, "talk to a WebSocket server, by hand or through a pipe" },
     { "bench", linnet_cli_bench, "load for any WebSocket server: echo, fanout, connect, idle" },

@@ -1,6 +1,6 @@
 #include "cli/talk.h"
-#include "cli/args.h"
 #include "cli/term.h"
+#include "daemon/args.h"
 #include <poll.h>
 #include <signal.h>
 #include <sys/signalfd.h>
@@ -102,8 +102,9 @@ static void read_input(ln_talk *t) {
 
 /* ---- the loop --------------------------------------------------------------------- */
 
-static void interrupted(ln_talk *t) {
-    ln_talk_leave(t, 130);
+static void interrupted(ln_talk *t, int signals) {
+    struct signalfd_siginfo taken; /* or it would be pending for ever */
+    if (read(signals, &taken, sizeof taken) > 0) ln_talk_leave(t, 130);
 }
 
 static void step(ln_talk *t, int signals) {
@@ -114,7 +115,7 @@ static void step(ln_talk *t, int signals) {
     struct pollfd fds[] = { { linnet_loop_fd(t->loop), POLLIN, 0 }, { signals, POLLIN, 0 },
         { wants_lines(t) ? t->lines.fd : -1, POLLIN, 0 } };
     if (poll(fds, 3, -1) < 0) return;
-    if (fds[1].revents) interrupted(t);
+    if (fds[1].revents) interrupted(t, signals);
     if (fds[2].revents && t->code < 0) read_input(t);
     linnet_loop_turn(t->loop, 0);
 }

@@ -5,5 +5,6 @@
 
 int ln_verb_connect(int argc, char **argv);
 int ln_verb_echo(int argc, char **argv);
+int ln_verb_serve(int argc, char **argv);
 int ln_verb_version(int argc, char **argv);
 #endif

@@ -2,7 +2,7 @@
  */
 #ifndef LN_CLI_WSFLAGS_H
 #define LN_CLI_WSFLAGS_H
-#include "cli/args.h"
+#include "daemon/args.h"
 #include <linnet/conn.h>
 
 typedef struct ln_wsflags {

@@ -75,7 +75,7 @@ for (const workers of [1, 4]) {
 
     for (const [why, at, flags, want, header] of [
       ['no such page', '/nothing/here', [], 404],
-      ['a path that climbs', '/demo/../../etc/passwd', ['--path-as-is'], 404],
+      ['a path that climbs', '/demo/../../etc/passwd', ['--path-as-is'], 400],
       ['a page cannot be deleted', '/demo/chat/', ['-X', 'DELETE'], 405, ['allow', /GET/]],
       ['a page at the WebSocket path', '/ws', [], 426, ['upgrade', /websocket/i]],
       ['no key', '/ws', upgrade({ 'Sec-WebSocket-Key': null }), 400],

@@ -6,7 +6,7 @@ import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { describe, it } from 'node:test';
-import { BINARY, Program, linnet, serve, start, until } from './lib/linnet.mjs';
+import { BINARY, HERE, PYTHON, Program, linnet, serve, start, until } from './lib/linnet.mjs';
 import { Peer } from './lib/peer.mjs';
 
 describe('linnet serve starts', () => {
@@ -54,6 +54,24 @@ describe('linnet serve starts', () => {
     fs.rmSync(folder, { recursive: true });
   });
 
+  for (const workers of [1, 2]) {
+    it(`not where another serves, and says so at once, ${workers} workers`, async () => {
+      const first = await serve(workers);
+      const { code, stdout, stderr } = await linnet(
+        ['serve', '--workers', workers, '--listen', `127.0.0.1:${first.port}`], { ms: 1_000 });
+      assert.deepEqual([code, stdout], [1, '']);
+      assert.match(stderr, new RegExp(`127.0.0.1:${first.port} is in use`));
+      await first.stop();
+    });
+  }
+
+  it('on sockets that systemd hands over, and tells it', async () => {
+    const manager = new Program(PYTHON, [path.join(HERE, 'peers/manager.py'), BINARY, 'serve', '--workers', 2]);
+    const { code, stdout, stderr } = await manager.exit();
+    assert.equal(code, 0, stderr);
+    assert.deepEqual(stdout.trimEnd().split('\n'), ['READY=1', 'HTTP/1.1 200 OK', 'STOPPING=1', 'left with 0']);
+  });
+
   it('not on other addresses without a word about access', async () => {
     const { code, stdout, stderr } = await linnet(['serve', '--listen', '0.0.0.0:0']);
     assert.notEqual(code, 0);
@@ -90,6 +108,40 @@ describe('linnet serve at the door', () => {
       await server.stop();
     });
   }
+
+  it('--origin lets in whom it names, and nobody else', async () => {
+    const server = await serve(1, '--origin', 'https://app.example', '--origin', 'http://b.example:8000');
+    for (const [origin, want] of [
+      ['https://app.example', 101], ['http://b.example:8000', 101], ['http://app.example', 403],
+      ['http://b.example', 403], ['http://localhost:3000', 403], [`http://127.0.0.1:${server.port}`, 101],
+    ]) {
+      const outcome = await Peer.open(`${server.url}/ws`, [], { headers: { Origin: origin } })
+        .then(peer => peer.ws.terminate() ?? 101, e => e.status);
+      assert.equal(outcome, want, origin);
+    }
+    await server.stop();
+  });
+
+  it('/healthz and /readyz answer 200; 503 while it drains', async () => {
+    const server = await serve(1, '--drain-time', 20);
+    const get = at => new Promise((resolve, reject) => {
+      http.get(server.http + at, { agent }, r => r.resume().on('end', () => resolve(r.statusCode))).on('error', reject);
+    });
+    const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
+    assert.deepEqual([await get('/healthz'), await get('/readyz')], [200, 200]);
+    const mute = net.connect(server.port, '127.0.0.1'); // half a head: it keeps the drain from ending
+    mute.on('error', () => {}).write('GET /readyz HTTP/1.1\r\nHost: x\r\n');
+    await new Promise(resolve => mute.once('connect', resolve));
+    await get('/healthz'); // what was sent before has been read
+    agent.destroy();
+    server.kill('SIGTERM');
+    const answer = new Promise(resolve => mute.once('data', data => resolve(data.toString())));
+    await until(() => Peer.open(`${server.url}/ws`).then(() => false, () => true), 'the door to shut');
+    mute.write('\r\n');
+    assert.match(await answer, /^HTTP\/1\.1 503 /);
+    mute.destroy();
+    await server.stop();
+  });
 
   for (const at of ['/ws', '/', '/ws/anything']) {
     it(`WebSocket at ${at}`, async () => {

@@ -1,4 +1,4 @@
-#include "cli/args.h"
+#include "daemon/args.h"
 #include "base/num.h"
 #include <stdarg.h>
 #include <stdio.h>

@@ -4,8 +4,8 @@
  * left as a positional argument, in order. Mistakes are told on stderr with what to do, and are
  * exit code 2.
  */
-#ifndef LN_CLI_ARGS_H
-#define LN_CLI_ARGS_H
+#ifndef LN_DAEMON_ARGS_H
+#define LN_DAEMON_ARGS_H
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

@@ -1,0 +1,140 @@
+#include "daemon/run.h"
+#include "daemon/systemd.h"
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+typedef struct watch {
+    linnet_server *server;
+    sigset_t set;
+    bool systemd;
+    int first; /* the signal that began the end */
+} watch;
+
+static void reload(watch *w) {
+    if (linnet_server_reload_tls(w->server) < 0)
+        ln_say("reload: %s; the old certificates stay", linnet_server_error(w->server));
+}
+
+static void end(watch *w, int sig) {
+    if (!w->first && w->systemd) ln_systemd_notify("STOPPING=1");
+    if (!w->first) w->first = sig;
+    linnet_server_stop(w->server, 0);
+    if (sig == SIGINT) linnet_server_stop(w->server, 0); /* the second stop does not wait */
+}
+
+static void *wait_signals(void *arg) {
+    watch *w = arg;
+    for (int sig; sigwait(&w->set, &sig) == 0;) {
+        if (sig == SIGUSR2) return NULL; /* ours: the server has ended */
+        if (sig == SIGHUP)
+            reload(w);
+        else
+            end(w, sig);
+    }
+    return NULL;
+}
+
+/* ---- listening -------------------------------------------------------------------- */
+
+bool ln_address_is_local(const char *bound) {
+    return strncmp(bound, "127.", 4) == 0 || strncmp(bound, "[::1]:", 6) == 0 ||
+           strncmp(bound, "unix:", 5) == 0;
+}
+
+static int listen_failed(const ln_run *r, const char *address, int err) {
+    if (err == LINNET_ERR_EXISTS)
+        ln_say("%s is in use already, perhaps by another linnet; --listen takes another address, "
+               "port 0 picks a free one",
+            address);
+    else
+        ln_say("%s", linnet_server_error(r->server));
+    return err == LINNET_ERR_URL ? 2 : 1;
+}
+
+static int listen_on(
+    const ln_run *r, const char *address, const linnet_tls_options *tls, ln_addresses *out) {
+    int err = linnet_server_listen(r->server, address, tls, out->text[out->count]);
+    if (err < 0) return listen_failed(r, address, err);
+    out->count++;
+    return -1;
+}
+
+static int listen_handed(
+    const ln_run *r, const linnet_tls_options *tls, int count, ln_addresses *out) {
+    for (int i = 0; i < count; i++) {
+        int fd = LN_SYSTEMD_FD_FIRST + i;
+        char *text = out->text[out->count];
+        ln_systemd_address(fd, text, sizeof out->text[0]);
+        int err = linnet_server_listen_fd(r->server, fd, tls);
+        if (err < 0) return listen_failed(r, text, err);
+        out->count++;
+    }
+    return -1;
+}
+
+static int listen_all(const ln_run *r, ln_addresses *out) {
+    linnet_tls_options o = LINNET_TLS_OPTIONS_INIT, *tls = r->cert ? &o : NULL;
+    o.cert_file = r->cert;
+    o.key_file = r->key;
+    int handed = r->systemd ? ln_systemd_sockets() : 0;
+    int code = handed < 0 ? 1 : listen_handed(r, tls, handed, out);
+    for (size_t i = 0; i < r->addresses->count && code < 0; i++)
+        code = listen_on(r, r->addresses->items[i], tls, out);
+    if (code < 0 && !out->count && r->otherwise) code = listen_on(r, r->otherwise, tls, out);
+    return code;
+}
+
+static void say_ready(const ln_run *r, const ln_addresses *bound) {
+    const char *scheme = r->cert ? "wss" : "ws";
+    for (size_t i = 0; i < bound->count; i++) {
+        bool is_unix = strncmp(bound->text[i], "unix:", 5) == 0;
+        printf("listening on %s%s%s\n", scheme, is_unix ? "+" : "://", bound->text[i]);
+        fflush(stdout);
+    }
+    if (r->ready) r->ready(bound, r->ctx);
+    if (r->systemd) ln_systemd_notify("READY=1");
+}
+
+/* ---- the life --------------------------------------------------------------------- */
+
+static int serve(const ln_run *r, const ln_addresses *bound, watch *w) {
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, wait_signals, w) != 0) {
+        ln_say("cannot start a thread");
+        return 1;
+    }
+    int err = linnet_server_start(r->server);
+    if (err == LINNET_OK) {
+        say_ready(r, bound);
+        err = linnet_server_join(r->server);
+    }
+    pthread_kill(thread, SIGUSR2);
+    pthread_join(thread, NULL);
+    if (err < 0) {
+        ln_say("cannot run: %s", linnet_strerror(err));
+        return 1;
+    }
+    return w->first == SIGINT ? 130 : 0;
+}
+
+int ln_run_until_signal(const ln_run *r) {
+    if (!r->cert != !r->key) {
+        ln_say("TLS wants both --tls-cert and --tls-key");
+        return 2;
+    }
+    watch w = { .server = r->server, .systemd = r->systemd };
+    sigemptyset(&w.set);
+    sigaddset(&w.set, SIGTERM);
+    sigaddset(&w.set, SIGINT);
+    sigaddset(&w.set, SIGHUP);
+    sigaddset(&w.set, SIGUSR2);
+    pthread_sigmask(SIG_BLOCK, &w.set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    ln_addresses bound = { .count = 0 };
+    int code = listen_all(r, &bound);
+    if (code < 0 && r->may) code = r->may(&bound, r->ctx);
+    return code < 0 ? serve(r, &bound, &w) : code;
+}

@@ -1,0 +1,40 @@
+/* run.h -- the life of a server process: listen, say so, serve until a signal.
+ *
+ *   TERM   drains: no new connections, those that are there are closed, within the drain time
+ *   TERM again, INT   the end, now
+ *   HUP    certificates are read again
+ *
+ * Signals are waited for by a thread of their own, so that no handler ever runs.
+ */
+#ifndef LN_DAEMON_RUN_H
+#define LN_DAEMON_RUN_H
+#include "daemon/args.h"
+#include <linnet/server.h>
+
+#define LN_RUN_ADDRESSES_MAX 64
+
+typedef struct ln_addresses { /* as they were bound: "127.0.0.1:8080", "unix:/run/door" */
+    char text[LN_RUN_ADDRESSES_MAX][128];
+    size_t count;
+} ln_addresses;
+
+typedef struct ln_run {
+    linnet_server *server;
+    const ln_arg_list *addresses;
+    const char *cert, *key; /* both or neither */
+    bool systemd;           /* sockets that were handed over are served too; the manager is told */
+    const char *otherwise;  /* the address when there is none at all; NULL */
+    /* Asked when all is bound and before anybody is served; NULL: yes. -1 to go on, else the exit
+     * code. */
+    int (*may)(const ln_addresses *bound, void *ctx);
+    /* Called when it serves and has said so. NULL: nothing. */
+    void (*ready)(const ln_addresses *bound, void *ctx);
+    void *ctx;
+} ln_run;
+
+/* Prints one flushed "listening on URL" line per address on stdout. Returns the exit code: 0 after
+ * TERM, 130 after INT, 1 when it could not listen or run, 2 for an address that is none. */
+int ln_run_until_signal(const ln_run *run);
+/* Whether an address can be reached from this machine only. */
+bool ln_address_is_local(const char *bound);
+#endif

@@ -1,0 +1,136 @@
+#include "daemon/serve.h"
+#include "daemon/pages.h"
+#include "daemon/run.h"
+#include <linnet/linnet.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#define ADDRESS "127.0.0.1:8080"
+#define POLICY                                                                                     \
+    "default-src 'self'; connect-src 'self' ws: wss:; frame-ancestors 'none'; base-uri 'none'"
+
+/* ---- answers ---------------------------------------------------------------------- */
+
+/* It comes from the worker's own loop, so an answer proves that the loop turns. While the server
+ * drains the library answers every request with 503 before any handler is asked. */
+static void on_health(linnet_request *r, void *user) {
+    linnet_request_add_header(r, "Cache-Control", "no-store");
+    linnet_request_answer(r, 200, NULL, linnet_str("ok\n"));
+}
+
+static void on_root(linnet_request *r, void *user) {
+    linnet_request_add_header(r, "Location", "/demo/");
+    linnet_request_answer(r, 302, NULL, linnet_str("the pages are at /demo/\n"));
+}
+
+static int http(linnet_server *s, const char *path, linnet_http_handler *handler) {
+    linnet_http_route route = LINNET_HTTP_ROUTE_INIT;
+    route.handler = handler;
+    return linnet_server_http(s, path, &route);
+}
+
+static int declare(linnet_server *s, linnet_hub *hub) {
+    static const char *const paths[] = { "/ws", "/ws/*", "/" };
+    int err = LINNET_OK;
+    for (size_t i = 0; i < sizeof paths / sizeof paths[0] && err == LINNET_OK; i++)
+        err = linnet_server_hub(s, paths[i], hub);
+    if (err == LINNET_OK) err = http(s, "/healthz", on_health);
+    if (err == LINNET_OK) err = http(s, "/readyz", on_health);
+    if (err == LINNET_OK) err = http(s, "/", on_root);
+    if (err == LINNET_OK) err = linnet_server_assets(s, ln_pages, ln_pages_count, POLICY);
+    return err;
+}
+
+/* ---- words ------------------------------------------------------------------------ */
+
+/* Nobody logs in here yet, so who can reach the address can publish. */
+static int may_serve(const ln_addresses *bound, void *ctx) {
+    const ln_options *o = ctx;
+    for (size_t i = 0; i < bound->count && !o->insecure; i++) {
+        if (ln_address_is_local(bound->text[i])) continue;
+        ln_say("%s can be reached from other machines, and whoever reaches it may subscribe and\n"
+               "publish without logging in. Listen on 127.0.0.1 behind a proxy that decides who\n"
+               "may come, or say --insecure if everybody may.",
+            bound->text[i]);
+        return 2;
+    }
+    return -1;
+}
+
+static void on_ready(const ln_addresses *bound, void *ctx) {
+    const ln_options *o = ctx;
+    const char *s = o->tls_cert ? "s" : "";
+    for (size_t i = 0; i < bound->count; i++) {
+        const char *at = bound->text[i];
+        if (strncmp(at, "unix:", 5) == 0) {
+            fprintf(stderr, "  %s  WebSocket and HTTP as below\n", at);
+            continue;
+        }
+        fprintf(stderr, "  ws%s://%s/ws            channels, for any WebSocket client\n", s, at);
+        fprintf(stderr, "  http%s://%s/demo/chat/  a chat to try; /demo/ has all pages\n", s, at);
+        fprintf(stderr, "  http%s://%s/healthz     for supervisors, and /readyz\n", s, at);
+    }
+    ln_say("anonymous clients may subscribe and publish in every ordinary channel%s",
+        o->insecure ? "; --insecure: from anywhere" : "");
+}
+
+static void on_log(void *ctx, linnet_log_level level, const char *line) {
+    static const char *const words[] = { "error", "warn", "info", "debug" };
+    fprintf(stderr, "linnet: %s: %s\n", words[level], line);
+}
+
+/* ---- the server ------------------------------------------------------------------- */
+
+/* Every connection is a descriptor; what the hard limit allows is meant to be used. */
+static void raise_descriptors(void) {
+    struct rlimit r;
+    if (getrlimit(RLIMIT_NOFILE, &r) < 0 || r.rlim_cur == r.rlim_max) return;
+    r.rlim_cur = r.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &r);
+}
+
+static int new_server(const ln_options *o, linnet_server **out) {
+    linnet_server_options so = LINNET_SERVER_OPTIONS_INIT;
+    so.workers = (unsigned)o->workers;
+    so.connections_max = (uint32_t)o->max_connections;
+    so.drain_ms = (uint32_t)o->drain_time * 1000;
+    so.log = on_log;
+    ln_options_log_level(o, &so.log_level);
+    return linnet_server_new(&so, out);
+}
+
+static int new_hub(const ln_options *o, linnet_hub **out) {
+    linnet_hub_options ho = LINNET_HUB_OPTIONS_INIT;
+    ho.limits.message_max = o->max_message;
+    ln_options_deflate(o, &ho.limits.deflate);
+    if (o->origins.count) ho.origins = o->origins.items;
+    return linnet_hub_new(&ho, out);
+}
+
+int ln_serve(const ln_options *o) {
+    linnet_server *server = NULL;
+    linnet_hub *hub = NULL;
+    raise_descriptors();
+    int err = new_server(o, &server);
+    if (err == LINNET_OK) err = new_hub(o, &hub);
+    if (err == LINNET_OK) err = declare(server, hub);
+    int code = 1;
+    if (err < 0) {
+        ln_say("cannot start: %s", linnet_strerror(err));
+    } else {
+        ln_run run = { .server = server,
+            .addresses = &o->listen,
+            .cert = o->tls_cert,
+            .key = o->tls_key,
+            .systemd = true,
+            .otherwise = ADDRESS,
+            .may = may_serve,
+            .ready = on_ready,
+            .ctx = (void *)(uintptr_t)o };
+        code = ln_run_until_signal(&run);
+    }
+    linnet_server_free(server);
+    linnet_hub_free(hub);
+    return code;
+}

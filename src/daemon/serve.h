@@ -1,0 +1,10 @@
+/* serve.h -- `linnet serve`: the library's first customer. Channels at /ws, pages to try them, and
+ * the questions of a supervisor, with defaults that are safe on a desk.
+ */
+#ifndef LN_DAEMON_SERVE_H
+#define LN_DAEMON_SERVE_H
+#include "daemon/options.h"
+
+/* Serves until a signal and returns the exit code, as ln_run_until_signal. */
+int ln_serve(const ln_options *options);
+#endif
