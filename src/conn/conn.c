@@ -104,7 +104,8 @@ static void free_upper(ln_conn *c) {
         if (c->dial) ln_dial_free(c->dial);
     } else if (c->http) {
         ln_exchange *x = c->http;
-        if (c->env->on_gone) c->env->on_gone(c, x);
+        bool at_work = x->state != LN_EXCHANGE_HEAD && x->state != LN_EXCHANGE_ANSWERED;
+        if (at_work && c->env->on_gone) c->env->on_gone(c, x);
         ln_exchange_free(x);
     }
     c->http = NULL;
@@ -275,20 +276,29 @@ void ln_conn_resume(ln_conn *c, uint8_t reason) {
 
 /* ---- input ------------------------------------------------------------------------ */
 
-void ln_conn_keep(ln_conn *c, ln_slice data) {
+static void keep_at(ln_conn *c, size_t at, ln_slice data) {
     if (!data.size || c->state == LN_CONN_DEAD) return;
     uint8_t *more = ln_realloc(c->carry, c->carry_size + data.size);
     if (!more) {
         ln_conn_fail(c, LINNET_ERR_NOMEM);
         return;
     }
-    memcpy(more + c->carry_size, data.data, data.size);
+    if (at < c->carry_size) memmove(more + at + data.size, more + at, c->carry_size - at);
+    memcpy(more + at, data.data, data.size);
     c->carry = more;
     c->carry_size += (uint32_t)data.size;
     ln_conn_pause(c, LN_PAUSE_CARRY);
     if (!(c->pauses & (uint8_t)~LN_PAUSE_CARRY) && !ln_conn_is(c, LN_CF_DIRTY) &&
         !ln_list_linked(&c->turn))
         ln_list_push(&c->env->ready, &c->turn);
+}
+
+void ln_conn_keep(ln_conn *c, ln_slice data) {
+    keep_at(c, c->carry_size, data);
+}
+
+void ln_conn_unread(ln_conn *c, ln_slice data) {
+    keep_at(c, 0, data);
 }
 
 /* Leaky bucket over Pings, Pongs and Closes: a rate sustained for five seconds is a flood. */
@@ -523,7 +533,10 @@ static void peer_finished(ln_conn *c) {
         reading(c, false);
         return;
     }
-    ln_conn_drop(c, LINNET_ERR_RESET);
+    if (c->state == LN_CONN_HTTP && !ln_conn_is(c, LN_CF_CLIENT) && !ln_send_idle(c))
+        ln_conn_linger(c); /* the answers it still waits for */
+    else
+        ln_conn_drop(c, LINNET_ERR_RESET);
 }
 
 static void on_recv(ln_conn *c, const ln_completion *completion) {

@@ -68,21 +68,21 @@ static bool keeps(const ln_exchange *x) {
     return x->head.keep_alive && !x->close_after && !ln_conn_is(x->conn, LN_CF_EOF);
 }
 
-static void put_fields(ln_exchange *x, ln_http1_writer *w) {
+static void put_fields(const ln_exchange *x, ln_http1_writer *w) {
     if (w->err == LINNET_OK) w->err = ln_buf_add(w->out, ln_buf_slice(&x->fields));
-    ln_buf_clear(&x->fields);
     if (!keeps(x)) ln_http1_put(w, LN_SLICE("Connection"), LN_SLICE("close"));
 }
 
 /* The answer is complete. Inside a delivery the loop there goes on; else it is started again. */
 static void answered(ln_exchange *x) {
     ln_conn *c = x->conn;
+    bool on = keeps(x);
     x->answered++;
-    if (!keeps(x)) {
+    x->state = LN_EXCHANGE_ANSWERED;
+    if (!on) {
         ln_conn_linger(c);
         return;
     }
-    x->state = LN_EXCHANGE_ANSWERED;
     if (x->delivering) return;
     ln_conn_resume(c, LN_PAUSE_WAIT);
     ln_wslice none = { NULL, 0 };
@@ -100,6 +100,7 @@ static int send_head(ln_exchange *x, ln_http1_writer *w) {
     ln_buf *out = w->out;
     err = ln_conn_send_raw(x->conn, ln_buf_slice(out));
     ln_buf_clear(out);
+    if (err == LINNET_OK) ln_buf_clear(&x->fields);
     return err;
 }
 
@@ -146,6 +147,7 @@ int ln_exchange_answer_head(ln_exchange *x, unsigned status, ln_slice type, uint
 int ln_exchange_refuse(ln_exchange *x, ln_http1_fault fault) {
     ln_conn *c = x->conn;
     ln_buf *out = &c->env->gather;
+    if (x->state == LN_EXCHANGE_ANSWERED) return LINNET_ERR_STATE;
     ln_buf_clear(out);
     int err = x->state == LN_EXCHANGE_STREAM ? LINNET_ERR_STATE : ln_http1_refuse(out, fault);
     if (err == LINNET_OK && x->head_only) { /* a HEAD is refused without words */
@@ -157,6 +159,7 @@ int ln_exchange_refuse(ln_exchange *x, ln_http1_fault fault) {
     ln_buf_clear(out);
     ln_stat_add(&c->env->faults[fault], 1);
     if (err < 0) return give_up(x, err);
+    x->state = LN_EXCHANGE_ANSWERED;
     ln_conn_linger(c);
     return LINNET_OK;
 }
@@ -184,13 +187,12 @@ int ln_exchange_write(ln_exchange *x, ln_slice data) {
     uint32_t waiting = ln_conn_queued(x->conn);
     if (waiting && data.size > STREAM_MAX - (waiting < STREAM_MAX ? waiting : STREAM_MAX))
         return give_up(x, LINNET_ERR_SLOW);
-    if (!x->chunk_out) return ln_conn_send_raw(x->conn, data);
     ln_buf *out = &x->conn->env->gather;
     ln_buf_clear(out);
-    int err = ln_chunked_write(out, data);
-    if (err == LINNET_OK) err = ln_conn_send_raw(x->conn, ln_buf_slice(out));
+    int err = x->chunk_out ? ln_chunked_write(out, data) : LINNET_OK;
+    if (err == LINNET_OK) err = ln_conn_send_raw(x->conn, x->chunk_out ? ln_buf_slice(out) : data);
     ln_buf_clear(out);
-    return err;
+    return err < 0 ? give_up(x, err) : LINNET_OK;
 }
 
 int ln_exchange_end(ln_exchange *x) {
@@ -287,6 +289,7 @@ static void deliver_head(ln_conn *c, ln_exchange *x, ln_slice all) {
 /* ---- the body ---------------------------------------------------------------------- */
 
 void ln_exchange_want_body(ln_exchange *x, uint64_t body_max) {
+    if (!answerable(x)) return;
     if (body_max > LN_BUF_MAX) body_max = LN_BUF_MAX;
     x->body_max = body_max;
     x->body_seen = 0;
@@ -298,7 +301,7 @@ void ln_exchange_want_body(ln_exchange *x, uint64_t body_max) {
         return;
     }
     ln_chunked_init(&x->chunked, body_max);
-    if (x->head.expect_continue &&
+    if (x->head.expect_continue && !x->body_done &&
         ln_conn_send_raw(x->conn, LN_SLICE("HTTP/1.1 100 Continue\r\n\r\n")) < 0) {
         ln_conn_drop(x->conn, LINNET_ERR_NOMEM);
         return;
@@ -310,6 +313,7 @@ void ln_exchange_want_body(ln_exchange *x, uint64_t body_max) {
 /* Takes body bytes off *in. LN_DONE, LN_MORE, or a refusal was sent (< 0). */
 static int take_body(ln_exchange *x, ln_slice *in) {
     int err = LINNET_OK;
+    if (x->body_done) return LN_DONE;
     if (x->head.body == LN_HTTP1_BODY_LENGTH) {
         uint64_t left = x->head.length - x->body_seen;
         size_t n = left < in->size ? (size_t)left : in->size;
@@ -404,7 +408,7 @@ static void keep_rest(ln_conn *c, ln_exchange *x, ln_slice rest, bool owned) {
 /* Answers wait for a slow reader: its further requests wait with them, in the carry buffer, until
  * the queue has drained (row 25). */
 static void hold_back(ln_conn *c, ln_exchange *x, ln_slice rest) {
-    ln_conn_keep(c, rest);
+    ln_conn_unread(c, rest);
     ln_buf_clear(&x->in);
     x->used = 0;
 }
@@ -445,8 +449,8 @@ out:
 
 void ln_exchange_timer(ln_conn *c) {
     ln_exchange *x = c->http;
-    ln_msec now = now_of(x);
     if (!x) return;
+    ln_msec now = now_of(x);
     if (x->state == LN_EXCHANGE_BODY && now - x->since >= BODY_GRACE_MS &&
         x->body_seen < (now - x->since) / 1000 * BODY_RATE) {
         x->deadline = now;
@@ -488,16 +492,17 @@ int ln_exchange_become_ws(ln_exchange *x, const ln_exchange_accept *a) {
     ln_slice behind = later ? ln_slice_sub(ln_buf_slice(&x->in), x->used, x->in.size) : x->behind;
     ln_buf kept = x->in;
     ln_buf_init(&x->in, 0);
+    c->http = NULL;
     ln_exchange_free(x);
-    err = ln_conn_open_ws(c, a->config, a->ops, a->owner, a->params);
-    if (err < 0) {
-        c->http = NULL;
+    if (later) ln_conn_unread(c, behind); /* before what has come meanwhile */
+    err = LINNET_ERR_NOMEM;               /* of unread */
+    if (c->state == LN_CONN_HTTP) err = ln_conn_open_ws(c, a->config, a->ops, a->owner, a->params);
+    if (err < 0)
         ln_conn_drop(c, err);
-    } else {
-        if (later) ln_conn_resume(c, LN_PAUSE_WAIT);
-        if (behind.size && c->state == LN_CONN_WS)
-            ln_conn_input(c, (ln_wslice){ (uint8_t *)(uintptr_t)behind.data, behind.size });
-    }
+    else if (later)
+        ln_conn_resume(c, LN_PAUSE_WAIT);
+    else if (behind.size && c->state == LN_CONN_WS)
+        ln_conn_input(c, (ln_wslice){ (uint8_t *)(uintptr_t)behind.data, behind.size });
     ln_buf_fini(&kept);
-    return LINNET_OK;
+    return err;
 }

@@ -62,6 +62,8 @@ void ln_exchange_input(ln_conn *c, ln_wslice data);
 void ln_exchange_timer(ln_conn *c);
 /* When the next deadline is; LN_NEVER. */
 ln_msec ln_exchange_deadline(const ln_exchange *x);
+/* The connection lets go of it. Inside a delivery its memory stays till the end of that, so that
+ * whoever has answered may still look at the head, and is told LINNET_ERR_STATE the second time. */
 void ln_exchange_free(ln_exchange *x);
 
 /* Inside on_request only: collect the body first (413 beyond body_max), then env->on_body. Without
@@ -79,17 +81,19 @@ int ln_exchange_add_field(ln_exchange *x, ln_slice name, ln_slice value);
 int ln_exchange_answer(ln_exchange *x, unsigned status, ln_slice type, ln_slice body);
 /* 304 and HEAD answers that state the length of a body that is not sent. */
 int ln_exchange_answer_head(ln_exchange *x, unsigned status, ln_slice type, uint64_t length);
-/* A row of LN_HTTP1_FAULTS; closes behind it. */
+/* A row of LN_HTTP1_FAULTS; closes behind it. LINNET_ERR_STATE when answered already; of a stream
+ * that has begun the connection is dropped. */
 int ln_exchange_refuse(ln_exchange *x, ln_http1_fault fault);
-/* Streamed, chunked. */
+/* Streamed, chunked. What cannot be sent drops the connection, because a body with a hole is worse
+ * than none: LINNET_ERR_NOMEM, LINNET_ERR_SLOW (over 16 MiB wait). */
 int ln_exchange_stream(ln_exchange *x, unsigned status, ln_slice type);
-/* LINNET_ERR_SLOW: over 16 MiB would wait for the peer, and the connection is dropped. */
 int ln_exchange_write(ln_exchange *x, ln_slice data);
 int ln_exchange_end(ln_exchange *x);
 
 /* Becomes a WebSocket: 101 is queued (with the extra fields), the exchange is freed, ops->on_open
  * runs, bytes that came behind the head follow as frames. upgrade: as checked on x->head. On error
- * the exchange is untouched. */
+ * on_open was not called, and the exchange is untouched or (conn->http is NULL) the connection
+ * dropped. */
 typedef struct ln_exchange_accept {
     ln_slice key, protocol, extension;
     const ln_pmd_params *params; /* NULL: no compression */

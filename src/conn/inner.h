@@ -74,6 +74,8 @@ void ln_conn_unborn(ln_conn *c);
 void ln_conn_bury(ln_conn *c);
 /* Input that cannot be handled now is kept, and nothing more is read until it has been. Copies. */
 void ln_conn_keep(ln_conn *c, ln_slice data);
+/* The same, before what is kept already: input that came earlier. */
+void ln_conn_unread(ln_conn *c, ln_slice data);
 /* The queue fell to the low mark. */
 void ln_conn_drained(ln_conn *c);
 #endif
