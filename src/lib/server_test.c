@@ -143,11 +143,10 @@ static void what_was_asked_before_stays(void **state) {
     assert_int_equal(linnet_server_http(h.server, "/*", &route), LINNET_OK);
     house_start(&h);
     int fd = visit(&h);
-    char request[3000], *at = request;
-    at += sprintf(at, "GET /p%%21?a=first%%20one&b=");
-    for (int i = 0; i < 2000; i++)
-        *at++ = 'b';
-    sprintf(at, " HTTP/1.1\r\nHost: here\r\n\r\n");
+    char request[3000], many[2001] = { 0 };
+    memset(many, 'b', sizeof(many) - 1);
+    snprintf(request, sizeof(request),
+        "GET /p%%21?a=first%%20one&b=%s HTTP/1.1\r\nHost: here\r\n\r\n", many);
     say(fd, request);
     hear(&h, fd, "204");
     assert_string_equal(h.said, "first one|/p!|bbb|");
