@@ -4,6 +4,7 @@
  *     /echo /echoz /echot   echo; with deflate; with deflate and takeover
  *     /chat                 the same with subprotocols chat and superchat
  *     /ps                   "+a,b" subscribes, "-a" unsubscribes, "=a", newline, payload publishes
+ *     /ws                   the native protocol
  *     /n?i=7 /sid?sid=a     answer the parameter; repeated or missing: 400
  *     /big                  64 KiB; /redirect?to=X: 302 there, if X may stand in a header
  *     /post                 POST, counted and answered with its body; POST and GET on /both
@@ -16,6 +17,7 @@
 #include <string.h>
 
 static linnet_server *server;
+static linnet_hub *hub;
 static unsigned long opens, closes, messages, posts, rtts; /* one worker, so plain numbers */
 static char big[64 * 1024];
 
@@ -121,7 +123,10 @@ static int add_http(
 }
 
 static int declare(void) {
-    int err = add_ws("/echo", echo, LINNET_DEFLATE_OFF);
+    linnet_hub_options options = LINNET_HUB_OPTIONS_INIT;
+    int err = linnet_hub_new(&options, &hub);
+    if (err == LINNET_OK) err = linnet_server_hub(server, "/ws", hub);
+    if (err == LINNET_OK) err = add_ws("/echo", echo, LINNET_DEFLATE_OFF);
     if (err == LINNET_OK) err = add_ws("/echoz", echo, LINNET_DEFLATE_SHARED);
     if (err == LINNET_OK) err = add_ws("/echot", echo, LINNET_DEFLATE_TAKEOVER);
     if (err == LINNET_OK) err = add_ws("/chat", echo, LINNET_DEFLATE_OFF);
@@ -163,5 +168,6 @@ int main(int argc, char **argv) {
     signal(SIGINT, on_signal);
     int err = linnet_server_run(server);
     linnet_server_free(server);
+    linnet_hub_free(hub);
     return err < 0;
 }
