@@ -168,7 +168,8 @@ LINNET_API int linnet_server_publish(
 /* Live WebSockets and other connections, over all workers. */
 LINNET_API size_t linnet_server_connections(const linnet_server *server);
 
-/* Counters over all workers since start. */
+/* Counters over all workers since start. rejects: requests refused for what they said, and
+ * WebSockets closed for what came over them; accept_refusals: connections closed unheard. */
 typedef struct linnet_server_stats {
     size_t size;
     uint64_t connections, messages_in, messages_out, bytes_in, bytes_out, sends, rejects,

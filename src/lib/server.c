@@ -643,7 +643,7 @@ void linnet_server_get_stats(const linnet_server *s, linnet_server_stats *out) {
         t.sends += ln_stat_get(&w->env.sends);
         t.accept_refusals += ln_stat_get(&w->refused);
         for (unsigned row = 0; row < 64; row++)
-            t.rejects += ln_stat_get(&w->env.rejects[row]);
+            t.rejects += ln_stat_get(&w->env.rejects[row]) + ln_stat_get(&w->env.faults[row]);
     }
     *out = t;
 }

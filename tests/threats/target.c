@@ -94,11 +94,14 @@ static void answer_post(linnet_request *r, void *user) {
 }
 
 static void answer_stats(linnet_request *r, void *user) {
+    linnet_server_stats all = { .size = sizeof all };
     char text[256];
+    linnet_server_get_stats(server, &all);
     snprintf(text, sizeof text,
         "{\"opens\":%lu,\"closes\":%lu,\"messages\":%lu,\"posts\":%lu,\"rtts\":%lu,"
-        "\"connections\":%zu}\n",
-        opens, closes, messages, posts, rtts, linnet_server_connections(server));
+        "\"rejects\":%llu,\"connections\":%zu}\n",
+        opens, closes, messages, posts, rtts, (unsigned long long)all.rejects,
+        linnet_server_connections(server));
     linnet_request_answer(r, 200, "application/json", linnet_str(text));
 }
 

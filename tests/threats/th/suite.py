@@ -85,14 +85,17 @@ class World:
             return answers(wire.rest(limit)), wire.ended
 
     @contextlib.contextmanager
-    def nothing_happens(self):
-        """No message and no POST of the attacker gets through to the program. (The canary's
-        messages are counted by the server too, so rows compare `posts` and their own marks.)"""
-        before = self.stats()["posts"]
+    def nothing_happens(self, rejects=None):
+        """No request of the attacker gets through to the program, and each refusal is counted
+        once. (Messages are counted too, but the canary's are among them.)"""
+        before = self.stats()
         yield
-        after = self.stats()["posts"]
-        if after != before:
-            raise Fail("%d requests were executed" % (after - before))
+        after = self.stats()
+        if after["posts"] != before["posts"]:
+            raise Fail("%d requests were executed" % (after["posts"] - before["posts"]))
+        counted = after["rejects"] - before["rejects"]
+        if rejects is not None and counted != rejects:
+            raise Fail("%d refused, %d counted" % (rejects, counted))
 
 
 class Listener:
