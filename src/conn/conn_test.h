@@ -11,10 +11,11 @@
 #include "base/testing.h"
 #include "conn/exchange.h"
 #include "conn/inner.h"
+#include "net/dns.h"
 #include "net/sim.h"
 #include <stdio.h>
 
-enum { RIG_CONN = 1, RIG_DOOR, RIG_PEER, RIG_TIMER };
+enum { RIG_CONN = 1, RIG_DOOR, RIG_PEER, RIG_TIMER, RIG_DNS };
 
 typedef struct rig rig;
 struct rig {
@@ -30,6 +31,9 @@ struct rig {
     int end;              /* of the peer's stream; 1: open */
     int fd;               /* accepted, -1 */
     bool raw;             /* accepted ones get no exchange */
+    bool plain_door;      /* accepted ones are the peer: it is us who dial */
+    ln_conn *mate;        /* our own end of a dial */
+    struct ln_dns *dns;
     unsigned dead, idle, turns;
     ln_conn_config config;
     char said[4096];
@@ -47,6 +51,7 @@ static inline rig *rig_of(const ln_conn *c) {
 __attribute__((format(printf, 2, 3))) static inline void rig_say(rig *r, const char *format, ...) {
     size_t at = strlen(r->said);
     va_list args;
+    if (at > sizeof r->said - 200) return; /* enough is enough */
     va_start(args, format);
     if (at) r->said[at++] = '|';
     vsnprintf(r->said + at, sizeof r->said - at, format, args);
@@ -117,6 +122,7 @@ static inline void rig_dead(ln_conn *c) {
     assert_false(ln_timer_armed(&c->timer)); /* it would point into freed memory */
     assert_false(ln_list_linked(&c->turn));
     if (c == r->conn) r->conn = NULL;
+    if (c == r->mate) r->mate = NULL;
     free(c);
 }
 
@@ -136,6 +142,14 @@ static inline void rig_embodied(ln_conn *c, ln_exchange *x) {
 /* ---- the loop ---------------------------------------------------------------------------- */
 
 static inline void rig_accept(rig *r, int fd) {
+    if (r->plain_door) {
+        r->peer = malloc(sizeof *r->peer);
+        assert_non_null(r->peer);
+        assert_int_equal(ln_sock_adopt(r->loop, r->peer, RIG_PEER, fd), LINNET_OK);
+        assert_int_equal(ln_sock_recv_start(r->loop, r->peer), LINNET_OK);
+        r->end = 1;
+        return;
+    }
     ln_conn *c = calloc(1, sizeof *c);
     assert_non_null(c);
     assert_int_equal(ln_conn_accept(c, &r->env, RIG_CONN, RIG_TIMER, fd, r->tls), LINNET_OK);
@@ -178,9 +192,13 @@ static inline bool rig_turn_until(rig *r, ln_msec until) {
         any = true;
         rig_take(r, &c);
     }
+    if (r->dns) ln_dns_turn(r->dns);
     for (ln_timer *t; (t = ln_wheel_pull(ln_loop_wheel(r->loop), ln_loop_now(r->loop)));) {
         any = true;
-        ln_conn_timer(ln_list_item(t, ln_conn, timer));
+        if (t->kind == RIG_DNS)
+            ln_dns_timer(r->dns, t);
+        else
+            ln_conn_timer(ln_list_item(t, ln_conn, timer));
     }
     any = any || !ln_list_empty(&r->env.dirty);
     ln_env_flush(&r->env);
@@ -365,11 +383,16 @@ static inline rig *rig_ws(void) {
 static inline void rig_free(rig *r) {
     r->act = NULL;
     if (r->conn) ln_conn_terminate(r->conn);
+    if (r->mate) ln_conn_terminate(r->mate);
     rig_peer_leaves(r, true);
     ln_listener_close(r->loop, &r->door);
     rig_settle(r);
+    for (int i = 0; i < 100 && r->loop->open; i++) /* where the network is slow */
+        rig_pass(r, 10);
     assert_null(r->conn);
+    assert_null(r->mate);
     assert_null(r->peer);
+    if (r->dns) ln_dns_free(r->dns);
     ln_env_fini(&r->env);
     ln_buf_fini(&r->heard);
     ln_buf_fini(&r->unsaid);
