@@ -31,6 +31,7 @@ typedef struct end { /* of a connection */
 struct pair { /* freed when nobody holds it: open ends, events, handles */
     end ends[2];
     uint32_t refs, number;
+    bool stalled;
 };
 
 typedef enum event_kind {
@@ -154,6 +155,10 @@ static event unschedule(ln_simnet *net) {
 
 /* What arrives at one end arrives in the order in which it was sent. */
 static void arrive(ln_simnet *net, event_kind kind, end *e, uint8_t *data, int number) {
+    if (e->pair->stalled) { /* it stays on the way for ever */
+        ln_free(data);
+        return;
+    }
     ln_msec at = soon(net);
     if (at < e->in_last) at = e->in_last;
     e->in_last = at;
@@ -460,6 +465,7 @@ static int sim_send(ln_loop *loop, ln_sock *sock, ln_slice data) {
         arrive(net, ON_RESET, e, NULL, 0);
         arrive(net, ON_RESET, other_of(e), NULL, 0);
     }
+    if (chance(net, net->faults.stall)) e->pair->stalled = true;
     size_t n = pour(net, e, data);
     if (n == data.size) return LN_DONE;
     sock->flags |= LN_SOCK_SEND;

@@ -27,6 +27,7 @@ typedef struct ln_sim_faults {
     uint32_t short_read; /* a receive brings only a part */
     uint32_t reset;      /* a send breaks its connection */
     uint32_t refuse;     /* a connect is refused though somebody listens */
+    uint32_t stall;      /* from a send on nothing passes any more, and neither end is told */
 } ln_sim_faults;
 
 extern const ln_backend_ops ln_sim_ops; /* backend_arg: the ln_simnet */

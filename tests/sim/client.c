@@ -6,8 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define PAYLOAD_LIMIT 65536
-
 static uint32_t below(const client *c, uint32_t n) {
     return ln_simnet_below(c->scene->net, n);
 }
@@ -18,8 +16,7 @@ static void anomaly(const client *c, const char *name, const char *words) {
 
 /* -- payloads --------------------------------------------------------------------------------- */
 
-/* A text that only this publication has: its key, then letters of one or two bytes. */
-static size_t payload(uint32_t key, uint32_t max, char *out) {
+size_t client_payload(uint32_t key, uint32_t max, char *out) {
     uint32_t dice = key * 2654435761u;
     size_t size = dice >> 24 < 200 ? dice % 150 : dice >> 24 < 250 ? dice % 4000 : dice % 50000;
     if (size > max) size = max;
@@ -34,7 +31,7 @@ static size_t payload(uint32_t key, uint32_t max, char *out) {
     return n + 2;
 }
 
-static uint32_t key_of(const ln_json_value *data) {
+uint32_t client_key(const ln_json_value *data) {
     uint64_t key = 0;
     if (data->kind != LN_JSON_OBJECT) return 0;
     ln_json_iter it = ln_json_iter_of(data);
@@ -62,10 +59,18 @@ static void say(attempt *a, const char *text, size_t size) {
 
 static void join(attempt *a, uint32_t channel) {
     if (!may_ask(a) || a->talks[channel] != OUT) return;
-    char text[128];
-    uint32_t id = ask(a, ASK_SUBSCRIBE, channel, 0);
+    char text[200], epoch[17] = "";
+    history_seat *seen = &a->client->seen[channel];
+    bool recover = seen->epoch && below(a->client, 2);
+    uint32_t id = ask(a, ASK_SUBSCRIBE, channel, recover);
     int n = snprintf(
-        text, sizeof text, "{\"type\":\"subscribe\",\"id\":%u,\"channel\":\"c%u\"}", id, channel);
+        text, sizeof text, "{\"type\":\"subscribe\",\"id\":%u,\"channel\":\"c%u\"", id, channel);
+    ln_native_epoch_put(seen->epoch, epoch);
+    if (recover)
+        n += snprintf(text + n, sizeof text - (size_t)n,
+            ",\"recover\":{\"epoch\":\"%s\",\"offset\":%llu}", epoch,
+            (unsigned long long)seen->offset);
+    text[n++] = '}';
     a->talks[channel] = ASKED;
     a->seats[channel] = (history_seat){
         .client = a->client->number, .life = a->life, .channel = channel
@@ -111,12 +116,12 @@ static void publish(attempt *a, uint32_t channel, bool fancy) {
         .quiet = fancy && below(c, 5) == 0,
         .is_volatile = fancy && below(c, 8) == 0 };
     uint32_t key = history_said(c->scene->h, &what), id = ask(a, ASK_PUBLISH, channel, key);
-    char *text = malloc(PAYLOAD_LIMIT * 2);
+    char *text = malloc(CLIENT_PAYLOAD);
     if (!text) abort();
     size_t n = (size_t)snprintf(text, 160,
         "{\"type\":\"publish\",\"id\":%u,\"channel\":\"c%u\"%s%s,\"data\":", id, channel,
         what.quiet ? ",\"echo\":false" : "", what.is_volatile ? ",\"volatile\":true" : "");
-    n += payload(key, c->scene->payload_max, text + n);
+    n += client_payload(key, c->scene->payload_max, text + n);
     text[n++] = '}';
     if (fancy && below(c, 6) == 0) {
         a->rest = text;
@@ -132,7 +137,7 @@ static void publish(attempt *a, uint32_t channel, bool fancy) {
 /* -- hearing ---------------------------------------------------------------------------------- */
 
 typedef struct frame {
-    ln_json_value type, re, channel, data, offset, epoch, count, node;
+    ln_json_value type, re, channel, data, offset, epoch, count, node, recovered;
 } frame;
 
 static void frame_of(const ln_json_value *top, frame *f) {
@@ -142,7 +147,8 @@ static void frame_of(const ln_json_value *top, frame *f) {
     } keys[] = { { "type", offsetof(frame, type) }, { "re", offsetof(frame, re) },
         { "channel", offsetof(frame, channel) }, { "data", offsetof(frame, data) },
         { "offset", offsetof(frame, offset) }, { "epoch", offsetof(frame, epoch) },
-        { "count", offsetof(frame, count) }, { "node", offsetof(frame, node) } };
+        { "count", offsetof(frame, count) }, { "node", offsetof(frame, node) },
+        { "recovered", offsetof(frame, recovered) } };
     *f = (frame){ 0 };
     ln_json_iter it = ln_json_iter_of(top);
     ln_json_value name, value;
@@ -179,15 +185,27 @@ static asked answered(attempt *a, const frame *f) {
     return (asked){ 0 };
 }
 
+/* Without replay, recovered says that nothing was missed (I6). */
+static void take_joined(attempt *a, const frame *f, const asked *q) {
+    history_seat *seen = &a->client->seen[q->channel];
+    uint64_t epoch = epoch_of(f), offset = number_of(&f->offset);
+    bool missed = seen->epoch != epoch || seen->offset != offset;
+    if ((f->recovered.kind == LN_JSON_BOOL) != (q->key != 0))
+        anomaly(a->client, "recover", "an answer to what was not asked, or none");
+    else if (q->key && f->recovered.boolean == missed)
+        anomaly(
+            a->client, "recover", missed ? "recovered, with a gap" : "not recovered, for nothing");
+    a->talks[q->channel] = IN;
+    history_joined(a->client->scene->h, &a->seats[q->channel], epoch, offset);
+    *seen = a->seats[q->channel];
+}
+
 static void take_ok(attempt *a, const frame *f) {
     history *h = a->client->scene->h;
     asked q = answered(a, f);
     switch (q.what) {
     case ASK_NOTHING: return;
-    case ASK_SUBSCRIBE:
-        a->talks[q.channel] = IN;
-        history_joined(h, &a->seats[q.channel], epoch_of(f), number_of(&f->offset));
-        return;
+    case ASK_SUBSCRIBE: take_joined(a, f, &q); return;
     case ASK_UNSUBSCRIBE:
         a->talks[q.channel] = OUT;
         a->seats[q.channel].joined = false;
@@ -217,18 +235,19 @@ static history_seat *seat_of(attempt *a, const frame *f) {
 }
 
 static void take_message(attempt *a, const frame *f) {
-    static char expected[PAYLOAD_LIMIT * 2]; /* one thread, one call at a time */
+    static char expected[CLIENT_PAYLOAD]; /* one thread, one call at a time */
     client *c = a->client;
     history_seat *seat = seat_of(a, f);
-    uint32_t key = key_of(&f->data);
+    uint32_t key = client_key(&f->data);
     if (!seat) return;
     c->scene->heard++;
     seat->client = c->number; /* also where it never joined */
     seat->life = a->life;
     seat->channel = (uint32_t)(seat - a->seats);
     history_heard(c->scene->h, seat, a->session, key, number_of(&f->offset));
+    if (seat->joined) c->seen[seat->channel] = *seat;
     if (!history_of(c->scene->h, key)) return;
-    size_t size = payload(key, c->scene->payload_max, expected);
+    size_t size = client_payload(key, c->scene->payload_max, expected);
     if (!ln_slice_eq(f->data.raw, ln_slice_of(expected, size)))
         anomaly(c, "phantom", "a publication came changed");
 }
@@ -240,8 +259,7 @@ static void take_skip(attempt *a, const frame *f) {
             a->client->scene->h, seat, a->session, number_of(&f->offset), number_of(&f->count));
 }
 
-/* Which run of which node this is. */
-static uint32_t life_of(scene *s, ln_slice name) {
+uint32_t client_life(scene *s, ln_slice name) {
     uint32_t i = 0;
     while (i < s->life_count && !ln_slice_eq(name, ln_slice_str(s->lives[i])))
         i++;
@@ -262,7 +280,7 @@ static void take(attempt *a, ln_slice text) {
     frame_of(&top, &f);
     if (a->welcomed == is(&f.type, "welcome"))
         anomaly(a->client, "answer", "welcome is the first word, and only the first");
-    if (!a->welcomed) a->life = life_of(a->client->scene, f.node.text);
+    if (!a->welcomed) a->life = client_life(a->client->scene, f.node.text);
     a->welcomed = true;
     if (is(&f.type, "message"))
         take_message(a, &f);
@@ -382,6 +400,7 @@ static void dial(client *c) {
     o.on_fail = on_fail;
     o.user = a;
     o.timeout_ms = 3000;
+    o.limits = c->scene->limits;
     uint32_t dice = below(c, 10);
     if (dice < 3) o.limits.deflate = dice ? LINNET_DEFLATE_SHARED : LINNET_DEFLATE_TAKEOVER;
     o.limits.deflate_threshold = 64;
@@ -412,6 +431,27 @@ static void be_rude(attempt *a) {
     ln_send_wire(&a->conn->c, rows[below(a->client, sizeof rows / sizeof rows[0])]);
 }
 
+/* Several commands in one frame: pings around a publication. */
+static void batch(attempt *a) {
+    client *c = a->client;
+    if (!may_ask(a) || a->asked_count + 3 > CLIENT_ASKED) return;
+    history_saying what = {
+        .client = c->number, .session = a->session, .life = a->life, .channel = below(c, 8)
+    };
+    uint32_t key = history_said(c->scene->h, &what), first = ask(a, ASK_PING, 0, 0);
+    uint32_t id = ask(a, ASK_PUBLISH, what.channel, key), last = ask(a, ASK_PING, 0, 0);
+    char *text = malloc(CLIENT_PAYLOAD);
+    if (!text) abort();
+    size_t n = (size_t)snprintf(text, 200,
+        "[{\"type\":\"ping\",\"id\":%u},"
+        "{\"type\":\"publish\",\"id\":%u,\"channel\":\"c%u\",\"data\":",
+        first, id, what.channel);
+    n += client_payload(key, c->scene->payload_max, text + n);
+    n += (size_t)snprintf(text + n, 60, "},{\"type\":\"ping\",\"id\":%u}]", last);
+    say(a, text, n);
+    free(text);
+}
+
 static void ws_ping(attempt *a) {
     char text[120];
     memset(text, 'p', sizeof text);
@@ -433,8 +473,10 @@ static void be_wild(attempt *a) {
             publish(a, channel, true);
     } else if (dice < 72) {
         part(a, channel);
-    } else if (dice < 78) {
+    } else if (dice < 75) {
         ping(a);
+    } else if (dice < 78) {
+        batch(a);
     } else if (dice < 84) {
         ws_ping(a);
     } else if (dice < 90) {

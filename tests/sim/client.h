@@ -4,6 +4,7 @@
  */
 #ifndef SIM_CLIENT_H
 #define SIM_CLIENT_H
+#include "base/json.h"
 #include "history.h"
 #include "lib/world.h"
 #include "net/sim.h"
@@ -24,7 +25,8 @@ typedef struct scene { /* what all clients share */
     char lives[16][17]; /* names of nodes, each run of one has another */
     uint32_t life_count;
     uint32_t payload_max; /* bytes */
-    uint32_t sessions;    /* so many have been begun */
+    linnet_conn_limits limits;
+    uint32_t sessions; /* so many have been begun */
     uint64_t opens, closes, fails, heard, rude;
 } scene;
 
@@ -59,10 +61,18 @@ typedef struct client {
     scene *scene;
     linnet_loop *loop;
     linnet_timer *timer;
-    attempt *now;                   /* NULL: between two */
-    attempt *history;               /* all */
-    uint32_t number, tries, wanted; /* wanted: channels to be in when calm, as bits */
+    attempt *now;                        /* NULL: between two */
+    attempt *history;                    /* all */
+    uint32_t number, tries, wanted;      /* wanted: channels to be in when calm, as bits */
+    history_seat seen[HISTORY_CHANNELS]; /* where it stood last */
 } client;
+
+/* What publication `key` carries: its key, then letters of one or two bytes. The size. */
+size_t client_payload(uint32_t key, uint32_t max, char *out);
+uint32_t client_key(const ln_json_value *data); /* 0: none */
+#define CLIENT_PAYLOAD (128 * 1024)
+/* Which run of which node calls itself so. */
+uint32_t client_life(scene *s, ln_slice name);
 
 #define CLIENT_PORT 7001 /* of node 0; the next one is node 1's */
 

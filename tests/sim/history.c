@@ -74,6 +74,10 @@ const history_saying *history_of(const history *h, uint32_t key) {
     return s ? &s->what : NULL;
 }
 
+bool history_placed(const history *h, uint32_t key) {
+    return saying(h, key)->log != 0;
+}
+
 uint32_t history_said(history *h, const history_saying *what) {
     if (h->count == h->capacity) {
         h->capacity = h->capacity ? h->capacity * 2 : 256;

@@ -46,6 +46,7 @@ void history_free(history *h);
 /* Gives the publication its key, from 1 upward; it is in flight from here on. */
 uint32_t history_said(history *h, const history_saying *what);
 const history_saying *history_of(const history *h, uint32_t key); /* NULL: there is none */
+bool history_placed(const history *h, uint32_t key); /* somebody knows where it stands */
 void history_acked(history *h, uint32_t key, uint64_t epoch, uint64_t offset);
 void history_refused(history *h, uint32_t key);
 

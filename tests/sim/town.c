@@ -1,7 +1,8 @@
 #include "town.h"
 #include "client.h"
 #include "lib/server.h"
-#include <linnet/hub.h>
+#include "program.h"
+#include "session/session.h"
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,12 +12,14 @@
 #define CLIENTS    50
 #define LOOPS      5
 #define CALM_MS    30000 /* I13 */
+#define GONE_MS    30000 /* an answer that nobody fetches has 10 s, and 10 s more when it moves */
 #define ROUNDS     6
 #define PEAK_BYTES (128u * 1024 * 1024)
 
 typedef struct node {
     linnet_server *server;
     linnet_hub *hub;
+    program program;
 } node;
 
 typedef struct town {
@@ -107,6 +110,12 @@ static void must(town *t, int err, const char *what) {
     if (err < 0) history_anomaly(t->scene.h, "stuck", "%s: %s", what, linnet_strerror(err));
 }
 
+static void pass_node(town *t, node *n) {
+    for (uint32_t i = 0; i < WORKERS; i++)
+        handover_some(&t->handover, ln_server_worker(n->server, i));
+    if (t->scene.mood == WILD && below(t, 6) == 0) program_act(&n->program);
+}
+
 /* Lets so much time pass, and connections change hands meanwhile. */
 static void pass(town *t, uint32_t ms) {
     ln_msec end = ln_simnet_now(t->net) + ms;
@@ -116,8 +125,7 @@ static void pass(town *t, uint32_t ms) {
         for (int i = 0; i < LOOPS; i++)
             handover_some(&t->handover, t->loops[i]);
         for (int i = 0; i < NODES; i++)
-            for (uint32_t n = 0; t->nodes[i].server && n < WORKERS; n++)
-                handover_some(&t->handover, ln_server_worker(t->nodes[i].server, n));
+            if (t->nodes[i].server) pass_node(t, &t->nodes[i]);
     }
 }
 
@@ -129,6 +137,8 @@ static void node_start(town *t, int number) {
     linnet_hub_options ho = LINNET_HUB_OPTIONS_INIT;
     so.workers = WORKERS;
     so.drain_ms = 3000;
+    so.head_ms = 4000;
+    ho.limits = t->scene.limits;
     ho.limits.deflate = number ? LINNET_DEFLATE_TAKEOVER : LINNET_DEFLATE_SHARED;
     ho.limits.deflate_threshold = 64;
     char address[32];
@@ -138,6 +148,9 @@ static void node_start(town *t, int number) {
     must(t, linnet_server_hub(n->server, "/ws", n->hub), "route");
     must(t, linnet_server_listen(n->server, address, NULL, NULL), "listen");
     must(t, linnet_server_start(n->server), "start");
+    const ln_sessions *sessions = ln_server_worker(n->server, 0)->sessions; /* its first member */
+    uint32_t life = client_life(&t->scene, ln_slice_str(sessions->node));
+    program_init(&n->program, &t->scene, n->hub, life, CLIENTS + (uint32_t)number);
 }
 
 static void node_free(town *t, int number) {
@@ -145,8 +158,9 @@ static void node_free(town *t, int number) {
     size_t left = linnet_server_connections(n->server);
     if (left) history_anomaly(t->scene.h, "bounded", "a node ends with %zu connections", left);
     linnet_server_free(n->server);
+    program_fini(&n->program);
     linnet_hub_free(n->hub);
-    *n = (node){ NULL, NULL };
+    *n = (node){ .server = NULL };
 }
 
 /* Gracefully or at once; true when it has ended, which takes no longer than drain_ms and a bit. */
@@ -204,15 +218,21 @@ static const client *unsettled(const town *t) {
     return NULL;
 }
 
+static bool settled(const town *t) {
+    for (int i = 0; i < NODES; i++)
+        if (!program_settled(&t->nodes[i].program)) return false;
+    return !unsettled(t);
+}
+
 /* Until all have what they are to have. */
 static void settle(town *t, uint32_t most_ms, uint32_t step_ms, const char *when) {
     ln_msec end = ln_simnet_now(t->net) + most_ms;
-    while (unsettled(t) && ln_simnet_now(t->net) < end && quiet(t))
+    while (!settled(t) && ln_simnet_now(t->net) < end && quiet(t))
         pass(t, step_ms);
+    if (settled(t) || !quiet(t)) return;
     const client *c = unsettled(t);
-    if (!c || !quiet(t)) return;
-    char words[200];
-    client_describe(c, words, sizeof words);
+    char words[200] = "the program has not heard, or is not heard";
+    if (c) client_describe(c, words, sizeof words);
     history_anomaly(t->scene.h, "stuck", "%s: %s", when, words);
 }
 
@@ -226,8 +246,22 @@ static void choose_faults(town *t) {
     f->short_read = ONE_OF(t, 0, 100000, 600000);
     f->reset = ONE_OF(t, 0, 500, 5000);
     f->refuse = ONE_OF(t, 0, 50000, 300000);
+    f->stall = ONE_OF(t, 0, 0, 1000, 5000);
     t->scene.payload_max = f->window && f->window < 5000 ? 400 : 60000;
     ln_simnet_faults(t->net, f);
+    linnet_conn_limits limits = LINNET_CONN_LIMITS_INIT;
+    if (f->stall || below(t, 3) == 0) { /* what hangs is to be noticed in time */
+        limits.ping_ms = 1500;
+        limits.pong_ms = 2000;
+        limits.close_ms = 1000;
+    }
+    if (t->scene.payload_max == 400 && below(t, 2)) {
+        limits.queued_max = 20000;
+        limits.queued_age_ms = 3000;
+        limits.high_mark = 4000;
+        limits.low_mark = 500;
+    }
+    t->scene.limits = limits;
 }
 
 static void be_wild(town *t) {
@@ -237,10 +271,19 @@ static void be_wild(town *t) {
 }
 
 static void be_calm(town *t) {
-    t->faults.reset = t->faults.refuse = 0;
+    t->faults.reset = t->faults.refuse = t->faults.stall = 0;
     ln_simnet_faults(t->net, &t->faults);
     t->scene.mood = CALM;
+    for (int i = 0; i < NODES; i++)
+        t->nodes[i].program.last = 0; /* perhaps nobody listened */
     settle(t, CALM_MS, 100, "30 s after the last fault");
+}
+
+/* The program says something in a channel that this client is in. */
+static void speak_program(town *t, const client *c) {
+    for (int i = 0; i < NODES; i++)
+        if (c->now->life == t->nodes[i].program.life)
+            program_publish(&t->nodes[i].program, (uint32_t)__builtin_ctz(c->wanted));
 }
 
 /* Nobody else says anything, so that a worker that was not woken sleeps on. What is said must be
@@ -254,9 +297,19 @@ static void take_turns(town *t) {
             client *c = &t->clients[(first + i * 7) % CLIENTS];
             must(t, linnet_loop_post(c->loop, client_speak, c), "post");
         }
+        if (below(t, 2)) speak_program(t, &t->clients[first]);
         pass(t, t->faults.delay_max_ms + 10);
         settle(t, most, 20, "a round");
     }
+}
+
+static size_t left_open(const town *t) {
+    size_t n = 0;
+    for (int i = 0; i < NODES; i++)
+        if (t->nodes[i].server) n += linnet_server_connections(t->nodes[i].server);
+    for (int i = 0; i < LOOPS; i++)
+        n += linnet_loop_connections(t->loops[i]);
+    return n;
 }
 
 static bool connected(const town *t) {
@@ -275,18 +328,14 @@ static void leave(town *t) {
     for (int i = 0; i < 200 && connected(t) && quiet(t); i++)
         pass(t, 100);
     if (connected(t)) history_anomaly(t->scene.h, "stuck", "a client cannot leave");
-    pass(t, 10000); /* nothing follows a close, and what lingers goes */
-    for (int i = 0; i < NODES && !nodes_first; i++) {
-        size_t left = linnet_server_connections(t->nodes[i].server);
-        if (left) history_anomaly(t->scene.h, "bounded", "a node keeps %zu connections", left);
+    for (int i = 0; i < GONE_MS / 1000 && left_open(t) && quiet(t); i++)
+        pass(t, 1000); /* what lingers goes, and nothing follows a close */
+    if (left_open(t)) history_anomaly(t->scene.h, "bounded", "%zu connections stay", left_open(t));
+    for (int i = 0; i < NODES && !nodes_first; i++)
         node_stop(t, i, below(t, 4) == 0);
-    }
     t->over = true;
-    for (int i = 0; i < LOOPS; i++) {
-        size_t left = linnet_loop_connections(t->loops[i]);
-        if (left) history_anomaly(t->scene.h, "bounded", "a loop keeps %zu connections", left);
+    for (int i = 0; i < LOOPS; i++)
         linnet_loop_wake(t->loops[i]);
-    }
     ln_simnet_run(t->net, ln_simnet_now(t->net) + 10000);
     if (ln_simnet_running(t->net)) history_anomaly(t->scene.h, "stuck", "a worker does not end");
 }
