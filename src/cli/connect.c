@@ -88,8 +88,8 @@ static int echo_close(ln_talk *t, uint16_t code, linnet_slice reason, int err) {
 }
 
 static int run(const flags *f, const char *url) {
-    static const ln_talk_events talking = { on_open, on_message, on_close, on_line, on_end },
-                                echoing = { on_open, echo_message, echo_close, NULL, NULL };
+    static const ln_talk_events talking = { on_open, on_message, on_close, on_line, on_end, NULL },
+                                echoing = { on_open, echo_message, echo_close, NULL, NULL, NULL };
     linnet_dial_options o = LINNET_DIAL_OPTIONS_INIT;
     int code = ln_dialflags_apply(&f->dial, url, &o);
     if (code < 0) code = ln_wsflags_apply(&f->ws, &o.limits);

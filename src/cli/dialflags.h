@@ -21,7 +21,7 @@ typedef struct ln_dialflags {
             "PEM certificates to trust instead of the system's" },                                 \
         { "insecure", NULL, LN_ARG_FLAG, &(f).insecure, 0, 0, "trust any certificate" }, {         \
         "timeout", "S", LN_ARG_NUMBER, &(f).timeout, 1, 86400,                                     \
-            "seconds to connect, and for the last answer (standard 10)"                            \
+            "seconds to connect, and for the last answer (default 10)"                             \
     }
 
 /* -1, or the exit code 2 after a mistake was told. The flags must outlive the options. */

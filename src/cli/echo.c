@@ -49,7 +49,7 @@ int ln_verb_echo(int argc, char **argv) {
     const ln_arg rows[] = {
         { "listen", "ADDR", LN_ARG_LIST, &f.listen, 0, 0,
             "HOST:PORT, [V6]:PORT, :PORT or unix:PATH; port 0: any free one" },
-        { "workers", "N", LN_ARG_NUMBER, &f.workers, 1, 64, "threads (standard 1)" },
+        { "workers", "N", LN_ARG_NUMBER, &f.workers, 1, 64, "threads (default 1)" },
         { "busy-poll", "US", LN_ARG_NUMBER, &f.busy_poll, 0, 1000000,
             "spin so many microseconds before sleeping" },
         { "tls-cert", "FILE", LN_ARG_TEXT, &f.cert, 0, 0, "PEM certificate chain: serve wss://" },

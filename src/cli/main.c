@@ -14,6 +14,8 @@ static const struct verb {
     { "serve", ln_verb_serve, "the server: channels, and pages to try them" },
     { "echo", ln_verb_echo, "a bare echo server, for tests and measurements" },
     { "connect", ln_verb_connect, "talk to a WebSocket server, by hand or through a pipe" },
+    { "sub", ln_verb_sub, "print what is published in channels" },
+    { "pub", ln_verb_pub, "publish in a channel" },
     { "bench", linnet_cli_bench, "load for any WebSocket server: echo, fanout, connect, idle" },
     { "version", ln_verb_version, "version of the program" },
 };

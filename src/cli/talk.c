@@ -62,6 +62,18 @@ static int dial(ln_talk *t, linnet_dial_options *o) {
     return err == LINNET_ERR_URL || err == LINNET_ERR_INVAL ? 2 : 1;
 }
 
+static void on_alarm(linnet_timer *timer, void *ctx) {
+    ln_talk *t = ctx;
+    if (t->code < 0 && t->events->on_alarm) t->events->on_alarm(t);
+}
+
+void ln_talk_alarm(ln_talk *t, uint64_t ms) {
+    if (ms)
+        linnet_timer_set(t->alarm, ms);
+    else
+        linnet_timer_stop(t->alarm);
+}
+
 /* ---- input ------------------------------------------------------------------------ */
 
 static bool wants_lines(const ln_talk *t) {
@@ -135,9 +147,9 @@ int ln_talk_run(ln_talk *t, linnet_dial_options *o) {
     sigaddset(&set, SIGINT);
     sigprocmask(SIG_BLOCK, &set, NULL);
     int signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-    if (signals < 0 || linnet_loop_new(NULL, &t->loop) < 0) {
+    if (signals < 0 || linnet_loop_new(NULL, &t->loop) < 0 ||
+        linnet_timer_new(t->loop, on_alarm, t, &t->alarm) < 0) {
         ln_say("cannot start: no descriptor or memory is left");
-        if (signals >= 0) close(signals);
         return 1;
     }
     ln_lines_init(&t->lines, STDIN_FILENO, t->line_max);
@@ -147,6 +159,7 @@ int ln_talk_run(ln_talk *t, linnet_dial_options *o) {
     sigprocmask(SIG_UNBLOCK, &set, NULL); /* who interrupts twice does not wait */
     fflush(stdout);
     farewell(t);
+    linnet_timer_free(t->alarm);
     linnet_loop_free(t->loop);
     ln_lines_fini(&t->lines);
     close(signals);

@@ -18,6 +18,7 @@ typedef struct ln_talk_events {
     int (*on_close)(ln_talk *t, uint16_t code, linnet_slice reason, int err);
     void (*on_line)(ln_talk *t, ln_slice line); /* NULL: stdin is left alone */
     void (*on_end)(ln_talk *t);                 /* stdin is at its end */
+    void (*on_alarm)(ln_talk *t);               /* what ln_talk_alarm asked for */
 } ln_talk_events;
 
 struct ln_talk {
@@ -27,6 +28,7 @@ struct ln_talk {
     bool hold;         /* no lines for now */
 
     linnet_loop *loop;
+    linnet_timer *alarm;
     linnet_conn *conn; /* from on_open to on_close */
     const char *url;
     ln_lines lines;
@@ -40,6 +42,9 @@ struct ln_talk {
 int ln_talk_run(ln_talk *t, linnet_dial_options *options);
 /* Closes with 1000 and leaves with this code, whatever the peer answers. */
 void ln_talk_leave(ln_talk *t, int code);
+/* Calls on_alarm once, so many milliseconds from now, instead of what was asked for before; 0:
+ * never. */
+void ln_talk_alarm(ln_talk *t, uint64_t ms);
 /* "closed with 1012 'words'" or why it broke, on stderr. */
 void ln_talk_say_close(uint16_t code, linnet_slice reason, int err);
 #endif

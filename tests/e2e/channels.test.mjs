@@ -1,7 +1,7 @@
 // `linnet sub` and `linnet pub` on the channels of `linnet serve`, as one pipes them in a shell.
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { BINARY, Program, linnet, serve } from './lib/linnet.mjs';
+import { BINARY, Program, echo, linnet, serve } from './lib/linnet.mjs';
 import { Peer } from './lib/peer.mjs';
 
 for (const workers of [1, 4]) {
@@ -46,6 +46,46 @@ for (const workers of [1, 4]) {
       const { stdout } = await reader.exit();
       assert.deepEqual(stdout.trimEnd().split('\n').map(line => JSON.parse(line).data.n),
         lines.map((_, n) => n));
+    });
+
+    it('lines over the rate of the server all arrive, in order', async () => {
+      const reader = await sub('--count', 300, 'patience');
+      const lines = Array.from({ length: 300 }, (_, n) => String(n)).join('\n');
+      const done = await linnet(['pub', '--url', url, 'patience'], { input: lines });
+      assert.equal(done.code, 0, done.stderr);
+      assert.equal((await reader.exit()).stdout, lines + '\n');
+    });
+
+    it('several channels are told apart, and a message stays on one line', async () => {
+      const reader = await sub('--count', 2, 'left', 'right');
+      await pub('left', '{\n  "a": 1,\r\n  "b": "x\\ny"\n}');
+      await pub('--event', 'moved', '--', 'right', '-1');
+      assert.equal((await reader.exit()).stdout, 'left\t{   "a": 1,   "b": "x\\ny" }\nright\t-1\n');
+    });
+
+    it('pub --count says it so often', async () => {
+      const reader = await sub('--count', 3, 'often');
+      assert.equal((await pub('--count', 3, 'often', '"hi"')).code, 0);
+      assert.equal((await reader.exit()).stdout, '"hi"\n"hi"\n"hi"\n');
+    });
+
+    it('pub of what is too long, or no UTF-8, leaves with 1', async () => {
+      const long = await pub('big', 'x'.repeat(100_000));
+      assert.equal(long.code, 1);
+      assert.match(long.stderr, /65536|limit/);
+      const bad = await linnet(['pub', '--url', url, 'bad', '-'], { input: Buffer.from([0xff, 0x0a]) });
+      assert.equal(bad.code, 1);
+      assert.match(bad.stderr, /UTF-8/);
+    });
+
+    it('a server that speaks something else is named as such', async () => {
+      const other = await echo(1);
+      for (const args of [['sub', 'news'], ['pub', 'news', '1']]) {
+        const { code, stderr } = await linnet([args[0], '--url', other.url, ...args.slice(1)]);
+        assert.equal(code, 1);
+        assert.match(stderr, /linnet\.v1/);
+      }
+      await other.stop();
     });
 
     it('a word that is no JSON is published as a string', async () => {

@@ -84,7 +84,6 @@ describe('failure leaves with 1 and a sentence', () => {
     ['nobody listens there, pub', ['pub', '--url', 'ws://127.0.0.1:1/ws', 'news', '1'], /refused/i],
     ['nobody listens there, bench', ['bench', 'echo', '--count', '1', 'ws://127.0.0.1:1/'], /refused/i],
     ['a name that is none', ['connect', 'ws://no-such-host.invalid/'], /no-such-host\.invalid/],
-    ['a configuration that is not there', ['serve', '--config', '/no/such/file.yaml'], /no\/such\/file/],
     ['a certificate that is not there',
       ['echo', '--listen', ':0', '--tls-cert', '/no/cert.pem', '--tls-key', '/no/key.pem'], /no\/cert/],
     ['an address that is not ours', ['echo', '--listen', '192.0.2.1:0'], /192\.0\.2\.1/],
