@@ -63,8 +63,8 @@ LINNET_API int linnet_server_answer_write(
 LINNET_API int linnet_server_answer_end(linnet_server *server, linnet_conn_id id);
 
 /* Files that live in the program. Strong ETag, If-None-Match (304), HEAD, Content-Type by the
- * name's ending, nosniff. `data` must outlive the server. path exact; a path that ends in "/"
- * serves as an index and its form without the "/" redirects there. */
+ * name's ending, nosniff. `data` must outlive the server, the rest is copied. path exact; a path
+ * that ends in "/" serves as an index and its form without the "/" redirects there. */
 typedef struct linnet_asset {
     const char *path; /* "/demo/chat/app.js" */
     linnet_slice data;

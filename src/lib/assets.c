@@ -30,20 +30,28 @@ static const char *type_by_name(const char *path) {
     return "application/octet-stream";
 }
 
+void ln_asset_free(ln_asset *asset) {
+    if (asset) ln_free(asset->policy);
+    ln_free(asset);
+}
+
 static int add(linnet_server *s, const char *path, const linnet_asset *a, const char *policy,
     const char *location) {
     ln_asset *asset = ln_calloc(1, sizeof *asset);
     if (!asset) return LINNET_ERR_NOMEM;
     ln_route *r;
+    if (policy && !(asset->policy = ln_slice_dup(linnet_str(policy)))) {
+        ln_free(asset);
+        return LINNET_ERR_NOMEM;
+    }
     int err = ln_route_add(s, path, false, &r);
     if (err < 0) {
-        ln_free(asset);
+        ln_asset_free(asset);
         return err;
     }
     uint8_t digest[SHA256_DIGEST_LENGTH];
     SHA256(a->data.data, a->data.size, digest);
     asset->data = a->data;
-    asset->policy = policy;
     snprintf(asset->type, sizeof asset->type, "%s", a->type ? a->type : type_by_name(a->path));
     snprintf(asset->location, sizeof asset->location, "%s", location ? location : "");
     snprintf(asset->etag, sizeof asset->etag, "\"%02x%02x%02x%02x%02x%02x%02x%02x\"", digest[0],

@@ -14,7 +14,6 @@ typedef struct ln_dialing {
     linnet_conn_events events;
     ln_conn_config config;
     void (*on_fail)(void *user, int err, int status, const char *words);
-    bool over; /* on_open or on_fail was called */
 } ln_dialing;
 
 /* TLS settings used before, by this loop, so that a thousand dials read the certificates once. */
@@ -81,15 +80,12 @@ static int dns_for(linnet_loop *w) {
 
 static void on_fail(ln_conn *c, int err, int status, const char *words) {
     linnet_conn *conn = ln_conn_outer(c);
-    ln_dialing *d = conn->dialing;
-    if (d->over) return;
-    d->over = true;
+    const ln_dialing *d = conn->dialing;
     if (d->on_fail) d->on_fail(conn->user, err, status, words);
 }
 
 static void on_agreed(ln_conn *c, ln_slice protocol, bool deflate) {
     linnet_conn *conn = ln_conn_outer(c);
-    conn->dialing->over = true;
     if (protocol.size) conn->protocol = ln_slice_dup(protocol);
 }
 

@@ -148,7 +148,7 @@ bool linnet_conn_tls(const linnet_conn *conn) {
 
 int linnet_conn_subscribe(linnet_conn *conn, linnet_slice topic) {
     ln_hub *hub = ln_worker_of(conn)->hub;
-    if (!hub) return LINNET_ERR_UNSUPPORTED;
+    if (!hub || ln_conn_is(&conn->c, LN_CF_CLIENT)) return LINNET_ERR_UNSUPPORTED;
     if (conn->c.state != LN_CONN_WS) return LINNET_ERR_CLOSED;
     if (ln_conn_is(&conn->c, LN_CF_FRAGMENTS)) return LINNET_ERR_STATE;
     int err = ln_raw_subscribe(&conn->raw, hub, &conn->c, topic, LN_LIM_TOPICS);
@@ -178,7 +178,7 @@ int linnet_conn_publish(
 
 int linnet_loop_send(
     linnet_loop *loop, linnet_conn_id id, linnet_opcode opcode, linnet_slice data) {
-    if (id >> 56 != loop->index || (opcode != LINNET_TEXT && opcode != LINNET_BINARY))
+    if (!ln_worker_named(loop, id) || (opcode != LINNET_TEXT && opcode != LINNET_BINARY))
         return LINNET_ERR_INVAL;
     if (data.size > LN_LIM_MESSAGE_CEILING) return LINNET_ERR_TOO_BIG;
     if (opcode == LINNET_TEXT && !ln_utf8_valid(data)) return LINNET_ERR_UTF8;
@@ -187,7 +187,7 @@ int linnet_loop_send(
 
 int linnet_loop_close(linnet_loop *loop, linnet_conn_id id, uint16_t code, const char *reason) {
     ln_slice words = linnet_str(reason);
-    if (id >> 56 != loop->index || (code && code != 1005 && !ln_ws_code_valid(code)) ||
+    if (!ln_worker_named(loop, id) || (code && code != 1005 && !ln_ws_code_valid(code)) ||
         words.size > 123 || !ln_utf8_valid(words))
         return LINNET_ERR_INVAL;
     return ln_worker_post(

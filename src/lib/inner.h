@@ -76,10 +76,12 @@ struct linnet_loop {
     uint32_t connections_max;
     uint8_t index; /* in the server, or LN_WORKER_NONE */
     bool turning, draining, ended;
+    bool hosts; /* made by the host: a server is a guest here, once or again */
     bool guest; /* somebody else waits for our descriptor */
     ln_flag stop;
     ln_flag through; /* the server has ended here */
     ln_stat live;    /* connections of any kind */
+    ln_stat served;  /* of those, the server's: not dialled from here */
     ln_stat refused;
 };
 
@@ -98,6 +100,8 @@ linnet_conn *ln_worker_conn(linnet_loop *w);
 /* Takes it back: before it was accepted or dialled. */
 void ln_worker_unconn(linnet_loop *w, linnet_conn *conn);
 linnet_conn_id ln_conn_name(const linnet_conn *conn);
+/* Whether an id was made by this loop. */
+bool ln_worker_named(const linnet_loop *w, linnet_conn_id id);
 /* The connection if it lives, in its own worker. */
 linnet_conn *ln_worker_find(linnet_loop *w, linnet_conn_id id);
 /* Calls fn for each connection; fn may end it. */
@@ -105,6 +109,8 @@ void ln_worker_each(linnet_loop *w, void (*fn)(linnet_conn *conn, void *ctx), vo
 /* Puts mail into a worker's inbox: from its own or another worker's thread (never refused), or from
  * a foreign thread (LINNET_ERR_AGAIN, and the mail is freed). */
 int ln_worker_post(linnet_loop *w, ln_post *mail);
+/* Takes in what mail there is, at once. */
+void ln_worker_mail(linnet_loop *w);
 /* Connections this process has descriptors for. */
 uint32_t ln_worker_descriptors(void);
 /* Ends channels on this worker: subscriptions of the host, sessions, the hub. Connections are gone.

@@ -63,9 +63,15 @@ linnet_conn_id ln_conn_name(const linnet_conn *conn) {
            conn->c.generation;
 }
 
+/* A loop of the host is 0 while it serves and nobody before and after, and its names stay good. */
+bool ln_worker_named(const linnet_loop *w, linnet_conn_id id) {
+    unsigned number = (unsigned)(id >> 56);
+    return number == w->index || (w->hosts && (number == 0 || number == LN_WORKER_NONE));
+}
+
 linnet_conn *ln_worker_find(linnet_loop *w, linnet_conn_id id) {
     uint32_t index = (uint32_t)(id >> 32) & 0xffffff, generation = (uint32_t)id;
-    if (id >> 56 != w->index || index >= w->slots.chunk_count * LN_SLOT_CHUNK) return NULL;
+    if (!ln_worker_named(w, id) || index >= w->slots.chunk_count * LN_SLOT_CHUNK) return NULL;
     ln_slot *slot = slot_at(&w->slots, index);
     return slot->conn && slot->generation == generation ? slot->conn : NULL;
 }
@@ -100,7 +106,10 @@ void ln_worker_unconn(linnet_loop *w, linnet_conn *conn) {
 static void on_dead(ln_conn *c) {
     linnet_conn *conn = ln_conn_outer(c);
     linnet_loop *w = ln_worker_of(conn);
-    if (ln_conn_is(c, LN_CF_CLIENT)) ln_client_dead(conn);
+    if (ln_conn_is(c, LN_CF_CLIENT))
+        ln_client_dead(conn);
+    else
+        ln_stat_sub(&w->served, 1);
     ln_worker_unconn(w, conn);
 }
 
@@ -144,6 +153,7 @@ static void take_lib(linnet_loop *w, ln_post *m) {
         break;
     case LN_POST_CALL: m->fn(m->ctx); break;
     case LN_POST_ADOPT:
+        if (!w->server) break; /* it has left this loop */
         ln_server_adopt(w, m->code, NULL, ln_post_data(m));
         m->code = -1;
         break;
@@ -192,6 +202,12 @@ static ln_letter *own_mail(linnet_loop *w) {
 static void hub_rounds(linnet_loop *w) {
     for (int round = 0; w->own && round < MAIL_ROUNDS; round++)
         take_letters(w, own_mail(w));
+}
+
+void ln_worker_mail(linnet_loop *w) {
+    take_inbox(w);
+    hub_rounds(w);
+    ln_env_flush(&w->env);
 }
 
 void ln_worker_unhub(linnet_loop *w) {
@@ -392,7 +408,9 @@ int ln_loop_new_in(ln_world *world, const linnet_loop_options *options, linnet_l
     linnet_loop_options standard = LINNET_LOOP_OPTIONS_INIT;
     if (!options) options = &standard;
     if (!out || options->size != sizeof *options) return LINNET_ERR_INVAL;
-    return ln_worker_new(world, options, NULL, LN_WORKER_NONE, out);
+    int err = ln_worker_new(world, options, NULL, LN_WORKER_NONE, out);
+    if (err == LINNET_OK) (*out)->hosts = true;
+    return err;
 }
 
 int linnet_loop_new(const linnet_loop_options *options, linnet_loop **out) {
@@ -407,10 +425,13 @@ static void drop_one(linnet_conn *conn, void *ctx) {
 static void discard_mail(linnet_loop *w) {
     for (ln_letter *l = ln_inbox_take(w->inbox), *next; l; l = next) {
         next = l->next;
-        if (l->room == LN_LETTER_HUB)
+        if (l->room == LN_LETTER_HUB) {
             ln_mail_discard(l);
-        else
-            ln_post_free((ln_post *)(void *)l);
+            continue;
+        }
+        ln_post *m = (ln_post *)(void *)l;
+        ln_upgrade_abandon(w->server, m);
+        ln_post_free(m);
     }
 }
 

@@ -49,7 +49,7 @@ void ln_routes_free(linnet_server *s) {
         next = r->next;
         free_slices(r->protocols, r->protocol_count);
         free_slices(r->origins, r->origin_count);
-        ln_free((void *)(uintptr_t)r->asset);
+        ln_asset_free(r->asset);
         ln_free(r->path);
         ln_free(r);
     }

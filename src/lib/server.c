@@ -141,23 +141,27 @@ int linnet_server_new(const linnet_server_options *options, linnet_server **out)
     return ln_server_new_in(NULL, options, out);
 }
 
+/* Those the host has dialled from its loop are not ours to end. */
 static void drop(linnet_conn *conn, void *ctx) {
-    ln_conn_terminate(&conn->c);
+    if (!ln_conn_is(&conn->c, LN_CF_CLIENT)) ln_conn_terminate(&conn->c);
 }
 
 /* On the host's loop the server leaves everything as it found it. */
 static void leave_loop(linnet_server *s) {
     linnet_loop *w = s->workers[0];
     if (!w) return;
+    w->draining = true;
     ln_worker_each(w, drop, NULL);
     ln_server_unlisten(w);
-    while (w->slots.used || ln_server_listening(w))
+    do /* at least once: for the mail that is here already */
         if (linnet_loop_turn(w, 0) < 0) break;
+    while (ln_stat_get(&w->served) || ln_server_listening(w));
     ln_timer_stop(ln_loop_wheel(w->net), &w->drain);
     ln_worker_unhub(w);
     w->server = NULL;
     w->index = LN_WORKER_NONE;
     w->draining = false;
+    ln_flag_lower(&w->through);
 }
 
 /* Before the socket closes: nobody else can have made another there while it is open. */
@@ -380,7 +384,7 @@ int linnet_server_reload_tls(linnet_server *s) {
 size_t ln_server_live(const linnet_server *s) {
     size_t n = 0;
     for (unsigned i = 0; i < s->worker_count; i++)
-        if (s->workers[i]) n += (size_t)ln_stat_get(&s->workers[i]->live);
+        if (s->workers[i]) n += (size_t)ln_stat_get(&s->workers[i]->served);
     return n;
 }
 
@@ -400,6 +404,7 @@ void ln_server_adopt(linnet_loop *w, int fd, ln_entrance *listen, ln_slice alrea
         return;
     }
     conn->listen = listen;
+    ln_stat_add(&w->served, 1);
     if (!listen) /* what a listener's sockets inherit */
         ln_sock_tune(&conn->c.sock,
             or_default(w->server->options.notsent_lowat, LN_LIM_NOTSENT_LOWAT),
@@ -553,6 +558,7 @@ void ln_server_unlistened(linnet_loop *w, ln_listener *listener) {
 
 static void say_goodbye(linnet_conn *conn, void *ctx) {
     ln_conn *c = &conn->c;
+    if (ln_conn_is(c, LN_CF_CLIENT)) return;
     if (c->state == LN_CONN_WS) {
         ln_conn_close(c, *(uint16_t *)ctx, ln_slice_of("", 0));
     } else if (c->state == LN_CONN_HTTP && c->http) {
@@ -565,6 +571,7 @@ static void begin_drain(linnet_loop *w) {
     w->draining = true;
     ln_server_unlisten(w);
     uint16_t code = (uint16_t)ln_stat_get(&w->server->stop_code);
+    if (!ln_ws_code_valid(code)) code = 1012;
     ln_worker_each(w, say_goodbye, &code);
     ln_env_flush(&w->env);
     ln_timer_set(
@@ -578,12 +585,13 @@ void ln_server_drain_over(linnet_loop *w) {
 
 void ln_server_turned(linnet_loop *w) {
     linnet_server *s = w->server;
-    if (w->ended || !ln_flag_up(&s->stopping) || !ln_flag_up(&s->running)) return;
+    if (ln_flag_up(&w->through) || !ln_flag_up(&s->stopping) || !ln_flag_up(&s->running)) return;
     if (!w->draining) begin_drain(w);
     if (ln_flag_up(&s->killed)) ln_server_drain_over(w);
-    if (w->slots.used || ln_server_listening(w)) return;
+    if (ln_stat_get(&w->served) || ln_server_listening(w)) return;
+    ln_worker_mail(w); /* a subscription that is left must not have ended before */
     ln_host_hub_end(w);
-    w->ended = true;
+    w->ended = s->own_loop;
     ln_timer_stop(ln_loop_wheel(w->net), &w->drain);
     ln_flag_raise(&w->through);
 }

@@ -39,13 +39,13 @@ typedef struct ln_route {
     unsigned methods; /* bit per ln_http1_method */
     uint32_t body_max;
     /* asset */
-    const struct ln_asset *asset;
+    struct ln_asset *asset;
 } ln_route;
 
 typedef struct ln_asset {
     linnet_slice data;
     char type[64], etag[24], location[256]; /* location: this path only redirects there */
-    const char *policy;                     /* Content-Security-Policy; NULL: none */
+    char *policy;                           /* Content-Security-Policy; NULL: none */
 } ln_asset;
 
 struct linnet_server {
@@ -119,9 +119,12 @@ void ln_routes_free(linnet_server *s);
 /* upgrade.c, request.c, assets.c -------------------------------------------------------- */
 void ln_upgrade_begin(linnet_conn *conn, ln_exchange *x, const ln_route *route);
 void ln_request_begin(linnet_conn *conn, ln_exchange *x, const ln_route *route);
+void ln_asset_free(ln_asset *asset);
 void ln_asset_answer(ln_exchange *x, const ln_route *route);
 /* ACCEPT to END of mail.h. */
 void ln_upgrade_mail(linnet_loop *w, ln_post *mail);
+/* An ACCEPT that leads to no connection: its user goes back to the host. */
+void ln_upgrade_abandon(const linnet_server *s, const ln_post *mail);
 void ln_request_mail(linnet_loop *w, ln_post *mail);
 /* Room for n bytes behind what was decoded before, which stays where it is; NULL: none. */
 uint8_t *ln_scratch_room(ln_buf *scratch, size_t n);

@@ -217,6 +217,326 @@ static void a_stream_has_a_bound(void **state) {
     house_close(&h);
 }
 
+/* ---- upgrades -------------------------------------------------------------------------- */
+
+#define UPGRADE                                                                                    \
+    "GET /ws HTTP/1.1\r\nHost: here\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"              \
+    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+
+static linnet_verdict defer(linnet_upgrade *u, void *user) {
+    ((house *)user)->id = linnet_upgrade_id(u);
+    return LINNET_DEFER;
+}
+
+static linnet_verdict accept_and_reject(linnet_upgrade *u, void *user) {
+    linnet_upgrade_accept(u, user, NULL);
+    return LINNET_REJECT;
+}
+
+static void opened(linnet_conn *conn) {
+    note(linnet_conn_user(conn), linnet_str("open"));
+}
+
+static void closed(linnet_conn *conn, uint16_t code, linnet_slice reason, int err) {
+    (void)reason;
+    (void)err;
+    char text[16];
+    snprintf(text, sizeof text, "close %u", code);
+    note(linnet_conn_user(conn), linnet_str(text));
+}
+
+static void abandon(void *user) {
+    note(user, linnet_str("abandoned"));
+}
+
+static void upgrades(house *h, linnet_verdict (*on_upgrade)(linnet_upgrade *, void *)) {
+    linnet_ws_route route = LINNET_WS_ROUTE_INIT;
+    route.events.on_open = opened;
+    route.events.on_close = closed;
+    route.user = h;
+    route.on_upgrade = on_upgrade;
+    assert_int_equal(linnet_server_ws(h->server, "/ws", &route), LINNET_OK);
+    linnet_server_on_abandon(h->server, abandon);
+    house_start(h);
+}
+
+static void a_deferred_upgrade_waits_head_ms(void **state) {
+    (void)state;
+    house h;
+    house_open(&h);
+    upgrades(&h, defer);
+    int fd = visit(&h);
+    uint64_t before = linnet_loop_now(h.loop);
+    say(fd, UPGRADE);
+    hear(&h, fd, "503");
+    assert_true(linnet_loop_now(h.loop) - before < 2000);
+    assert_int_equal(linnet_server_accept(h.server, h.id, &h, NULL), LINNET_OK);
+    turn(&h, 2);
+    assert_string_equal(h.said, "abandoned|");
+    close(fd);
+    house_close(&h);
+}
+
+static void a_rejection_outweighs_an_acceptance(void **state) {
+    (void)state;
+    house h;
+    house_open(&h);
+    upgrades(&h, accept_and_reject);
+    int fd = visit(&h);
+    say(fd, UPGRADE);
+    hear(&h, fd, "403");
+    assert_string_equal(h.said, "");
+    close(fd);
+    house_close(&h);
+}
+
+/* What was accepted when the server has begun to end is turned away, and its user handed back. */
+static void an_acceptance_while_draining(void **state) {
+    (void)state;
+    house h;
+    house_open(&h);
+    upgrades(&h, defer);
+    int fd = visit(&h);
+    say(fd, UPGRADE);
+    turn(&h, 2);
+    linnet_server_stop(h.server, 0);
+    turn(&h, 1);
+    assert_int_equal(linnet_server_accept(h.server, h.id, &h, NULL), LINNET_OK);
+    hear(&h, fd, "503");
+    assert_string_equal(h.said, "abandoned|");
+    close(fd);
+    house_close(&h);
+}
+
+/* Mail that is under way when the server goes. */
+static void mail_for_a_server_that_has_gone(void **state) {
+    (void)state;
+    house h;
+    house_open(&h);
+    upgrades(&h, defer);
+    int fd = visit(&h), late[2];
+    say(fd, UPGRADE);
+    turn(&h, 2);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, late), 0);
+    assert_int_equal(linnet_server_adopt(h.server, late[1], linnet_str("")), LINNET_OK);
+    assert_int_equal(linnet_server_accept(h.server, h.id, &h, NULL), LINNET_OK);
+    linnet_server_free(h.server);
+    h.server = NULL;
+    turn(&h, 3);
+    char byte;
+    assert_int_equal(read(late[0], &byte, 1), 0); /* it was closed, not forgotten */
+    assert_string_equal(h.said, "abandoned|");
+    close(fd);
+    close(late[0]);
+    house_close(&h);
+}
+
+static void mail_for_workers_that_have_gone(void **state) {
+    (void)state;
+    house h = { .loop = NULL };
+    linnet_server_options o = LINNET_SERVER_OPTIONS_INIT;
+    o.workers = 2;
+    assert_int_equal(linnet_server_new(&o, &h.server), LINNET_OK);
+    linnet_server_on_abandon(h.server, abandon);
+    assert_int_equal(linnet_server_accept(h.server, (UINT64_C(1) << 56) + 5, &h, ""), LINNET_OK);
+    linnet_server_free(h.server);
+    assert_string_equal(h.said, "abandoned|");
+}
+
+/* A code that may not be sent would leave everybody waiting for a Close. */
+static void a_stop_with_a_strange_code(void **state) {
+    (void)state;
+    house h;
+    house_open(&h);
+    upgrades(&h, NULL);
+    int fd = visit(&h);
+    say(fd, UPGRADE);
+    hear(&h, fd, "101");
+    linnet_server_stop(h.server, 1006);
+    hear(&h, fd, "\x88\x02\x03\xf4"); /* 1012 */
+    close(fd);
+    turn(&h, 3);
+    assert_true(linnet_server_stopped(h.server));
+    house_close(&h);
+}
+
+/* ---- the host's loop --------------------------------------------------------------------- */
+
+typedef struct dialled {
+    linnet_conn *conn;
+    linnet_conn_id id;
+    int err, closed;
+} dialled;
+
+static void client_open(linnet_conn *conn) {
+    ((dialled *)linnet_conn_user(conn))->conn = conn;
+}
+
+static void client_close(linnet_conn *conn, uint16_t code, linnet_slice reason, int err) {
+    (void)reason;
+    (void)err;
+    ((dialled *)linnet_conn_user(conn))->closed = code;
+    ((dialled *)linnet_conn_user(conn))->conn = NULL;
+}
+
+static void client_fail(void *user, int err, int status, const char *words) {
+    (void)status;
+    (void)words;
+    ((dialled *)user)->err = err;
+}
+
+static void dial(house *h, const char *bound, dialled *d) {
+    char url[160];
+    snprintf(url, sizeof url, "ws://%s/ws", bound);
+    linnet_dial_options o = LINNET_DIAL_OPTIONS_INIT;
+    o.url = url;
+    o.user = d;
+    o.events.on_open = client_open;
+    o.events.on_close = client_close;
+    o.on_fail = client_fail;
+    assert_int_equal(linnet_client_dial(h->loop, &o, &d->id), LINNET_OK);
+}
+
+static void dial_open(house *h, const char *bound, dialled *d) {
+    dial(h, bound, d);
+    for (int i = 0; i < 1000 && !d->conn; i++)
+        turn(h, 1);
+    assert_non_null(d->conn);
+}
+
+static void stop(house *h) {
+    linnet_server_stop(h->server, 0);
+    for (int i = 0; i < 3000 && !linnet_server_stopped(h->server); i++)
+        turn(h, 1);
+    assert_true(linnet_server_stopped(h->server));
+}
+
+/* Another server, in a thread of its own, that the host's loop is a client of. */
+static linnet_server *elsewhere(char bound[128]) {
+    linnet_server_options o = LINNET_SERVER_OPTIONS_INIT;
+    linnet_ws_route route = LINNET_WS_ROUTE_INIT;
+    linnet_server *s;
+    o.workers = 1;
+    assert_int_equal(linnet_server_new(&o, &s), LINNET_OK);
+    assert_int_equal(linnet_server_ws(s, "/ws", &route), LINNET_OK);
+    assert_int_equal(linnet_server_listen(s, "127.0.0.1:0", NULL, bound), LINNET_OK);
+    assert_int_equal(linnet_server_start(s), LINNET_OK);
+    return s;
+}
+
+static void the_hosts_clients_are_not_the_servers(void **state) {
+    (void)state;
+    char far[128];
+    linnet_server *other = elsewhere(far);
+    house h = { .loop = NULL };
+    linnet_loop_options o = LINNET_LOOP_OPTIONS_INIT;
+    assert_int_equal(linnet_loop_new(&o, &h.loop), LINNET_OK);
+    dialled before = { 0 }, during = { 0 }, after = { 0 };
+    dial_open(&h, far, &before);
+
+    serve(&h);
+    house_start(&h);
+    dial_open(&h, far, &during);
+    assert_int_equal(linnet_conn_subscribe(during.conn, linnet_str("t")), LINNET_ERR_UNSUPPORTED);
+    assert_int_equal(linnet_server_connections(h.server), 0);
+    stop(&h);
+    dial_open(&h, far, &after);
+    linnet_server_free(h.server);
+    turn(&h, 3);
+    assert_int_equal(before.closed + during.closed + after.closed, 0);
+
+    assert_int_equal(linnet_loop_close(h.loop, before.id, 1000, ""), LINNET_OK);
+    assert_int_equal(linnet_loop_close(h.loop, during.id, 1000, ""), LINNET_OK);
+    assert_int_equal(linnet_loop_close(h.loop, after.id, 1000, ""), LINNET_OK);
+    for (int i = 0; i < 1000 && !(before.closed && during.closed && after.closed); i++)
+        turn(&h, 1);
+    assert_int_equal(before.closed, 1000);
+    assert_int_equal(during.closed, 1000);
+    assert_int_equal(after.closed, 1000);
+    linnet_loop_free(h.loop);
+    linnet_server_free(other);
+}
+
+static void a_loop_takes_another_server(void **state) {
+    (void)state;
+    house h;
+    house_open(&h);
+    upgrades(&h, NULL);
+    stop(&h);
+    linnet_server_free(h.server);
+    serve(&h);
+    upgrades(&h, NULL);
+    assert_false(linnet_server_stopped(h.server));
+    int fd = visit(&h);
+    say(fd, UPGRADE);
+    hear(&h, fd, "101");
+    linnet_server_stop(h.server, 0);
+    hear(&h, fd, "\x88\x02\x03\xf4");
+    close(fd);
+    stop(&h);
+    house_close(&h);
+}
+
+/* ---- small promises ----------------------------------------------------------------------- */
+
+static void a_policy_is_copied(void **state) {
+    (void)state;
+    house h;
+    house_open(&h);
+    char *policy = strdup("default-src 'self'");
+    linnet_asset asset = { "/x.txt", linnet_str("x"), NULL };
+    assert_int_equal(linnet_server_assets(h.server, &asset, 1, policy), LINNET_OK);
+    free(policy);
+    house_start(&h);
+    int fd = visit(&h);
+    say(fd, "GET /x.txt HTTP/1.1\r\nHost: here\r\n\r\n");
+    hear(&h, fd, "default-src 'self'");
+    close(fd);
+    house_close(&h);
+}
+
+static void fire(linnet_timer *timer, void *ctx) {
+    (void)timer;
+    ++*(int *)ctx;
+}
+
+static void a_timer_in_the_far_future(void **state) {
+    (void)state;
+    house h;
+    house_open(&h);
+    linnet_timer *timer;
+    int fired = 0;
+    assert_int_equal(linnet_timer_new(h.loop, fire, &fired, &timer), LINNET_OK);
+    linnet_timer_set(timer, UINT64_MAX);
+    turn(&h, 3);
+    assert_int_equal(fired, 0);
+    linnet_timer_free(timer);
+    house_close(&h);
+}
+
+/* A large message leaves a buffer with the tools of the handle, which go with it. */
+static void a_handle_gives_all_memory_back(void **state) {
+    (void)state;
+    linnet_ws_options o = LINNET_WS_OPTIONS_INIT;
+    o.upgraded = true;
+    o.limits.message_max = 1024 * 1024;
+    linnet_ws *ws;
+    linnet_ws_event e;
+    assert_int_equal(linnet_ws_new(&o, &ws), LINNET_OK);
+    static uint8_t frame[8 + 90000] = { 0x02, 0x80 | 127, 0, 0, 0, 0, 0, 1, 0x5f, 0x90 };
+    const uint8_t last[] = { 0x80, 0x80, 1, 2, 3, 4 };
+    assert_int_equal(linnet_ws_next(ws, &e), 1); /* OPEN */
+    assert_int_equal(linnet_ws_feed(ws, ln_slice_of(frame, 14)), LINNET_OK);
+    assert_int_equal(linnet_ws_feed(ws, ln_slice_of(frame + 14, 0x15f90 - 6)), LINNET_OK);
+    assert_int_equal(linnet_ws_feed(ws, ln_slice_of(frame, 6)), LINNET_OK);
+    assert_int_equal(linnet_ws_feed(ws, ln_slice_of(last, sizeof last)), LINNET_OK);
+    assert_int_equal(linnet_ws_next(ws, &e), 1);
+    assert_int_equal(e.kind, LINNET_WS_MESSAGE);
+    assert_int_equal(e.data.size, 0x15f90);
+    assert_int_equal(linnet_ws_next(ws, &e), 0);
+    linnet_ws_free(ws);
+}
+
 int main(int argc, char **argv) {
     if (argc > 1) cmocka_set_test_filter(argv[1]);
     const struct CMUnitTest tests[] = {
@@ -224,6 +544,17 @@ int main(int argc, char **argv) {
         cmocka_unit_test(what_was_asked_before_stays),
         cmocka_unit_test(a_head_in_pieces_before_a_large_body),
         cmocka_unit_test(a_stream_has_a_bound),
+        cmocka_unit_test(a_deferred_upgrade_waits_head_ms),
+        cmocka_unit_test(a_rejection_outweighs_an_acceptance),
+        cmocka_unit_test(an_acceptance_while_draining),
+        cmocka_unit_test(mail_for_a_server_that_has_gone),
+        cmocka_unit_test(mail_for_workers_that_have_gone),
+        cmocka_unit_test(a_stop_with_a_strange_code),
+        cmocka_unit_test(the_hosts_clients_are_not_the_servers),
+        cmocka_unit_test(a_loop_takes_another_server),
+        cmocka_unit_test(a_policy_is_copied),
+        cmocka_unit_test(a_timer_in_the_far_future),
+        cmocka_unit_test(a_handle_gives_all_memory_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

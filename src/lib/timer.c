@@ -17,8 +17,9 @@ int linnet_timer_new(
 }
 
 void linnet_timer_set(linnet_timer *timer, uint64_t after_ms) {
-    ln_timer_set(
-        ln_loop_wheel(timer->loop->net), &timer->timer, ln_loop_now(timer->loop->net) + after_ms);
+    ln_msec now = ln_loop_now(timer->loop->net);
+    ln_msec due = after_ms < LN_NEVER - now ? now + after_ms : LN_NEVER;
+    ln_timer_set(ln_loop_wheel(timer->loop->net), &timer->timer, due);
 }
 
 void linnet_timer_stop(linnet_timer *timer) {

@@ -78,10 +78,11 @@ void ln_upgrade_begin(linnet_conn *conn, ln_exchange *x, const ln_route *r) {
     ln_buf_init(&u.scratch, LN_SCRATCH_MAX);
     conn->user = r->user;
     linnet_verdict verdict = r->on_upgrade ? r->on_upgrade(&u, r->user) : LINNET_ACCEPT;
-    if (u.rejected || (verdict == LINNET_REJECT && !u.accepted)) {
+    if (u.rejected || verdict == LINNET_REJECT) { /* of two answers the safe one */
         reject(x, u.rejected ? u.status : 403, u.body);
     } else if (verdict == LINNET_DEFER && !u.accepted) {
         x->host = (void *)(uintptr_t)r;
+        x->deadline = ln_loop_now(conn->c.env->loop) + ln_worker_of(conn)->server->options.head_ms;
         ln_conn_arm(&conn->c, x->deadline);
     } else {
         finish(conn, x, r, &u.asked, u.user, u.protocol);
@@ -185,14 +186,17 @@ int linnet_server_reject(linnet_server *s, linnet_conn_id id, int status, const 
     return ln_worker_post(w, ln_post_new(LN_POST_REJECT, id, status, body, ln_slice_of("", 0)));
 }
 
+void ln_upgrade_abandon(const linnet_server *s, const ln_post *m) {
+    if (m->letter.kind == LN_POST_ACCEPT && s && s->on_abandon) s->on_abandon(m->ctx);
+}
+
 void ln_upgrade_mail(linnet_loop *w, ln_post *m) {
     linnet_conn *conn = ln_worker_find(w, m->id);
     ln_exchange *x = conn && conn->c.state == LN_CONN_HTTP ? conn->c.http : NULL;
     const ln_route *r = x && x->state == LN_EXCHANGE_WORK ? x->host : NULL;
     ln_upgrade asked;
     if (!r || !r->is_ws || ln_upgrade_check(&x->head, &asked) != LN_HTTP1_FAULT_NONE) {
-        if (m->letter.kind == LN_POST_ACCEPT && w->server->on_abandon)
-            w->server->on_abandon(m->ctx);
+        ln_upgrade_abandon(w->server, m);
         return;
     }
     x->host = NULL;
@@ -200,7 +204,12 @@ void ln_upgrade_mail(linnet_loop *w, ln_post *m) {
         reject(x, m->code, ln_post_text(m));
         return;
     }
+    if (w->draining) { /* the goodbyes have been said */
+        ln_exchange_refuse(x, LN_HTTP1_FAULT_DRAINING);
+        ln_upgrade_abandon(w->server, m);
+        return;
+    }
     const char *protocol = ln_post_text(m);
     if (protocol && *protocol && !ln_upgrade_offered(&asked, linnet_str(protocol))) protocol = "";
-    finish(conn, x, r, &asked, m->ctx, protocol);
+    if (finish(conn, x, r, &asked, m->ctx, protocol) < 0) ln_upgrade_abandon(w->server, m);
 }

@@ -124,7 +124,7 @@ int linnet_ws_new(const linnet_ws_options *o, linnet_ws **out) {
 void linnet_ws_free(linnet_ws *w) {
     if (!w) return;
     if (w->phase >= OPEN) ln_ws_fini(&w->ws, &w->tools);
-    ln_pmd_tools_fini(&w->tools.pmd);
+    ln_ws_tools_fini(&w->tools);
     ln_buf_fini(&w->in);
     ln_buf_fini(&w->out);
     for (size_t i = 0; i < w->protocol_count; i++)
