@@ -52,8 +52,8 @@ static int parse(ln_options *o, int argc, char **argv) {
 #define TEXT(field, name, value, help)
 #define MAYBE(field, name, value, help)
 #define FLAG(field, name, help)
-#define NUMBER(field, name, value, min, max, standard, help) .field = (default),
-#define SIZE(field, name, value, min, max, standard, help)   .field = (default),
+#define NUMBER(field, name, value, min, max, standard, help) .field = (standard),
+#define SIZE(field, name, value, min, max, standard, help)   .field = (standard),
 
 /* "*", or scheme://host[:port] and nothing behind it. */
 static bool is_origin(const char *text) {
