@@ -39,7 +39,7 @@ def refusals(w):
     good = request("GET /n?i=1 HTTP/1.1", "Connection: close", "A: b")
     for what, raw in (
             ("bare LF", good.replace(b"A: b\r\n", b"A: b\n")),
-            ("two lengths", request("GET /n?i=1 HTTP/1.1", "Content-Length: 1", "Content-Length: 1")),
+            ("two lengths", request("GET /n?i=1 HTTP/1.1", *["Content-Length: 1"] * 2)),
             ("no Host", request("GET /n?i=1 HTTP/1.1", "Connection: close", host=None)),
             ("a strange method", good.replace(b"GET", b"FOO")),
             ("no such path", good.replace(b"/n?", b"/x?"))):

@@ -120,7 +120,8 @@ def too_long(w):
         ("exactly the limit", frame(BINARY, whole), codec.binary(whole)),
         ("in fragments", b"".join(codec.fragments(BINARY, whole, 20000, True)),
          codec.binary(whole)),
-        ("and an empty last one", frame(BINARY, whole, fin=False) + frame(CONT), codec.binary(whole)),
+        ("and an empty last one", frame(BINARY, whole, fin=False) + frame(CONT),
+         codec.binary(whole)),
     ])
 
 
@@ -212,8 +213,8 @@ def bad_text(w):
 def bad_text_cut(w):
     for text in (b"\xce\xba\xe1\xbd\xb9\xed\xa0\x80edited", b"abc\xf0\x9f\x98\x80\xff and more",
                  b"\xf4\x90\x80\x80", b"\xc0\xafx", b"ok \xe2\x28\xa1"):
-        at = next(n for n in range(1, len(text) + 1) if not extends(text[:n]))  # bytes that prove it
-        for cut in range(at + 1):
+        at = next(n for n in range(1, len(text) + 1) if not extends(text[:n]))
+        for cut in range(at + 1):  # `at` bytes prove it
             with w.ws() as ws:  # the message stays open, the frame too
                 ws.send(frame(TEXT, text[:cut], fin=False))
                 piece = frame(CONT, text[cut:at] + b"z" * 100, fin=False)

@@ -352,8 +352,8 @@ def keys(w):
            [(v, upgrade(key=v), 400) for v in (
                "", "x", KEY[:-1], KEY + "=", KEY[:-2], "A" * 24, KEY[:21] + "*==",
                "dGhlIHNhbXBsZSBub25jZR==", "dGhlIHNhbXBsZSBub25jZf==", KEY[:-1] + "A",
-               "dGhlIHNhbXBsZSBub25j", "dGhlIHNhbXBsZSBub25jZWVl", "=" * 24, KEY[:12] + " " + KEY[12:],
-               "-_" * 11 + "==", KEY + ", " + KEY)])
+               "dGhlIHNhbXBsZSBub25j", "dGhlIHNhbXBsZSBub25jZWVl", "=" * 24,
+               KEY[:12] + " " + KEY[12:], "-_" * 11 + "==", KEY + ", " + KEY)])
 
 
 @row(19, "Sec-WebSocket-Version other than 13: 426 that names 13, and the connection ends")
@@ -528,7 +528,8 @@ def pipeline(w):
         request("GET /n?i=999 HTTP/1.1", "Connection: close")
     got, _ = w.ask(raw)
     if [a.body for a in got] != want:
-        raise Fail("%d answers, in order: %s" % (len(got), [a.body for a in got] == want[:len(got)]))
+        raise Fail("%d answers, in order: %s" %
+                   (len(got), [a.body for a in got] == want[:len(got)]))
 
 
 @row(25, "1,000 pipelined requests, answers of 64 KiB that nobody reads: at most 1 MiB waits")
