@@ -1,5 +1,6 @@
 #include "town.h"
 #include "client.h"
+#include "guest.h"
 #include "lib/server.h"
 #include "program.h"
 #include "session/session.h"
@@ -10,6 +11,7 @@
 #define NODES      2
 #define WORKERS    2
 #define CLIENTS    50
+#define GUESTS     6
 #define LOOPS      5
 #define CALM_MS    30000 /* I13 */
 #define GONE_MS    30000 /* an answer that nobody fetches has 10 s, and 10 s more when it moves */
@@ -20,6 +22,7 @@ typedef struct node {
     linnet_server *server;
     linnet_hub *hub;
     program program;
+    house house;
 } node;
 
 typedef struct town {
@@ -31,6 +34,7 @@ typedef struct town {
     node nodes[NODES];
     linnet_loop *loops[LOOPS];
     client clients[CLIENTS];
+    guest guests[GUESTS];
     uint32_t restarts;
     bool over;
 } town;
@@ -114,6 +118,7 @@ static void pass_node(town *t, node *n) {
     for (uint32_t i = 0; i < WORKERS; i++)
         handover_some(&t->handover, ln_server_worker(n->server, i));
     if (t->scene.mood == WILD && below(t, 6) == 0) program_act(&n->program);
+    house_act(&n->house);
 }
 
 /* Lets so much time pass, and connections change hands meanwhile. */
@@ -146,6 +151,7 @@ static void node_start(town *t, int number) {
     must(t, ln_server_new_in(&t->world, &so, &n->server), "server");
     must(t, linnet_hub_new(&ho, &n->hub), "hub");
     must(t, linnet_server_hub(n->server, "/ws", n->hub), "route");
+    must(t, house_open(&n->house, &t->scene, n->server), "route");
     must(t, linnet_server_listen(n->server, address, NULL, NULL), "listen");
     must(t, linnet_server_start(n->server), "start");
     const ln_sessions *sessions = ln_server_worker(n->server, 0)->sessions; /* its first member */
@@ -159,6 +165,7 @@ static void node_free(town *t, int number) {
     if (left) history_anomaly(t->scene.h, "bounded", "a node ends with %zu connections", left);
     linnet_server_free(n->server);
     program_fini(&n->program);
+    house_close(&n->house);
     linnet_hub_free(n->hub);
     *n = (node){ .server = NULL };
 }
@@ -210,6 +217,8 @@ static void clients_start(town *t) {
     }
     for (uint32_t i = 0; i < CLIENTS; i++)
         client_start(&t->clients[i], &t->scene, t->loops[i % LOOPS], i);
+    for (uint32_t i = 0; i < GUESTS; i++)
+        guest_start(&t->guests[i], &t->scene, t->loops[i % LOOPS], i);
 }
 
 static const client *unsettled(const town *t) {
@@ -221,6 +230,8 @@ static const client *unsettled(const town *t) {
 static bool settled(const town *t) {
     for (int i = 0; i < NODES; i++)
         if (!program_settled(&t->nodes[i].program)) return false;
+    for (int i = 0; i < GUESTS; i++)
+        if (!guest_settled(&t->guests[i])) return false;
     return !unsettled(t);
 }
 
@@ -231,7 +242,7 @@ static void settle(town *t, uint32_t most_ms, uint32_t step_ms, const char *when
         pass(t, step_ms);
     if (settled(t) || !quiet(t)) return;
     const client *c = unsettled(t);
-    char words[200] = "the program has not heard, or is not heard";
+    char words[200] = "a guest is not in, or a program has not heard or is not heard";
     if (c) client_describe(c, words, sizeof words);
     history_anomaly(t->scene.h, "stuck", "%s: %s", when, words);
 }
@@ -315,6 +326,8 @@ static size_t left_open(const town *t) {
 static bool connected(const town *t) {
     for (int i = 0; i < CLIENTS; i++)
         if (t->clients[i].now) return true;
+    for (int i = 0; i < GUESTS; i++)
+        if (t->guests[i].state != GUEST_OUT) return true;
     return false;
 }
 
@@ -325,6 +338,8 @@ static void leave(town *t) {
     t->scene.mood = LEAVING;
     for (int i = 0; i < CLIENTS; i++)
         must(t, linnet_loop_post(t->clients[i].loop, client_nudge, &t->clients[i]), "post");
+    for (int i = 0; i < GUESTS; i++)
+        must(t, linnet_loop_post(t->guests[i].loop, guest_nudge, &t->guests[i]), "post");
     for (int i = 0; i < 200 && connected(t) && quiet(t); i++)
         pass(t, 100);
     if (connected(t)) history_anomaly(t->scene.h, "stuck", "a client cannot leave");
@@ -358,6 +373,10 @@ static void free_all(town *t) {
     for (int i = 0; i < CLIENTS; i++) {
         linnet_timer_free(t->clients[i].timer);
         client_end(&t->clients[i]);
+    }
+    for (int i = 0; i < GUESTS; i++) {
+        linnet_timer_free(t->guests[i].timer);
+        guest_end(&t->guests[i]);
     }
     for (int i = 0; i < LOOPS; i++)
         linnet_loop_free(t->loops[i]);

@@ -1,8 +1,9 @@
-/* town.h -- one run of the simulation: two nodes of two workers, fifty clients on five loops, one
+/* town.h -- one run of the simulation: two nodes of two workers, fifty clients (client.h) and six
+ * guests of another route (guest.h) on five loops, a program beside each node (program.h), one
  * virtual network, one thread, one seed.
  *
- *   wild     some seconds of everything: resets, refusals, short reads, sends in part, delays,
- *            a node that stops or is killed and comes back, clients that churn
+ *   wild     some seconds of everything: resets, refusals, silence, short reads, sends in part,
+ *            delays, a node that stops or is killed and comes back, clients that churn
  *   calm     no connection is broken any more; within 30 s every client is connected, in its
  *            channels, and has heard all that was said there (I13)
  *   rounds   a few speak at once, and it is heard at once
