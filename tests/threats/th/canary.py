@@ -8,8 +8,23 @@ import time
 from .peer import Fail, Ws
 
 
-def main(host, port, tls):
-    ws = Ws((host, int(port)), tls=tls == "tls")
+def asker(addr, tls, kind):
+    """One question and its answer, over an echo or in the native protocol."""
+    if kind == "echo":
+        return Ws(addr, tls=tls).ask
+    ws = Ws(addr, "/ws", "Sec-WebSocket-Protocol: linnet.v1", tls=tls)
+    ws.expect("text")  # welcome
+
+    def ping(words, limit):
+        ws.text('{"type":"ping","id":"%s"}' % words)
+        while b"pong" not in (got := ws.expect("text", limit=limit).data):
+            if b'"ping"' not in got:  # the server's own is no answer
+                raise Fail("the canary heard %r" % got)
+    return ping
+
+
+def main(host, port, tls, kind):
+    ask = asker((host, int(port)), tls == "tls", kind)
     times, lost, number = [], "", 0
     print("ready", flush=True)
     while True:
@@ -17,7 +32,7 @@ def main(host, port, tls):
         if not lost:
             began = time.perf_counter()
             try:
-                ws.ask("canary %d" % number, 30)
+                ask("canary %d" % number, 30)
                 times.append(time.perf_counter() - began)
             except (Fail, OSError) as why:
                 lost = str(why) or "gone"
@@ -34,6 +49,6 @@ def main(host, port, tls):
 
 def run():
     try:
-        main(*sys.argv[2:5])
+        main(*sys.argv[2:6])
     except (KeyboardInterrupt, BrokenPipeError):
         pass

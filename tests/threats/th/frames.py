@@ -323,9 +323,9 @@ def pings(w):
     flood(w, frame(PING, b"x" * 125) * 100)
 
 
-def flood(w, piece):
+def flood(w, piece, path="/echo"):
     """Sends until it is cut off; pongs are read meanwhile. At most ten seconds."""
-    with w.ws() as ws:
+    with w.ws(path) as ws:
         stop = threading.Event()
 
         def send():

@@ -24,10 +24,10 @@ FDS_BACK = 10.0
 
 
 class Canary:
-    def __init__(self, addr, tls):
+    def __init__(self, addr, tls, kind):
         self.child = subprocess.Popen(
             [sys.executable, os.path.join(ROOT, "tests", "threats", "run"), "--canary",
-             addr[0], str(addr[1]), "tls" if tls else "plain"],
+             addr[0], str(addr[1]), "tls" if tls else "plain", kind],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         if self.child.stdout.readline() != "ready\n":
             raise Fail("the canary could not begin")
@@ -46,8 +46,7 @@ class Canary:
 class Server:
     """argv after the tree: `target` or `linnet echo`... `gauge`: it has /stats."""
 
-    def __init__(self, argv, env=None, limits=None, tls=False, canary=True, gauge=False,
-                 address=None):
+    def __init__(self, argv, env=None, limits=None, tls=False, canary="echo", gauge=False):
         self.tls, self.gauge = tls, gauge
         self.said = tempfile.NamedTemporaryFile("w+", prefix="threats-", suffix=".err")
 
@@ -62,9 +61,9 @@ class Server:
         if not m:
             self.child.kill()
             raise Fail("no ready line from %s but %r; %s" % (argv[0], line, self.words()))
-        self.addr = (address or m.group(2).strip("[]"), int(m.group(3)))
+        self.addr = (m.group(2).strip("[]"), int(m.group(3)))
         self.pid = self.child.pid
-        self.canary = Canary(self.addr, tls) if canary else None
+        self.canary = Canary(self.addr, tls, canary)
         self.settle()
 
     # what it is made of
@@ -105,8 +104,7 @@ class Server:
             time.sleep(0.005)
             counts.append(self.fds())
         self.fds_before = min(counts)
-        if self.canary:
-            self.canary.mark()
+        self.canary.mark()
 
     def gone_wrong(self):
         if self.child.poll() is not None:
@@ -120,14 +118,13 @@ class Server:
             raise Fail(wrong)
         wait_until(lambda: self.fds() <= self.fds_before, FDS_BACK,
                    lambda: "%d descriptors, %d before" % (self.fds(), self.fds_before))
-        if self.canary:
-            seen = self.canary.mark()
-            if seen["lost"]:
-                raise Fail("the canary was dropped: " + seen["lost"])
-            if not seen["answered"]:
-                seen = wait_until(lambda: (s := self.canary.mark())["answered"] and s, TIMEOUT,
-                                  "the canary was not answered")
-            self.seen = seen
+        seen = self.canary.mark()
+        if seen["lost"]:
+            raise Fail("the canary was dropped: " + seen["lost"])
+        if not seen["answered"]:
+            seen = wait_until(lambda: (s := self.canary.mark())["answered"] and s, TIMEOUT,
+                              "the canary was not answered")
+        self.seen = seen
         if self.gauge:
             wait_until(lambda: self.stats()["connections"] == self.connections, FDS_BACK,
                        lambda: "the server counts %d connections, %d before" %
@@ -135,8 +132,7 @@ class Server:
 
     def stop(self):
         """It ends in order when asked to. Raises Fail if not."""
-        if self.canary:
-            self.canary.stop()
+        self.canary.stop()
         if self.child.poll() is None:
             self.child.send_signal(signal.SIGTERM)
         try:

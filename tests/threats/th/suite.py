@@ -49,6 +49,7 @@ class World:
         """A server of this row's own: the target, or a verb of linnet."""
         if verb:
             argv = [self.program("linnet"), verb, "--listen", "127.0.0.1:0", *args]
+            how.setdefault("canary", "native")
         else:
             argv = [self.program("tests", "threats", "target"), *args]
             how.setdefault("gauge", True)
@@ -61,6 +62,10 @@ class World:
                 server.stop()
             raise
         server.stop()
+
+    def against(self, server):
+        """The same row's world, but with another victim."""
+        return World(self.tree, self.full, server)
 
     def wire(self, **how):
         return Wire(self.addr, **how)
@@ -88,6 +93,9 @@ class World:
     def nothing_happens(self, rejects=None):
         """No request of the attacker gets through to the program, and each refusal is counted
         once. (Messages are counted too, but the canary's are among them.)"""
+        if not self.shared.gauge:
+            yield
+            return
         before = self.stats()
         yield
         after = self.stats()
