@@ -25,7 +25,7 @@ HELP = """Examples:
   run --url ws://127.0.0.1:9001 --group 6
 {flags} is replaced by the flags a case needs (see --profiles), {url} by the address
 to connect to. Without {flags} there is one testee, and cases that need other flags
-are skipped."""
+do not apply."""
 
 
 def all_cases():
@@ -107,23 +107,26 @@ class Printer:
 
     def __init__(self, cases, options):
         self.cases, self.options = cases, options
-        self.results, self.at = {}, 0
+        self.results, self.at, self.told = {}, 0, 0
 
     def put(self, result):
         self.results[result.case.id] = result
         while self.at < len(self.cases) and self.cases[self.at].id in self.results:
             self.at += 1
-            self.line(self.at, self.results[self.cases[self.at - 1].id])
+            self.line(self.results[self.cases[self.at - 1].id])
         sys.stdout.flush()
 
-    def line(self, n, r):
+    def line(self, r):
+        if r.behaviour == SKIPPED:
+            print("# %s does not apply here: %s" % (r.case.id, r.got))
+            return
+        self.told += 1
+        n = self.told
         good = r.passed(self.options.lenient)
         if good and self.options.failures_only:
             return
         end = ""
-        if r.behaviour == SKIPPED:
-            end = " # SKIP " + r.got
-        elif (r.behaviour, r.closing) != (OK, OK):
+        if (r.behaviour, r.closing) != (OK, OK):
             end = " # " + r.behaviour + (", closing " + r.closing if r.closing != OK else "")
         print("%sok %d - %s %s%s" % ("" if good else "not ", n, r.case.id,
                                      r.case.title.replace("#", ""), end))
@@ -160,16 +163,16 @@ def summary(results, seconds, options):
     suite = [r for r in results if r.case.id[0] != "x"]
     count = collections.Counter(r.behaviour for r in suite)
     ok = sum(r.behaviour == OK and r.closing == OK for r in suite)
-    passed = sum(r.passed(options.lenient) for r in results)
     skips = sum(r.behaviour == SKIPPED for r in results)
+    passed = sum(r.passed(options.lenient) for r in results) - skips
     verdicts = ", ".join("%d %s" % (n, w) for w, n in sorted(count.items()) if w != OK)
     print("# suite: %d of %d OK%s" % (ok, len(suite), "; behaviour: " + verdicts
                                       if verdicts else ""))
-    print("# extra: %d of %d passed, %d skipped" % (
-        sum(r.passed(options.lenient) for r in results) -
-        sum(r.passed(options.lenient) for r in suite), len(results) - len(suite), skips))
-    print("# %d passed, %d failed, %.1f s" % (passed, len(results) - passed, seconds))
-    return {"passed": passed, "failed": len(results) - passed, "skipped": skips,
+    print("# extra: %d of %d passed, %d do not apply" % (
+        passed - sum(r.passed(options.lenient) for r in suite),
+        len(results) - len(suite) - skips, skips))
+    print("# %d passed, %d failed, %.1f s" % (passed, len(results) - skips - passed, seconds))
+    return {"passed": passed, "failed": len(results) - skips - passed, "skipped": skips,
             "suite_ok": ok, "suite_total": len(suite),
             "suite_informational": count[INFORMATIONAL], "seconds": round(seconds, 1),
             "testee": "client" if options.client else "server", "tls": options.tls,
@@ -190,8 +193,8 @@ async def test(options, book):
     began = time.monotonic()
     try:
         await bench.check_testee()
-        print("1..%d" % len(cases), flush=True)
         await run_all(bench, cases, options, printer)
+        print("1..%d" % printer.told, flush=True)
     finally:
         bench.close()
     results = [printer.results[c.id] for c in cases]
