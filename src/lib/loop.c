@@ -247,7 +247,8 @@ static void tick(linnet_loop *w) {
 }
 
 static ln_msec deadline_of(linnet_loop *w, int timeout_ms) {
-    if (timeout_ms == 0 || w->own || !ln_list_empty(&w->env.ready)) return 0;
+    bool waiting = !ln_list_empty(&w->env.ready) || !ln_list_empty(&w->env.dirty);
+    if (timeout_ms == 0 || w->own || waiting) return 0;
     ln_msec at = timeout_ms < 0 ? LN_NEVER : ln_loop_now(w->net) + (ln_msec)timeout_ms;
     ln_msec hub = w->hub ? ln_hub_deadline(w->hub) : LN_NEVER;
     if (hub < at) at = hub;

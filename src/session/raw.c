@@ -29,9 +29,14 @@ static void topic_free(ln_topic *t) {
     ln_free(t);
 }
 
+/* Who was told LINNET_OK and is not subscribed after all would wait for ever: the connection ends,
+ * and says why. */
 static void raw_subscribed(void *ctx, ln_subscription *s, int err) {
     (void)ctx;
-    if (err < 0) topic_free((ln_topic *)(void *)s); /* its worker's hub is full, and counts it */
+    if (err >= 0) return;
+    ln_conn *c = s->target;
+    topic_free((ln_topic *)(void *)s);
+    ln_conn_fail(c, err);
 }
 
 static void raw_reset(void *ctx, ln_subscription *s) {
