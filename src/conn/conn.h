@@ -212,8 +212,9 @@ void ln_conn_pause(ln_conn *c, uint8_t reason);
 void ln_conn_resume(ln_conn *c, uint8_t reason);
 #define LN_PAUSE_USER  1
 #define LN_PAUSE_QUEUE 2
-#define LN_PAUSE_WAIT  4 /* an answer is awaited (deferred upgrade, request at work) */
-#define LN_PAUSE_CARRY 8 /* conn's own: input of an earlier turn comes first */
+#define LN_PAUSE_WAIT  4  /* an answer is awaited (deferred upgrade, request at work) */
+#define LN_PAUSE_CARRY 8  /* conn's own: input of an earlier turn comes first */
+#define LN_PAUSE_MAIL  16 /* lib's: what it publishes piles up at another worker */
 
 static inline uint32_t ln_conn_queued(const ln_conn *c) {
     return c->queued;

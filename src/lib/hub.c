@@ -287,9 +287,10 @@ int linnet_hub_publish(linnet_hub *hub, const linnet_publication *said) {
         .space = LN_SPACE_CHANNELS,
         .flags = said->is_volatile ? LN_PUB_VOLATILE : 0,
     };
+    uint32_t home = ln_hub_home(s->key, s->worker_count, said->channel);
+    if (ln_flag_up(&s->workers[home]->crowded)) return LINNET_ERR_AGAIN;
     ln_publication *p = ln_publication_new(&what, s->worker_count);
     if (!p) return LINNET_ERR_NOMEM;
-    uint32_t home = ln_hub_home(s->key, s->worker_count, said->channel);
     ln_letter *letter = ln_publication_post(p, 0, home);
     err = ln_inbox_offer(s->workers[home]->inbox, letter, letter->bytes);
     if (err < 0) ln_publication_unref(p);

@@ -76,8 +76,10 @@ struct linnet_loop {
     uint32_t connections_max;
     uint8_t index; /* in the server, or LN_WORKER_NONE */
     bool turning, draining, ended;
-    bool hosts; /* made by the host: a server is a guest here, once or again */
-    bool guest; /* somebody else waits for our descriptor */
+    bool hosts;      /* made by the host: a server is a guest here, once or again */
+    bool guest;      /* somebody else waits for our descriptor */
+    bool holding;    /* connections here wait, LN_PAUSE_MAIL */
+    ln_flag crowded; /* a worker that this one delivers to does not keep up */
     ln_flag stop;
     ln_flag through; /* the server has ended here */
     ln_stat live;    /* connections of any kind */

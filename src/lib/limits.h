@@ -33,6 +33,9 @@
 #define LN_LIM_SLOTS        (1u << 24) /* 24 bits of a handle */
 #define LN_LIM_ADOPTED      (64u * 1024)
 #define LN_LIM_DIAL_MS      10000u
+#define LN_LIM_MAIL         65536u /* at a worker, before those who publish to it must wait */
+#define LN_LIM_MAIL_BYTES   (16u * 1024 * 1024)
+#define LN_LIM_MAIL_LOOK    1u /* ms between looks whether it has gone down */
 
 struct ln_conn_config;
 struct ln_pmd_policy;

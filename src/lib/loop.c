@@ -122,21 +122,66 @@ int ln_worker_post(linnet_loop *w, ln_post *mail) {
     return err;
 }
 
+/* The bound on mail. It never fails and nobody is told to stop; who finds the inbox over the bound
+ * stops reading the connection that published. A home whose deliveries pile up raises `crowded`, so
+ * that those who publish to it from elsewhere stop too. Flags follow from inboxes alone, never from
+ * other flags, and every worker empties its inbox whatever it waits for itself: there is no circle
+ * in which two wait for each other. An inbox counts what all have sent there, which is stricter
+ * than by pairs, and needs no accounts. */
+static bool over(const linnet_loop *to, uint32_t part) {
+    uint32_t letters;
+    size_t bytes;
+    ln_inbox_load(to->inbox, &letters, &bytes);
+    return letters > LN_LIM_MAIL / part || bytes > LN_LIM_MAIL_BYTES / part;
+}
+
+static void hold(linnet_loop *w) {
+    ln_conn *c = w->env.cork_owner; /* whose input this is */
+    if (!c || c->state != LN_CONN_WS) return;
+    ln_conn_pause(c, LN_PAUSE_MAIL);
+    w->holding = true;
+}
+
+static void let_go(linnet_conn *conn, void *ctx) {
+    (void)ctx;
+    if (conn->c.pauses & LN_PAUSE_MAIL) ln_conn_resume(&conn->c, LN_PAUSE_MAIL);
+}
+
+/* Once per turn: whether all has fallen under half. */
+static void relieve(linnet_loop *w) {
+    if (!w->holding && !ln_flag_up(&w->crowded)) return;
+    const linnet_server *s = w->server;
+    unsigned count = s ? s->worker_count : 0;
+    for (unsigned i = 0; i < count; i++)
+        if (s->workers[i] && s->workers[i] != w && over(s->workers[i], 2)) return;
+    ln_flag_lower(&w->crowded);
+    for (unsigned i = 0; i < count; i++)
+        if (s->workers[i] && ln_flag_up(&s->workers[i]->crowded)) return;
+    if (w->holding) ln_worker_each(w, let_go, NULL);
+    w->holding = false;
+}
+
 /* The hub's mail: to itself it waits for this turn's rounds, to others it goes at once; the other
  * side wakes once, however many letters follow. */
 void ln_hub_posted(void *ctx, uint32_t worker, ln_letter *letter) {
-    linnet_loop *w = ctx;
-    if (worker != w->index) {
-        linnet_loop *to = ln_server_worker(w->server, worker);
-        if (to)
-            ln_inbox_post(to->inbox, letter, letter, 1, letter->bytes);
-        else
-            ln_mail_discard(letter); /* the server is being freed */
+    linnet_loop *w = ctx, *to = worker == w->index ? w : ln_server_worker(w->server, worker);
+    uint8_t kind = letter->kind; /* once posted it is another's */
+    if (!to) {
+        ln_mail_discard(letter); /* the server is being freed */
         return;
     }
-    letter->next = NULL;
-    *w->own_tail = letter;
-    w->own_tail = &letter->next;
+    if (to == w) {
+        letter->next = NULL;
+        *w->own_tail = letter;
+        w->own_tail = &letter->next;
+    } else {
+        ln_inbox_post(to->inbox, letter, letter, 1, letter->bytes);
+    }
+    bool full = to != w && over(to, 1);
+    if (kind == LN_MAIL_PUBLISH && (full || ln_flag_up(&to->crowded)))
+        hold(w);
+    else if (full && (kind == LN_MAIL_DELIVER || kind == LN_MAIL_DELIVER_ANSWER))
+        ln_flag_raise(&w->crowded);
 }
 
 static void take_lib(linnet_loop *w, ln_post *m) {
@@ -252,6 +297,8 @@ static ln_msec deadline_of(linnet_loop *w, int timeout_ms) {
     ln_msec at = timeout_ms < 0 ? LN_NEVER : ln_loop_now(w->net) + (ln_msec)timeout_ms;
     ln_msec hub = w->hub ? ln_hub_deadline(w->hub) : LN_NEVER;
     if (hub < at) at = hub;
+    ln_msec look = ln_loop_now(w->net) + LN_LIM_MAIL_LOOK;
+    if ((w->holding || ln_flag_up(&w->crowded)) && look < at) at = look;
     ln_msec sessions = ln_host_hub_deadline(w);
     if (sessions < at) at = sessions;
     return at;
@@ -267,6 +314,7 @@ static int worker_turn(linnet_loop *w, int timeout_ms) {
     ln_inbox_awake(w->inbox);
     if (err < 0) return err;
     tick(w);
+    relieve(w);
     ln_env_ready(&w->env);
     while (ln_loop_next(w->net, &c))
         complete(w, &c);

@@ -626,9 +626,10 @@ int linnet_server_publish(
         .data = data,
         .space = LN_SPACE_TOPICS,
         .flags = opcode == LINNET_BINARY ? LN_PUB_BINARY : 0 };
+    uint32_t home = ln_hub_home(s->key, s->worker_count, topic);
+    if (ln_flag_up(&s->workers[home]->crowded)) return LINNET_ERR_AGAIN;
     ln_publication *p = ln_publication_new(&what, s->worker_count);
     if (!p) return LINNET_ERR_NOMEM;
-    uint32_t home = ln_hub_home(s->key, s->worker_count, topic);
     ln_letter *letter = ln_publication_post(p, 0, home);
     int err = ln_inbox_offer(s->workers[home]->inbox, letter, letter->bytes);
     if (err < 0) ln_publication_unref(p);
