@@ -42,10 +42,9 @@ uint32_t client_key(const ln_json_value *data) {
 
 /* -- asking ----------------------------------------------------------------------------------- */
 
-static uint32_t ask(attempt *a, int what, uint32_t channel, uint32_t key) {
+static uint32_t ask(attempt *a, request what, uint32_t channel, uint32_t key) {
     asked *q = &a->asked[a->asked_count++];
-    *q = (asked){ .id = ++a->requests, .channel = channel, .key = key };
-    q->what = what;
+    *q = (asked){ .what = what, .id = ++a->requests, .channel = channel, .key = key };
     return q->id;
 }
 

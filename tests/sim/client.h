@@ -37,8 +37,10 @@ typedef enum talk { /* a connection in one channel */
     PARTING /* unsubscribe is under way */
 } talk;
 
+typedef enum request { ASK_NOTHING, ASK_SUBSCRIBE, ASK_UNSUBSCRIBE, ASK_PUBLISH, ASK_PING } request;
+
 typedef struct asked {
-    enum { ASK_NOTHING, ASK_SUBSCRIBE, ASK_UNSUBSCRIBE, ASK_PUBLISH, ASK_PING } what;
+    request what;
     uint32_t id, channel, key;
 } asked;
 

@@ -14,10 +14,9 @@ static void wrong(const house *h, const char *words) {
     history_anomaly(h->scene->h, "late-callback", "the house: %s", words);
 }
 
-static visit *visit_new(house *h, int state) {
+static visit *visit_new(house *h, visit_state state) {
     visit *v = must(calloc(1, sizeof *v));
-    *v = (visit){ .next = h->visits, .house = h };
-    v->state = state;
+    *v = (visit){ .next = h->visits, .house = h, .state = state };
     h->visits = v;
     return v;
 }

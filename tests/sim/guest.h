@@ -15,13 +15,15 @@
 #define GUEST_TOPICS 3
 #define GUEST_NAMES  4096 /* sessions of one run */
 
+typedef enum visit_state { ASKS, ACCEPTED, INSIDE, GONE } visit_state;
+
 typedef struct visit { /* the server's side of one connection; kept until the end */
     struct visit *next;
     struct house *house;
     linnet_conn *conn;
     linnet_conn_id id;
     uint32_t sent; /* by id */
-    enum { ASKS, ACCEPTED, INSIDE, GONE } state;
+    visit_state state;
 } visit;
 
 typedef struct house { /* the host's part of one node */
