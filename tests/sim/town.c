@@ -14,6 +14,8 @@
 #define GUESTS     6
 #define LOOPS      5
 #define CALM_MS    30000 /* I13 */
+#define PING_MS    1500  /* where connections may fall silent */
+#define PONG_MS    2000
 #define GONE_MS    30000 /* an answer that nobody fetches has 10 s, and 10 s more when it moves */
 #define ROUNDS     6
 #define PEAK_BYTES (128u * 1024 * 1024)
@@ -242,7 +244,11 @@ static void settle(town *t, uint32_t most_ms, uint32_t step_ms, const char *when
         pass(t, step_ms);
     if (settled(t) || !quiet(t)) return;
     const client *c = unsettled(t);
-    char words[200] = "a guest is not in, or a program has not heard or is not heard";
+    char words[200] = "a program has not heard, or is not heard";
+    for (int i = 0; i < GUESTS; i++)
+        if (!guest_settled(&t->guests[i]))
+            snprintf(words, sizeof words, "guest %d, state %d, said %u, echoed %u", i,
+                t->guests[i].state, t->guests[i].said, t->guests[i].echoed);
     if (c) client_describe(c, words, sizeof words);
     history_anomaly(t->scene.h, "stuck", "%s: %s", when, words);
 }
@@ -262,8 +268,8 @@ static void choose_faults(town *t) {
     ln_simnet_faults(t->net, f);
     linnet_conn_limits limits = LINNET_CONN_LIMITS_INIT;
     if (f->stall || below(t, 3) == 0) { /* what hangs is to be noticed in time */
-        limits.ping_ms = 1500;
-        limits.pong_ms = 2000;
+        limits.ping_ms = PING_MS;
+        limits.pong_ms = PONG_MS;
         limits.close_ms = 1000;
     }
     if (t->scene.payload_max == 400 && below(t, 2)) {
@@ -282,11 +288,13 @@ static void be_wild(town *t) {
 }
 
 static void be_calm(town *t) {
+    bool silence = t->faults.stall != 0;
     t->faults.reset = t->faults.refuse = t->faults.stall = 0;
     ln_simnet_faults(t->net, &t->faults);
     t->scene.mood = CALM;
     for (int i = 0; i < NODES; i++)
-        t->nodes[i].program.last = 0; /* perhaps nobody listened */
+        t->nodes[i].program.last = 0;               /* perhaps nobody listened */
+    if (silence) pass(t, PING_MS + PONG_MS + 1000); /* until whoever hangs has noticed */
     settle(t, CALM_MS, 100, "30 s after the last fault");
 }
 
