@@ -20,7 +20,7 @@ static int deflate_limits(
     /* The other side's window costs us memory for inflating only when it keeps it. */
     *p = (ln_pmd_policy){ .enabled = l->deflate != LINNET_DEFLATE_OFF,
         .server_takeover = client || takeover,
-        .client_takeover = client ? takeover : takeover,
+        .client_takeover = takeover,
         .server_bits_max = (uint8_t)(client ? 15 : bits),
         .client_bits_max = (uint8_t)(client ? bits : 15) };
     return LINNET_OK;
