@@ -206,7 +206,7 @@ static int client_head(linnet_ws *w) {
         end(w, err, 1006);
         return err;
     }
-    memcpy(w->protocol, agreed.protocol.data, agreed.protocol.size);
+    if (agreed.protocol.size) memcpy(w->protocol, agreed.protocol.data, agreed.protocol.size);
     ln_buf_consume(&w->in, w->head.size);
     return LN_DONE;
 }
@@ -301,14 +301,15 @@ int linnet_ws_accept(linnet_ws *w, const char *subprotocol) {
     int agreed = ln_pmd_accept(&w->deflate, &w->head, &params, &answer);
     ln_upgrade_reply reply = { .protocol = chosen };
     if (agreed == 1) reply.extension = ln_pmd_slice(&answer);
-    int err = ln_upgrade_answer(&w->out, w->asked.key, &reply);
+    int err = begin_open(w, agreed == 1 ? &params : NULL); /* first: then only memory can fail */
     if (err < 0) return err;
-    memcpy(w->protocol, chosen.data, chosen.size);
-    err = begin_open(w, agreed == 1 ? &params : NULL);
-    if (err < 0)
-        end(w, err, 1006);
-    else
-        ln_buf_consume(&w->in, w->head.size);
+    if ((err = ln_upgrade_answer(&w->out, w->asked.key, &reply)) < 0) {
+        ln_ws_fini(&w->ws, &w->tools);
+        w->phase = DECIDE;
+        return err;
+    }
+    if (chosen.size) memcpy(w->protocol, chosen.data, chosen.size);
+    ln_buf_consume(&w->in, w->head.size);
     return err;
 }
 
@@ -316,13 +317,17 @@ int linnet_ws_reject(linnet_ws *w, int status, const char *body) {
     if (w->phase != DECIDE) return LINNET_ERR_STATE;
     if (status < 300 || status > 599) return LINNET_ERR_INVAL;
     ln_slice words = linnet_str(body ? body : ln_http1_status_words((unsigned)status));
+    uint32_t before = w->out.size;
     ln_http1_writer h = ln_http1_answer(&w->out, (unsigned)status);
     ln_http1_put(&h, LN_SLICE("Content-Type"), LN_SLICE("text/plain; charset=utf-8"));
     ln_http1_put_u64(&h, LN_SLICE("Content-Length"), words.size);
     ln_http1_put(&h, LN_SLICE("Connection"), LN_SLICE("close"));
     int err = ln_http1_finish(&h);
     if (err == LINNET_OK) err = ln_buf_add(&w->out, words);
-    if (err == LINNET_OK) end(w, 0, 1006);
+    if (err == LINNET_OK)
+        end(w, 0, 1006);
+    else
+        w->out.size = before; /* a head without its body is no answer */
     return err;
 }
 
