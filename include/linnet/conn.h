@@ -114,8 +114,8 @@ LINNET_API bool linnet_conn_tls(const linnet_conn *conn);
  */
 LINNET_API int linnet_conn_subscribe(linnet_conn *conn, linnet_slice topic);
 LINNET_API int linnet_conn_unsubscribe(linnet_conn *conn, linnet_slice topic);
-/* To all subscribers, this connection included when it is one. While too much waits at the worker it
- * goes to, the connection whose message is being handled is not read. */
+/* To all subscribers, this connection included when it is one. While too much waits at the worker
+ * it goes to, the connection whose message is being handled is not read. */
 LINNET_API int linnet_conn_publish(
     linnet_conn *conn, linnet_slice topic, linnet_opcode opcode, linnet_slice data);
 
