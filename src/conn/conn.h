@@ -149,7 +149,8 @@ void ln_conn_complete(ln_conn *c, const ln_completion *completion);
 /* Its timer is due. */
 void ln_conn_timer(ln_conn *c);
 /* Once per turn: at its beginning input that waited for it (later it would be a second helping), at
- * its end all that is dirty is flushed. */
+ * its end all that is dirty is flushed. While one of the lists is not empty the next turn does not
+ * sleep. */
 void ln_env_ready(ln_env *env);
 void ln_env_flush(ln_env *env);
 

@@ -184,7 +184,7 @@ static inline void rig_take(rig *r, const ln_completion *c) {
 /* One turn as a worker does it, that waits no longer than `until`. */
 static inline bool rig_turn_until(rig *r, ln_msec until) {
     ln_completion c;
-    bool any = !ln_list_empty(&r->env.ready);
+    bool any = !ln_list_empty(&r->env.ready) || !ln_list_empty(&r->env.dirty);
     assert_int_equal(ln_loop_wait(r->loop, any ? ln_loop_now(r->loop) : until), LINNET_OK);
     r->turns++;
     ln_env_ready(&r->env);

@@ -17,12 +17,13 @@
 #include "base/mem.h"
 #include "conn/inner.h"
 
-#define LARGE      (8u * 1024)  /* a message sent from where it lies rather than copied */
-#define GATHER     (64u * 1024) /* at most this much ahead of the socket */
-#define BULK       (128u * 1024)
-#define BULK_LOWAT (512u * 1024)
-#define HTTP_HIGH  (256u * 1024) /* marks of a connection that has no route's yet */
-#define HTTP_LOW   (64u * 1024)
+#define FLUSH_ROUNDS 8
+#define LARGE        (8u * 1024)  /* a message sent from where it lies rather than copied */
+#define GATHER       (64u * 1024) /* at most this much ahead of the socket */
+#define BULK         (128u * 1024)
+#define BULK_LOWAT   (512u * 1024)
+#define HTTP_HIGH    (256u * 1024) /* marks of a connection that has no route's yet */
+#define HTTP_LOW     (64u * 1024)
 
 void ln_send_dirty(ln_conn *c) {
     if (ln_conn_is(c, LN_CF_DIRTY)) return;
@@ -529,14 +530,25 @@ void ln_send_done(ln_conn *c, int result) {
     flush(c);
 }
 
-void ln_env_flush(ln_env *env) {
-    while (!ln_list_empty(&env->dirty)) {
-        ln_conn *c = ln_list_item(ln_list_pop(&env->dirty), ln_conn, turn);
+static void flush_all(ln_env *env, ln_list *dirty) {
+    for (ln_list *node; (node = ln_list_pop(dirty));) {
+        ln_conn *c = ln_list_item(node, ln_conn, turn);
         ln_conn_unset(c, LN_CF_DIRTY);
         if (c->carry_size && !(c->pauses & (uint8_t)~LN_PAUSE_CARRY))
             ln_list_push(&env->ready, &c->turn); /* it left that list to become dirty */
         if (c->state != LN_CONN_DEAD) flush(c);
         ln_conn_close_owed(c);
         if (ln_conn_is(c, LN_CF_UNBORN)) ln_conn_bury(c);
+    }
+}
+
+/* Callbacks send more. Who refills its queue in each on_drain, for a peer that reads as fast, would
+ * keep the others waiting for ever, so after some rounds the rest is for the next turn. */
+void ln_env_flush(ln_env *env) {
+    for (int round = 0; round < FLUSH_ROUNDS && !ln_list_empty(&env->dirty); round++) {
+        ln_list now;
+        ln_list_init(&now);
+        ln_list_splice(&now, &env->dirty);
+        flush_all(env, &now);
     }
 }

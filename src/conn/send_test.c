@@ -301,6 +301,34 @@ static void test_refilled_in_on_drain(void **state) {
     rig_free(r);
 }
 
+static void low_marks(ln_conn_config *f) {
+    f->high = 1000;
+    f->low = 0;
+}
+
+static void pours(rig *r, ln_conn *c, const char *event) {
+    unsigned *left = r->extra;
+    if (strcmp(event, "drain") != 0 || !*left) return;
+    --*left;
+    assert_int_equal(ln_conn_send(c, LN_OP_TEXT, ln_slice_of(block, 1500)), LINNET_OK);
+}
+
+/* Whoever refills in each on_drain does not get the turn for himself. */
+static void test_a_spring_has_its_turn_too(void **state) {
+    (void)state;
+    fill_block();
+    rig *r = rig_ws_with(low_marks);
+    unsigned left = 40; /* the network would take them all at once */
+    r->extra = &left;
+    r->act = pours;
+    assert_int_equal(ln_conn_send(r->conn, LN_OP_TEXT, ln_slice_of(block, 1500)), LINNET_OK);
+    ln_env_flush(&r->env);
+    assert_true(left > 20);
+    rig_settle(r);
+    assert_int_equal(left, 0);
+    rig_free(r);
+}
+
 static void ends_here(rig *r, ln_conn *c, const char *event) {
     if (strcmp(event, "drain") != 0) return;
     if (r->extra)
@@ -548,6 +576,7 @@ int main(void) {
         cmocka_unit_test(test_age_of_a_slow_stream),
         cmocka_unit_test(test_marks),
         cmocka_unit_test(test_refilled_in_on_drain),
+        cmocka_unit_test(test_a_spring_has_its_turn_too),
         cmocka_unit_test(test_ends_in_on_drain),
         cmocka_unit_test(test_gone_with_data_under_way),
         cmocka_unit_test(test_large_reply),
