@@ -7,6 +7,11 @@ static uint32_t pick(uint32_t value, uint32_t standard, uint32_t off) {
     return value == LINNET_OFF ? off : value;
 }
 
+/* These two are added up, in 32 bits. */
+static uint32_t addend(uint32_t ms) {
+    return ms < UINT32_MAX / 4 ? ms : UINT32_MAX / 4;
+}
+
 static int deflate_limits(
     const linnet_conn_limits *l, bool client, ln_conn_config *c, ln_pmd_policy *p) {
     bool takeover = l->deflate == LINNET_DEFLATE_TAKEOVER;
@@ -32,8 +37,8 @@ int ln_limits_conn(const linnet_conn_limits *l, bool client, ln_conn_config *c, 
         .queued_age_ms = pick(l->queued_age_ms, LN_LIM_QUEUED_AGE, 0),
         .high = pick(l->high_mark, LN_LIM_HIGH, UINT32_MAX / 2),
         .low = pick(l->low_mark, LN_LIM_LOW, 0),
-        .ping_ms = pick(l->ping_ms, LN_LIM_PING, 0),
-        .pong_ms = pick(l->pong_ms, LN_LIM_PONG, UINT32_MAX / 4),
+        .ping_ms = addend(pick(l->ping_ms, LN_LIM_PING, 0)),
+        .pong_ms = addend(pick(l->pong_ms, LN_LIM_PONG, UINT32_MAX)),
         .idle_ms = pick(l->idle_ms, 0, 0),
         .message_ms = pick(l->message_ms, LN_LIM_MESSAGE_MS, 0),
         .close_ms = pick(l->close_ms, LN_LIM_CLOSE_MS, LN_LIM_CLOSE_MS),

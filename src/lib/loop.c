@@ -488,10 +488,12 @@ void linnet_loop_free(linnet_loop *w) {
     if (!w) return;
     assert(!w->turning);
     w->ended = true;
+    w->turning = true; /* callbacks come from here too, and a turn inside one is refused */
     if (w->dns) ln_dns_free(w->dns);
     w->dns = NULL;
     ln_worker_each(w, drop_one, NULL);
     ln_server_unlisten(w);
+    w->turning = false;
     while (w->slots.used || ln_server_listening(w))
         if (linnet_loop_turn(w, 0) < 0) break;
     ln_host_timers_free(w);

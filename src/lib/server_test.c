@@ -514,6 +514,44 @@ static void a_timer_in_the_far_future(void **state) {
     house_close(&h);
 }
 
+static void fail_and_turn(void *user, int err, int status, const char *words) {
+    house *h = user;
+    (void)status;
+    (void)words;
+    note(h, linnet_str(linnet_errname(err)));
+    note(h, linnet_str(linnet_errname(linnet_loop_turn(h->loop, 0))));
+    linnet_dial_options o = LINNET_DIAL_OPTIONS_INIT;
+    o.url = "ws://127.0.0.1:1/";
+    note(h, linnet_str(linnet_errname(linnet_client_dial(h->loop, &o, NULL))));
+}
+
+/* Callbacks that come out of linnet_loop_free are callbacks. */
+static void a_turn_inside_the_end(void **state) {
+    (void)state;
+    house h = { .loop = NULL };
+    assert_int_equal(linnet_loop_new(NULL, &h.loop), LINNET_OK);
+    linnet_dial_options o = LINNET_DIAL_OPTIONS_INIT;
+    o.url = "ws://127.0.0.1:1/";
+    o.on_fail = fail_and_turn;
+    o.user = &h;
+    assert_int_equal(linnet_client_dial(h.loop, &o, NULL), LINNET_OK);
+    linnet_loop_free(h.loop);
+    assert_string_equal(h.said, "CANCELLED|STATE|STATE|");
+}
+
+/* 46 days of silence and as many of patience are more than 32 bits of milliseconds. */
+static void a_very_patient_connection(void **state) {
+    (void)state;
+    linnet_conn_limits l = LINNET_CONN_LIMITS_INIT;
+    l.ping_ms = 4000000000u;
+    l.pong_ms = 4000000000u;
+    ln_conn_config config;
+    ln_pmd_policy policy;
+    assert_int_equal(ln_limits_conn(&l, false, &config, &policy), LINNET_OK);
+    assert_true(config.ping_ms + config.pong_ms > config.ping_ms);
+    assert_true(config.ping_ms > 1000000000u);
+}
+
 /* A large message leaves a buffer with the tools of the handle, which go with it. */
 static void a_handle_gives_all_memory_back(void **state) {
     (void)state;
@@ -554,6 +592,8 @@ int main(int argc, char **argv) {
         cmocka_unit_test(a_loop_takes_another_server),
         cmocka_unit_test(a_policy_is_copied),
         cmocka_unit_test(a_timer_in_the_far_future),
+        cmocka_unit_test(a_turn_inside_the_end),
+        cmocka_unit_test(a_very_patient_connection),
         cmocka_unit_test(a_handle_gives_all_memory_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
