@@ -5,6 +5,8 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
 PREFIX ?= /usr/local
+# Not Meson's guess: without dpkg-dev that is lib64, where Debian's loader does not look.
+LIBDIR ?= lib
 DESTDIR ?=
 
 .PHONY: release
@@ -73,8 +75,9 @@ fuzz: deps-build deps-test ## libFuzzer: T=utf8 S=60, without T all; PLANTS=1: p
 
 .PHONY: install
 install: release ## install under DESTDIR= and PREFIX=
-	@meson configure build/release --prefix '$(PREFIX)'
+	@meson configure build/release --prefix '$(PREFIX)' --libdir '$(LIBDIR)'
 	@DESTDIR='$(if $(DESTDIR),$(abspath $(DESTDIR)))' meson install -C build/release --quiet
+	@if [ -z '$(DESTDIR)' ] && [ "$$(id -u)" = 0 ]; then ldconfig; fi
 	@echo 'installed under $(DESTDIR)$(PREFIX)'
 
 .PHONY: clean

@@ -66,7 +66,7 @@ def pages(w):
             for _ in range(50):
                 inside.ask(request("GET /healthz HTTP/1.1", "Connection: close"))
         w.note("%d KiB held, the page is %d" % (cost.grown >> 10, len(got[0].body) >> 10))
-        if cost.grown > 4 << 20:
+        if cost.grown > 4 << 20 and not w.asan:  # its quarantine keeps what was freed
             raise Fail("%d KiB wait for a reader who does not read" % (cost.grown >> 10))
 
 
