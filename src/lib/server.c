@@ -534,10 +534,12 @@ bool linnet_server_stopped(const linnet_server *s) {
 
 /* Only flags and wakes: this runs in signal handlers too. */
 void linnet_server_stop(linnet_server *s, uint16_t code) {
-    if (ln_flag_raise_first(&s->stopping))
-        ln_stat_add(&s->stop_code, code ? code : 1012);
-    else
+    if (ln_flag_raise_first(&s->asked)) {
+        ln_stat_add(&s->stop_code, code ? code : 1012); /* before a worker may look for it */
+        ln_flag_raise(&s->stopping);
+    } else {
         ln_flag_raise(&s->killed);
+    }
     for (unsigned i = 0; i < s->worker_count; i++)
         if (s->workers[i]) ln_loop_wake(s->workers[i]->net);
 }

@@ -60,8 +60,8 @@ struct linnet_server {
     ln_route *routes;
     ln_map_key key;
     uint32_t connections_max;
-    bool own_loop; /* the workers' loops are ours, not the host's */
-    ln_flag running, stopping, killed;
+    bool own_loop;                            /* the workers' loops are ours, not the host's */
+    ln_flag running, asked, stopping, killed; /* asked: to stop, by somebody */
     ln_stat stop_code;
     struct linnet_hub *hub; /* the one it was given, or NULL */
     void (*on_abandon)(void *user);
