@@ -279,13 +279,14 @@ static void verified(ln_conn *c, const ln_upgrade_agreed *agreed, ln_wslice behi
     ln_pmd_params params = agreed->params;
     ln_buf kept = d->in; /* `behind` and the protocol lie in it */
     ln_buf_init(&d->in, 0);
-    if (o.on_agreed) o.on_agreed(c, agreed->protocol, agreed->deflate);
+    int err = o.on_agreed ? o.on_agreed(c, agreed->protocol, agreed->deflate) : LINNET_OK;
     c->dial = NULL;
     const ln_conn_ops *ops = o.ops;
     const ln_conn_config *config = o.config;
     void *owner = o.owner;
     bool corked = ln_send_cork(c);
-    int err = ln_conn_open_ws(c, config, ops, owner, agreed->deflate ? &params : NULL);
+    if (err == LINNET_OK)
+        err = ln_conn_open_ws(c, config, ops, owner, agreed->deflate ? &params : NULL);
     if (err < 0) {
         c->dial = d;
         ln_buf_fini(&kept);

@@ -32,8 +32,9 @@ typedef struct ln_dial_options { /* slices and arrays are copied */
     void *owner;
     /* words: for people, borrowed. The connection is DEAD then; env->on_dead follows. */
     void (*on_fail)(ln_conn *c, int err, int status, const char *words);
-    /* just before on_open: what was agreed; protocol is borrowed from the response. */
-    void (*on_agreed)(ln_conn *c, ln_slice protocol, bool deflate);
+    /* just before on_open: what was agreed; protocol is borrowed from the response. < 0: cannot be
+     * kept in mind, on_fail with it. */
+    int (*on_agreed)(ln_conn *c, ln_slice protocol, bool deflate);
 } ln_dial_options;
 
 /* Begins on a connection initialised by ln_conn_init. LINNET_ERR_URL, LINNET_ERR_INVAL,

@@ -18,9 +18,10 @@ static void failed(ln_conn *c, int err, int status, const char *words) {
     rig_act(c, "fail");
 }
 
-static void agreed(ln_conn *c, ln_slice protocol, bool deflate) {
+static int agreed(ln_conn *c, ln_slice protocol, bool deflate) {
     rig_say(rig_of(c), "agreed%s%.*s%s", protocol.size ? " " : "", (int)protocol.size,
         (const char *)protocol.data, deflate ? " deflate" : "");
+    return LINNET_OK;
 }
 
 static ln_conn_config client_config;

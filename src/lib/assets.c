@@ -5,6 +5,8 @@
 #include <openssl/sha.h>
 #include <stdio.h>
 
+#define POLICY_MAX 4096 /* of a Content-Security-Policy: it must fit a head with the rest */
+
 static const struct {
     const char *ending, *type;
 } types[] = {
@@ -60,12 +62,21 @@ static int add(linnet_server *s, const char *path, const linnet_asset *a, const 
     return LINNET_OK;
 }
 
+/* Whether it can be said in a header later: what cannot is refused now. */
+static bool sayable(const char *text, size_t size_max) {
+    ln_slice value = linnet_str(text);
+    return !text || (value.size < size_max && ln_http1_is_value(value));
+}
+
 int linnet_server_assets(linnet_server *s, const linnet_asset *assets, size_t count,
     const char *content_security_policy) {
+    if (!sayable(content_security_policy, POLICY_MAX)) return LINNET_ERR_INVAL;
     for (size_t i = 0; i < count; i++) {
         const char *path = assets[i].path;
         size_t size = path ? strlen(path) : 0;
-        if (!size || size >= 255) return LINNET_ERR_INVAL;
+        if (!size || path[size - 1] == '*' || !sayable(path, 255) ||
+            !sayable(assets[i].type, sizeof((ln_asset *)0)->type))
+            return LINNET_ERR_INVAL;
         int err = add(s, path, &assets[i], content_security_policy, NULL);
         if (err < 0) return err;
         if (size < 2 || path[size - 1] != '/') continue;
@@ -89,19 +100,26 @@ static bool matches(const ln_exchange *x, const char *etag) {
     return false;
 }
 
+static int put_fields(ln_exchange *x, const ln_asset *a) {
+    if (a->location[0])
+        return ln_exchange_add_field(x, LN_SLICE("Location"), linnet_str(a->location));
+    int err = ln_exchange_add_field(x, LN_SLICE("ETag"), linnet_str(a->etag));
+    if (err == LINNET_OK)
+        err = ln_exchange_add_field(x, LN_SLICE("Cache-Control"), LN_SLICE("no-cache"));
+    if (err == LINNET_OK)
+        err = ln_exchange_add_field(x, LN_SLICE("X-Content-Type-Options"), LN_SLICE("nosniff"));
+    if (err == LINNET_OK && a->policy)
+        err = ln_exchange_add_field(x, LN_SLICE("Content-Security-Policy"), linnet_str(a->policy));
+    return err;
+}
+
 void ln_asset_answer(ln_exchange *x, const ln_route *route) {
     const ln_asset *a = route->asset;
-    if (a->location[0]) {
-        ln_exchange_add_field(x, LN_SLICE("Location"), linnet_str(a->location));
+    if (put_fields(x, a) < 0) /* a page without its policy is worse than none */
+        ln_exchange_refuse(x, LN_HTTP1_FAULT_INTERNAL);
+    else if (a->location[0])
         ln_exchange_answer(x, 308, ln_slice_of("", 0), ln_slice_of("", 0));
-        return;
-    }
-    ln_exchange_add_field(x, LN_SLICE("ETag"), linnet_str(a->etag));
-    ln_exchange_add_field(x, LN_SLICE("Cache-Control"), LN_SLICE("no-cache"));
-    ln_exchange_add_field(x, LN_SLICE("X-Content-Type-Options"), LN_SLICE("nosniff"));
-    if (a->policy)
-        ln_exchange_add_field(x, LN_SLICE("Content-Security-Policy"), linnet_str(a->policy));
-    if (matches(x, a->etag))
+    else if (matches(x, a->etag))
         ln_exchange_answer_head(x, 304, linnet_str(a->type), a->data.size);
     else
         ln_exchange_answer(x, 200, linnet_str(a->type), a->data);

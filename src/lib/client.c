@@ -84,9 +84,12 @@ static void on_fail(ln_conn *c, int err, int status, const char *words) {
     if (d->on_fail) d->on_fail(conn->user, err, status, words);
 }
 
-static void on_agreed(ln_conn *c, ln_slice protocol, bool deflate) {
+static int on_agreed(ln_conn *c, ln_slice protocol, bool deflate) {
     linnet_conn *conn = ln_conn_outer(c);
-    if (protocol.size) conn->protocol = ln_slice_dup(protocol);
+    (void)deflate;
+    if (!protocol.size) return LINNET_OK;
+    conn->protocol = ln_slice_dup(protocol);
+    return conn->protocol ? LINNET_OK : LINNET_ERR_NOMEM;
 }
 
 /* "Name: value" lines. */

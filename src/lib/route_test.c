@@ -200,8 +200,24 @@ static void test_assets(void **state) {
     assert_int_equal(
         linnet_server_assets(h.server, files, LN_COUNT(files), "default-src 'self'"), LINNET_OK);
     assert_int_equal(linnet_server_assets(h.server, files, 1, NULL), LINNET_ERR_EXISTS);
-    const linnet_asset bad = { "relative", linnet_str(""), NULL };
-    assert_int_equal(linnet_server_assets(h.server, &bad, 1, NULL), LINNET_ERR_INVAL);
+    char long_one[5000];
+    memset(long_one, 'x', sizeof long_one);
+    long_one[sizeof long_one - 1] = 0;
+    const linnet_asset bad[] = {
+        { "relative", linnet_str(""), NULL },
+        { "", linnet_str(""), NULL },
+        { NULL, linnet_str(""), NULL },
+        { "/prefix/*", linnet_str(""), NULL },
+        { "/line\r\nbreak/", linnet_str(""), NULL },
+        { "/type", linnet_str(""), "a\nb" },
+        { "/type", linnet_str(""), long_one },
+        { long_one, linnet_str(""), NULL },
+    };
+    for (size_t i = 0; i < LN_COUNT(bad); i++)
+        assert_int_equal(linnet_server_assets(h.server, &bad[i], 1, NULL), LINNET_ERR_INVAL);
+    const linnet_asset good = { "/good", linnet_str(""), NULL };
+    assert_int_equal(linnet_server_assets(h.server, &good, 1, long_one), LINNET_ERR_INVAL);
+    assert_int_equal(linnet_server_assets(h.server, &good, 1, "a\nb"), LINNET_ERR_INVAL);
     host_start(&h);
     const char *answer = host_ask(&h, "GET /app.js" CLOSE);
     assert_has(answer, "HTTP/1.1 200 OK\r\n");
