@@ -74,7 +74,9 @@ LINNET_API int linnet_conn_send(linnet_conn *conn, linnet_opcode opcode, linnet_
 /* The same, never compressed (for secrets next to what an attacker chose, RFC 7692 8). */
 LINNET_API int linnet_conn_send_plain(linnet_conn *conn, linnet_opcode opcode, linnet_slice data);
 /* One message in several frames: TEXT or BINARY, then CONTINUATION; fin on the last. Controls may
- * go in between, another message may not: LINNET_ERR_STATE. Text is checked across fragments. */
+ * go in between, another message may not: LINNET_ERR_STATE. That is also the answer on a connection
+ * that is subscribed to topics, whose publications could come in between. Text is checked across
+ * fragments. */
 LINNET_API int linnet_conn_send_fragment(
     linnet_conn *conn, linnet_opcode opcode, bool fin, linnet_slice data);
 /* A Ping of at most 125 bytes. */

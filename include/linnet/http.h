@@ -52,8 +52,9 @@ LINNET_API int linnet_request_write(linnet_request *r, linnet_slice data);
 LINNET_API int linnet_request_end(linnet_request *r);
 LINNET_API size_t linnet_request_buffered(const linnet_request *r);
 
-/* The same from any thread, for a request whose handler returned without an answer. A client that
- * has gone is no error. */
+/* The same from any thread, once for each request whose handler returned without an answer. The id
+ * names the connection: an answer too many could meet the next request on it. A client that has
+ * gone is no error. */
 LINNET_API int linnet_server_answer(
     linnet_server *server, linnet_conn_id id, int status, const char *type, linnet_slice body);
 LINNET_API int linnet_server_answer_begin(

@@ -27,8 +27,9 @@ typedef struct linnet_loop_options {
 
 /* options NULL: the defaults. *out only on success. LINNET_ERR_NOMEM, LINNET_ERR_SYS. */
 LINNET_API int linnet_loop_new(const linnet_loop_options *options, linnet_loop **out);
-/* Drops every connection that is left (their on_close runs) and frees the loop. Not from inside a
- * callback. */
+/* Drops every connection that is left (their on_close runs) and frees the loop and all timers that
+ * are left. A server that was given the loop is freed before it. Not from inside a callback. NULL
+ * is allowed. */
 LINNET_API void linnet_loop_free(linnet_loop *loop);
 
 /* One turn: waits at most timeout_ms (-1: without end, 0: not at all) for something to do, does it,
@@ -60,6 +61,7 @@ LINNET_API int linnet_timer_new(
 /* Sets or moves it: fires after_ms from now (of this turn). */
 LINNET_API void linnet_timer_set(linnet_timer *timer, uint64_t after_ms);
 LINNET_API void linnet_timer_stop(linnet_timer *timer);
+/* Before its loop is freed, which frees what is left. NULL is allowed. */
 LINNET_API void linnet_timer_free(linnet_timer *timer);
 
 #ifdef __cplusplus
