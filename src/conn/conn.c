@@ -10,6 +10,7 @@
 #define PLAIN_SIZE        (64 * 1024)
 #define FLOOD_SECONDS     5
 #define HTTP_STALL_MS     10000u /* a reader of whom nothing is seen for so long is gone */
+#define LEAVE_RATE        256u /* bytes a second that somebody reads whom we wait for at the end */
 #define BLOCKS_MAX        (1u << 24)
 
 int ln_env_init(ln_env *env, ln_loop *loop, ln_log *log) {
@@ -160,11 +161,23 @@ static uint32_t unsent(const ln_conn *c) {
     return c->queued - c->inflight_bytes + pending;
 }
 
+static uint32_t patience(const ln_conn *c) {
+    if (c->state == LN_CONN_CLOSING) return c->config->close_ms;
+    return c->config ? c->config->linger_ms : HTTP_STALL_MS;
+}
+
 /* Looks again after a while, whether what is still to be sent has moved. */
 static void watch_leaving(ln_conn *c) {
     ln_timer_stop(ln_loop_wheel(c->env->loop), &c->timer);
     c->leaving = unsent(c);
-    arm_in(c, c->config ? c->config->linger_ms : HTTP_STALL_MS);
+    arm_in(c, patience(c));
+}
+
+/* It has, and not only by a byte now and then; or it is through, and the peer's time begins. */
+static bool leaving_moves(const ln_conn *c) {
+    uint32_t left = unsent(c), least = patience(c) / 1000 * LEAVE_RATE;
+    if (!c->leaving || left >= c->leaving) return false;
+    return c->leaving - left >= least || left == 0;
 }
 
 /* Nothing more to say. FIN once all is sent; then the peer has linger_ms to finish too. */
@@ -346,6 +359,8 @@ typedef int close_fn(ln_ws *, ln_ws_tools *, uint16_t, ln_slice, ln_buf *);
 /* The Close frame of ours, once. */
 static int put_close_by(close_fn *encode, ln_conn *c, uint16_t code, ln_slice reason) {
     ln_env *env = c->env;
+    ln_send_settle(c);
+    if (c->state == LN_CONN_DEAD) return LINNET_ERR_CLOSED;
     ln_buf_clear(&env->encoded);
     int err = encode(&c->ws, &env->tools, code, reason, &env->encoded);
     if (err == LINNET_OK) {
@@ -652,13 +667,12 @@ void ln_conn_timer(ln_conn *c) {
             ln_exchange_timer(c);
         return;
     case LN_CONN_WS: ws_timer(c); return;
+    case LN_CONN_CLOSING:
     case LN_CONN_LINGERING:
-        if (!ln_conn_is(c, LN_CF_FIN_SENT) && unsent(c) < c->leaving) {
+        if (!ln_conn_is(c, LN_CF_FIN_SENT) && leaving_moves(c)) {
             watch_leaving(c);
             return;
         }
-        __attribute__((fallthrough));
-    case LN_CONN_CLOSING:
         ln_conn_set(c, LN_CF_ABORT);
         ln_conn_drop(c, c->state == LN_CONN_CLOSING ? LINNET_ERR_TIMEOUT : LINNET_OK);
         return;
@@ -709,6 +723,7 @@ static int begin_close(ln_conn *c, close_fn *encode, uint16_t code, ln_slice rea
         return LINNET_OK;
     }
     if (c->state != LN_CONN_WS) return LINNET_OK;
+    uint32_t before = unsent(c);
     int err = put_close_by(encode, c, code, reason);
     if (err == LINNET_ERR_INVAL) return err;
     if (c->state == LN_CONN_DEAD) return LINNET_OK;
@@ -717,8 +732,8 @@ static int begin_close(ln_conn *c, close_fn *encode, uint16_t code, ln_slice rea
         return LINNET_OK;
     }
     enter(c, LN_CONN_CLOSING);
-    ln_timer_stop(ln_loop_wheel(c->env->loop), &c->timer);
-    arm_in(c, c->config->close_ms);
+    watch_leaving(c);
+    c->leaving = before; /* what stands before our Close is still sent, while it is read */
     ln_conn_resume(c, (uint8_t)~LN_PAUSE_CARRY); /* for the peer's Close */
     return LINNET_OK;
 }

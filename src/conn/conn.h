@@ -67,7 +67,7 @@ typedef struct ln_conn_config { /* shared by all connections of a route; outlive
     uint32_t pong_ms;       /* more silence after which it is dead */
     uint32_t idle_ms;       /* no message for so long: close 1000; 0: never */
     uint32_t message_ms;    /* a message must be complete so long after its first byte */
-    uint32_t close_ms;      /* wait for the peer's Close */
+    uint32_t close_ms;      /* wait for the peer's Close, once what stands before ours is read */
     uint32_t linger_ms;     /* wait for the peer's FIN, or for it to read anything at all */
     uint32_t control_per_s; /* control frames a second, sustained 5 s; 0: no limit */
     uint16_t slow_code;     /* close code for a slow reader: 3008, or 1008 for plain dialects */
@@ -98,7 +98,7 @@ struct ln_conn {
     uint32_t heard, spoke, pinged, since; /* ms, low 32 bits of the loop's clock; 0: never */
     uint32_t waiting;                     /* since when the oldest unsent byte waits */
     uint32_t ping_hash, last_message;
-    uint32_t leaving; /* LINGERING: bytes unsent at the last look */
+    uint32_t leaving; /* CLOSING, LINGERING: bytes unsent at the last look */
     uint32_t flood_at;
     uint16_t flood;      /* control frames in the bucket */
     uint16_t close_code; /* for a deferred on_close */

@@ -123,6 +123,42 @@ static void test_ends_without_a_close(void **state) {
     assert_null(r->conn);
     rig_free(r);
 
+    r = rig_ws(); /* what was queued before is read, slowly; then the time for the answer begins */
+    static uint8_t much[900000];
+    rig_peer_deaf(r, true);
+    ln_conn_send(r->conn, LN_OP_BINARY, ln_slice_of(much, sizeof much));
+    ln_conn_close(r->conn, 1000, LN_SLICE(""));
+    for (int i = 0; i < 13; i++) {
+        rig_pass(r, 3000);
+        rig_said(r, "");
+        rig_peer_deaf(r, false); /* one receive's worth */
+        rig_turn_until(r, ln_loop_now(r->loop) + 1);
+        rig_peer_deaf(r, true);
+    }
+    rig_peer_deaf(r, false);
+    rig_settle(r);
+    rig_peer_frame(r, 0x88, "");
+    rig_settle(r);
+    rig_said(r, "close 1005 ");
+    rig_peer_got(r, "binary of 900000|close 1000|end");
+    rig_free(r);
+
+    r = rig_ws(); /* a byte now and then is no reading */
+    r->config.queued_age_ms = 0;
+    ln_sim_faults crawl = { .window = 600 };
+    ln_simnet_faults(r->net, &crawl);
+    rig_peer_deaf(r, true);
+    ln_conn_send(r->conn, LN_OP_BINARY, ln_slice_of(much, sizeof much));
+    ln_conn_close(r->conn, 1000, LN_SLICE(""));
+    for (int i = 0; i < 6 && r->conn; i++) {
+        rig_pass(r, 2400);
+        rig_peer_deaf(r, false);
+        rig_turn_until(r, ln_loop_now(r->loop) + 1);
+        rig_peer_deaf(r, true);
+    }
+    rig_said(r, "close 1006 TIMEOUT");
+    rig_free(r);
+
     r = rig_ws(); /* the closing handshake is done, but the peer does not end TCP */
     rig_peer_frame(r, 0x88, "");
     rig_settle(r);

@@ -58,6 +58,9 @@ void ln_send_done(ln_conn *c, int result);
 void ln_send_release(ln_conn *c);
 /* Forgets what waits and is not given to the sock yet. */
 void ln_send_forget(ln_conn *c);
+/* Encodes what waits in clear, because our Close comes next and nothing can be encoded behind it.
+ */
+void ln_send_settle(ln_conn *c);
 /* Whether everything has left. */
 bool ln_send_idle(const ln_conn *c);
 

@@ -441,19 +441,45 @@ static ln_rendering *pop(ln_conn *c) {
     return r;
 }
 
-/* Appends the next rendering to `out`. 0, or an error that ends the connection. */
+/* Appends what leaves for this rendering. 0, or an error that ends the connection. */
+static int encode_one(ln_conn *c, ln_rendering *r, ln_buf *out) {
+    if (!needs_encoding(c, r)) return ln_buf_add(out, ln_rendering_wire(wire_form(c, r)));
+    bool compress = !(r->flags & LN_RENDERING_PLAIN) && would_compress(c, r->size);
+    ln_slice payload = ln_slice_of(ln_rendering_payload(r), r->size);
+    return ln_ws_message(&c->ws, &c->env->tools, r->opcode, payload, compress, out);
+}
+
+/* Takes the next rendering of the queue for it. */
 static int gather_one(ln_conn *c, ln_buf *out) {
     ln_rendering *r = pop(c);
-    int err;
-    if (needs_encoding(c, r)) {
-        bool compress = !(r->flags & LN_RENDERING_PLAIN) && would_compress(c, r->size);
-        ln_slice payload = ln_slice_of(ln_rendering_payload(r), r->size);
-        err = ln_ws_message(&c->ws, &c->env->tools, r->opcode, payload, compress, out);
-    } else {
-        err = ln_buf_add(out, ln_rendering_wire(wire_form(c, r)));
-    }
+    int err = encode_one(c, r, out);
     ln_rendering_unref(r);
     return err;
+}
+
+/* The form of it that nothing need be known for; taken, and NULL without memory. */
+static ln_rendering *settled(ln_conn *c, ln_rendering *r) {
+    ln_buf *out = &c->env->gather;
+    if (!needs_encoding(c, r)) return r;
+    ln_buf_clear(out);
+    ln_rendering *wire = NULL;
+    if (encode_one(c, r, out) == LINNET_OK) wire = ln_rendering_of(0, ln_buf_slice(out));
+    ln_buf_clear(out);
+    ln_rendering_unref(r);
+    return wire;
+}
+
+void ln_send_settle(ln_conn *c) {
+    for (uint32_t n = c->queue.count; n > 0 && c->state != LN_CONN_DEAD; n--) {
+        uint32_t at = c->queue.first_at;
+        ln_rendering *r = settled(c, pop(c));
+        if (r && ln_txq_push(&c->queue, &c->env->blocks, r, at) == LINNET_OK) {
+            c->queued += r->size + r->head;
+            continue;
+        }
+        if (r) ln_rendering_unref(r);
+        broken(c, LINNET_ERR_NOMEM);
+    }
 }
 
 /* One rendering as it lies, without a copy: alone in the queue, or too large to be worth gathering.

@@ -488,6 +488,55 @@ static void test_compressed(void **state) {
     }
 }
 
+/* Our Close stands behind what was queued in clear and is only encoded when it leaves: also when
+ * the peer has closed before, or broken a rule. */
+static void test_close_behind_what_is_in_clear(void **state) {
+    (void)state;
+    static const char *const frames[] = { NULL, "\x88\x80\0\0\0\0", "\x83\x80\0\0\0\0" };
+    static const char *const said[] = { "close|", "close 1005 ", "close 1006 PROTO_OPCODE" };
+    for (int kind = 0; kind < 6; kind++) {
+        ln_pmd_params params = { .server_bits = 15,
+            .client_bits = 15,
+            .server_no_takeover = kind >= 3,
+            .client_no_takeover = true };
+        rig *r = rig_deflated(&params);
+        reader *d = reader_new(&params);
+        r->said[0] = 0;
+        for (size_t i = 0; i < LN_COUNT(texts); i++)
+            queue(r->conn, texts[i]);
+        if (kind % 3) {
+            ln_wslice in = { (uint8_t *)malloc(6), 6 };
+            assert_non_null(in.data);
+            memcpy(in.data, frames[kind % 3], 6);
+            ln_conn_input(r->conn, in);
+            free(in.data);
+        } else {
+            assert_int_equal(ln_conn_close(r->conn, 1000, LN_SLICE("")), LINNET_OK);
+        }
+        rig_settle(r);
+        if (kind % 3) assert_string_equal(r->said, said[kind % 3]);
+        size_t i = 0;
+        ln_slice all = ln_buf_slice(&r->heard);
+        ln_wslice in = { (uint8_t *)(uintptr_t)all.data, all.size };
+        ln_ws_event e;
+        bool closed = false;
+        while (ln_ws_next(&d->ws, &d->tools, &in, &e) == LN_DONE) {
+            if (e.kind == LN_WS_CLOSE) {
+                closed = true;
+                continue;
+            }
+            assert_true(i < LN_COUNT(texts));
+            assert_int_equal(e.data.size, strlen(texts[i]));
+            assert_memory_equal(e.data.data, texts[i], e.data.size);
+            i++;
+        }
+        assert_int_equal(i, LN_COUNT(texts));
+        assert_true(closed);
+        reader_free(d);
+        rig_free(r);
+    }
+}
+
 /* One rendering to connections that take it compressed and plain: compressed once. */
 static void test_twin_is_made_once(void **state) {
     (void)state;
@@ -581,6 +630,7 @@ int main(void) {
         cmocka_unit_test(test_gone_with_data_under_way),
         cmocka_unit_test(test_large_reply),
         cmocka_unit_test(test_compressed),
+        cmocka_unit_test(test_close_behind_what_is_in_clear),
         cmocka_unit_test(test_twin_is_made_once),
         cmocka_unit_test(test_promises_without_memory),
     };

@@ -555,7 +555,7 @@ static int append_compressed(
 int ln_ws_message(
     ln_ws *ws, ln_ws_tools *tools, uint8_t opcode, ln_slice payload, bool compress, ln_buf *out) {
     assert(opcode == LN_OP_TEXT || opcode == LN_OP_BINARY);
-    if (ws->state != LN_WS_OPEN) return LINNET_ERR_STATE;
+    if (ws->close_sent) return LINNET_ERR_STATE;
     if (compress && ws->pmd && payload.size >= ws->config->deflate_threshold)
         return append_compressed(ws, tools, opcode, payload, out);
     return append(ws, tools, opcode, true, payload, out);

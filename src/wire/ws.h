@@ -135,7 +135,8 @@ bool ln_ws_take(ln_ws *ws, const ln_ws_event *event, ln_buf *taken);
 void ln_ws_give(ln_ws_tools *tools, ln_buf *buf);
 
 /* Encoding. Each appends one whole frame to *out (or nothing, on error: NOMEM, TOO_BIG of *out,
- * LINNET_ERR_STATE when the state forbids it). Text is not checked here. */
+ * LINNET_ERR_STATE when the state forbids it). Text is not checked here. A message may be encoded
+ * until our Close was, also when the peer has closed or failed: it was queued before. */
 int ln_ws_message(
     ln_ws *ws, ln_ws_tools *tools, uint8_t opcode, ln_slice payload, bool compress, ln_buf *out);
 /* One frame of a fragmented message: first (TEXT or BINARY), then CONTINUATION; fin on the last.

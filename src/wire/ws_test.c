@@ -398,19 +398,23 @@ static void what_cannot_be_sent_is_refused_and_leaves_nothing(void **state) {
     side_free(s);
 }
 
-static void a_failure_is_told_with_a_close_and_with_nothing_else(void **state) {
+static void a_failure_is_told_with_a_close_behind_what_was_queued(void **state) {
     side *s = side_new(SERVER);
     ln_buf out;
     ln_buf_init(&out, 100);
     feed(s, LN_SLICE("\x83\x80" Z));
     assert_int_equal(s->ws.state, LN_WS_FAILED);
     ln_slice none = { 0 };
-    assert_int_equal(
-        ln_ws_message(&s->ws, &s->tools, LN_OP_TEXT, none, true, &out), LINNET_ERR_STATE);
+    assert_int_equal(ln_ws_control(&s->ws, &s->tools, LN_OP_PONG, none, &out), LINNET_ERR_STATE);
+    sent_is(&out, ln_ws_message(&s->ws, &s->tools, LN_OP_TEXT, LN_SLICE("earlier"), true, &out),
+        LN_SLICE("\x81\x07"
+                 "earlier"));
     sent_is(&out, ln_ws_close(&s->ws, &s->tools, 1002, LN_SLICE("opcode"), &out),
         LN_SLICE("\x88\x08\x03\xea"
                  "opcode"));
     assert_int_equal(s->ws.state, LN_WS_FAILED);
+    assert_int_equal(
+        ln_ws_message(&s->ws, &s->tools, LN_OP_TEXT, none, true, &out), LINNET_ERR_STATE);
     ln_buf_fini(&out);
     side_free(s);
 }
@@ -856,7 +860,7 @@ int main(void) {
         cmocka_unit_test(f2_a_server_sends_short_heads_without_a_mask),
         cmocka_unit_test(c7_a_client_masks_with_a_fresh_key_each_time),
         cmocka_unit_test(what_cannot_be_sent_is_refused_and_leaves_nothing),
-        cmocka_unit_test(a_failure_is_told_with_a_close_and_with_nothing_else),
+        cmocka_unit_test(a_failure_is_told_with_a_close_behind_what_was_queued),
         cmocka_unit_test(d10_threshold_growth_and_opting_out),
         cmocka_unit_test(d11_takeover_is_counted_when_it_is_agreed),
         cmocka_unit_test(what_one_side_says_the_other_is_told),
