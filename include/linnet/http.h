@@ -35,6 +35,7 @@ LINNET_API linnet_slice linnet_request_header(
 LINNET_API linnet_slice linnet_request_query(linnet_request *r, const char *name);
 LINNET_API linnet_slice linnet_request_body(const linnet_request *r);
 LINNET_API size_t linnet_request_peer(const linnet_request *r, char out[64]);
+/* Names this request for later, and no other: the next one on the connection has its own id. */
 LINNET_API linnet_conn_id linnet_request_id(const linnet_request *r);
 
 /* Extra fields of the answer, before it (LINNET_ERR_STATE). LINNET_ERR_INVAL for CR, LF, NUL, or
@@ -52,9 +53,11 @@ LINNET_API int linnet_request_write(linnet_request *r, linnet_slice data);
 LINNET_API int linnet_request_end(linnet_request *r);
 LINNET_API size_t linnet_request_buffered(const linnet_request *r);
 
-/* The same from any thread, once for each request whose handler returned without an answer. The id
- * names the connection: an answer too many could meet the next request on it. A client that has
- * gone is no error. */
+/* The same from any thread, for a request whose handler asked for its id and returned without an
+ * answer. LINNET_OK: it is on its way. LINNET_ERR_NOT_FOUND: nobody waits for it any more: it was
+ * answered before, the 30 s are over, or the client has gone. LINNET_ERR_STATE: a write or an end
+ * before the beginning, a second beginning. LINNET_ERR_INVAL: what could not be sent, or an id of
+ * another server. LINNET_ERR_AGAIN when too much waits, LINNET_ERR_NOMEM: it may be tried again. */
 LINNET_API int linnet_server_answer(
     linnet_server *server, linnet_conn_id id, int status, const char *type, linnet_slice body);
 LINNET_API int linnet_server_answer_begin(

@@ -40,4 +40,21 @@ static inline bool ln_flag_up(const ln_flag *f) {
 static inline void ln_flag_lower(ln_flag *f) {
     atomic_store_explicit(&f->raised, 0, memory_order_release);
 }
+
+/* A word that several threads look at, and move from one value to the next. */
+typedef struct ln_word {
+    _Atomic uint64_t value;
+} ln_word;
+
+static inline uint64_t ln_word_get(const ln_word *w) {
+    return atomic_load_explicit(&w->value, memory_order_acquire);
+}
+static inline void ln_word_set(ln_word *w, uint64_t value) {
+    atomic_store_explicit(&w->value, value, memory_order_release);
+}
+/* False when it was something else than `from`; then nothing happened. */
+static inline bool ln_word_move(ln_word *w, uint64_t from, uint64_t to) {
+    return atomic_compare_exchange_strong_explicit(
+        &w->value, &from, to, memory_order_acq_rel, memory_order_acquire);
+}
 #endif

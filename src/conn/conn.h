@@ -134,8 +134,10 @@ struct ln_env {
     void *host;                                     /* lib/'s worker */
     void (*on_request)(ln_conn *c, ln_exchange *x); /* a request head is complete (exchange.h) */
     void (*on_body)(ln_conn *c, ln_exchange *x);    /* the body that was wanted is whole */
-    void (*on_gone)(ln_conn *c, ln_exchange *x); /* the peer went before the answer was complete */
-    void (*on_dead)(ln_conn *c);                 /* the sock is closed: free the memory */
+    /* The peer went before the answer was complete, or nobody gave one in time: it is not wanted.
+     */
+    void (*on_gone)(ln_conn *c, ln_exchange *x);
+    void (*on_dead)(ln_conn *c); /* the sock is closed: free the memory */
 };
 #define LN_CORK_SIZE (128 * 1024)
 

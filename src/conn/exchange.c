@@ -462,6 +462,7 @@ void ln_exchange_timer(ln_conn *c) {
         return;
     }
     if (x->state == LN_EXCHANGE_WORK) {
+        if (c->env->on_gone) c->env->on_gone(c, x);
         ln_exchange_refuse(x, LN_HTTP1_FAULT_UNANSWERED);
     } else if (x->state == LN_EXCHANGE_HEAD && x->answered && !x->scan.seen) {
         ln_conn_linger(c); /* it was only idle */

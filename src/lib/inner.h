@@ -11,6 +11,7 @@
 #include "hub/hub.h"
 #include "lib/limits.h"
 #include "lib/mail.h"
+#include "lib/slots.h"
 #include "lib/world.h"
 #include "net/dns.h"
 #include "net/inbox.h"
@@ -30,17 +31,6 @@ enum { /* ln_timer.kind */
     LN_TIMER_OF_DRAIN
 };
 #define LN_WORKER_NONE 255 /* the worker number in ids of loops without a server */
-
-typedef struct ln_slot {
-    linnet_conn *conn; /* NULL: free */
-    uint32_t generation;
-    uint32_t next_free;
-} ln_slot;
-#define LN_SLOT_CHUNK 1024
-typedef struct ln_slots { /* grows by chunks, which never move */
-    ln_slot **chunks;
-    uint32_t chunk_count, free, used;
-} ln_slots;
 
 typedef struct ln_route ln_route;
 
@@ -104,6 +94,8 @@ void ln_worker_unconn(linnet_loop *w, linnet_conn *conn);
 linnet_conn_id ln_conn_name(const linnet_conn *conn);
 /* Whether an id was made by this loop. */
 bool ln_worker_named(const linnet_loop *w, linnet_conn_id id);
+/* Its next request has a name of its own: those given before are over. */
+void ln_worker_rename(linnet_loop *w, linnet_conn *conn);
 /* The connection if it lives, in its own worker. */
 linnet_conn *ln_worker_find(linnet_loop *w, linnet_conn_id id);
 /* Calls fn for each connection; fn may end it. */

@@ -15,49 +15,6 @@
 
 /* ---- names ------------------------------------------------------------------------ */
 
-static ln_slot *slot_at(const ln_slots *s, uint32_t index) {
-    return &s->chunks[index / LN_SLOT_CHUNK][index % LN_SLOT_CHUNK];
-}
-
-static int slots_grow(ln_slots *s) {
-    if ((s->chunk_count + 1) * LN_SLOT_CHUNK > LN_LIM_SLOTS) return LINNET_ERR_LIMIT;
-    ln_slot **chunks = ln_realloc(s->chunks, (s->chunk_count + 1) * sizeof *chunks);
-    if (!chunks) return LINNET_ERR_NOMEM;
-    s->chunks = chunks;
-    ln_slot *chunk = ln_calloc(LN_SLOT_CHUNK, sizeof *chunk);
-    if (!chunk) return LINNET_ERR_NOMEM;
-    uint32_t base = s->chunk_count * LN_SLOT_CHUNK;
-    for (uint32_t i = 0; i < LN_SLOT_CHUNK; i++) {
-        chunk[i].generation = 1;
-        chunk[i].next_free = i + 1 < LN_SLOT_CHUNK ? base + i + 1 : UINT32_MAX;
-    }
-    s->free = base;
-    s->chunks[s->chunk_count++] = chunk;
-    return LINNET_OK;
-}
-
-static int slot_take(ln_slots *s, linnet_conn *conn) {
-    int err;
-    if (s->free == UINT32_MAX && (err = slots_grow(s)) < 0) return err;
-    uint32_t index = s->free;
-    ln_slot *slot = slot_at(s, index);
-    s->free = slot->next_free;
-    s->used++;
-    slot->conn = conn;
-    conn->c.slot = index;
-    conn->c.generation = slot->generation;
-    return LINNET_OK;
-}
-
-static void slot_give(ln_slots *s, linnet_conn *conn) {
-    ln_slot *slot = slot_at(s, conn->c.slot);
-    slot->conn = NULL;
-    if (++slot->generation == 0) slot->generation = 1;
-    slot->next_free = s->free;
-    s->free = conn->c.slot;
-    s->used--;
-}
-
 linnet_conn_id ln_conn_name(const linnet_conn *conn) {
     return (uint64_t)ln_worker_of(conn)->index << 56 | (uint64_t)conn->c.slot << 32 |
            conn->c.generation;
@@ -70,15 +27,19 @@ bool ln_worker_named(const linnet_loop *w, linnet_conn_id id) {
 }
 
 linnet_conn *ln_worker_find(linnet_loop *w, linnet_conn_id id) {
-    uint32_t index = (uint32_t)(id >> 32) & 0xffffff, generation = (uint32_t)id;
-    if (!ln_worker_named(w, id) || index >= w->slots.chunk_count * LN_SLOT_CHUNK) return NULL;
-    ln_slot *slot = slot_at(&w->slots, index);
-    return slot->conn && slot->generation == generation ? slot->conn : NULL;
+    uint32_t index = (uint32_t)(id >> 32) & 0xffffff;
+    return ln_worker_named(w, id) ? ln_slots_find(&w->slots, index, (uint32_t)id) : NULL;
+}
+
+void ln_worker_rename(linnet_loop *w, linnet_conn *conn) {
+    conn->c.generation = ln_slots_rename(&w->slots, conn->c.slot);
 }
 
 void ln_worker_each(linnet_loop *w, void (*fn)(linnet_conn *conn, void *ctx), void *ctx) {
-    for (uint32_t i = 0; i < w->slots.chunk_count * LN_SLOT_CHUNK; i++)
-        if (slot_at(&w->slots, i)->conn) fn(slot_at(&w->slots, i)->conn, ctx);
+    for (uint32_t i = 0; i < w->slots.fresh; i++) {
+        linnet_conn *conn = ln_slots_holder(&w->slots, i);
+        if (conn) fn(conn, ctx);
+    }
 }
 
 /* ---- connections ------------------------------------------------------------------ */
@@ -88,7 +49,7 @@ linnet_conn *ln_worker_conn(linnet_loop *w) {
     linnet_conn *conn = ln_pool_get(&w->conns);
     if (!conn) return NULL;
     memset(conn, 0, sizeof *conn);
-    if (slot_take(&w->slots, conn) < 0) {
+    if (ln_slots_take(&w->slots, conn, &conn->c.slot, &conn->c.generation) < 0) {
         ln_pool_put(&w->conns, conn);
         return NULL;
     }
@@ -97,7 +58,7 @@ linnet_conn *ln_worker_conn(linnet_loop *w) {
 }
 
 void ln_worker_unconn(linnet_loop *w, linnet_conn *conn) {
-    slot_give(&w->slots, conn);
+    ln_slots_give(&w->slots, conn->c.slot);
     ln_stat_sub(&w->live, 1);
     ln_free(conn->protocol);
     ln_pool_put(&w->conns, conn);
@@ -432,7 +393,7 @@ int ln_worker_new(ln_world *world, const linnet_loop_options *o, linnet_server *
     w->world = world;
     w->server = server;
     w->index = index;
-    w->slots.free = UINT32_MAX;
+    ln_slots_init(&w->slots);
     w->connections_max = o->connections_max ? o->connections_max : ln_worker_descriptors();
     w->own_tail = &w->own;
     ln_list_init(&w->timers);
@@ -503,9 +464,7 @@ void linnet_loop_free(linnet_loop *w) {
     ln_inbox_free(w->inbox);
     ln_env_fini(&w->env);
     ln_loop_free(w->net);
-    for (uint32_t i = 0; i < w->slots.chunk_count; i++)
-        ln_free(w->slots.chunks[i]);
-    ln_free(w->slots.chunks);
+    ln_slots_fini(&w->slots);
     ln_pool_fini(&w->conns);
     ln_free(w->dns_servers);
     ln_free(w);

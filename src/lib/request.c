@@ -43,6 +43,8 @@ size_t linnet_request_peer(const linnet_request *r, char out[64]) {
 }
 
 linnet_conn_id linnet_request_id(const linnet_request *r) {
+    bool begun = r->x->state == LN_EXCHANGE_STREAM;
+    ln_owe(r->conn, r->x, begun ? LN_OWED_STREAM : LN_OWED_REQUEST);
     return ln_conn_name(r->conn);
 }
 
@@ -54,14 +56,26 @@ static ln_slice type_of(const char *type) {
     return type ? linnet_str(type) : LN_SLICE("text/plain; charset=utf-8");
 }
 
+/* Whoever has the id learns what was said here. */
+static int told(linnet_request *r, int err) {
+    linnet_conn *conn = r->conn;
+    if (err == LINNET_OK && r->x->state == LN_EXCHANGE_ANSWERED) ln_owe_nothing(conn);
+    return err;
+}
+
 int linnet_request_answer(linnet_request *r, int status, const char *type, linnet_slice body) {
     if (status < 200 || status > 599) return LINNET_ERR_INVAL;
-    return ln_exchange_answer(r->x, (unsigned)status, type_of(type), body);
+    return told(r, ln_exchange_answer(r->x, (unsigned)status, type_of(type), body));
 }
 
 int linnet_request_begin(linnet_request *r, int status, const char *type) {
     if (status < 200 || status > 599) return LINNET_ERR_INVAL;
-    return ln_exchange_stream(r->x, (unsigned)status, type_of(type));
+    linnet_conn *conn = r->conn;
+    int err = ln_exchange_stream(r->x, (unsigned)status, type_of(type));
+    if (err == LINNET_OK)
+        (void)ln_slots_settle(&ln_worker_of(conn)->slots, conn->c.slot, conn->c.generation,
+            LN_OWED_REQUEST, LN_OWED_STREAM);
+    return err;
 }
 
 int linnet_request_write(linnet_request *r, linnet_slice data) {
@@ -69,7 +83,7 @@ int linnet_request_write(linnet_request *r, linnet_slice data) {
 }
 
 int linnet_request_end(linnet_request *r) {
-    return ln_exchange_end(r->x);
+    return told(r, ln_exchange_end(r->x));
 }
 
 size_t linnet_request_buffered(const linnet_request *r) {
@@ -78,30 +92,33 @@ size_t linnet_request_buffered(const linnet_request *r) {
 
 /* ---- from any thread ---------------------------------------------------------------- */
 
-static int post(linnet_server *s, ln_post_kind kind, linnet_conn_id id, int status,
-    const char *type, linnet_slice data) {
-    linnet_loop *w = id ? ln_server_worker(s, (uint32_t)(id >> 56)) : NULL;
-    if (!w) return LINNET_ERR_INVAL;
-    return ln_worker_post(w, ln_post_new(kind, id, status, type, data));
+/* What could not be said later is refused now: there is nobody to tell then. */
+static bool sayable(int status, const char *type, bool stream) {
+    if (status < 200 || status > 599 || (stream && (status == 204 || status == 304))) return false;
+    return !type || ln_http1_is_value(linnet_str(type));
 }
 
 int linnet_server_answer(
     linnet_server *s, linnet_conn_id id, int status, const char *type, linnet_slice body) {
-    if (status < 200 || status > 599) return LINNET_ERR_INVAL;
-    return post(s, LN_POST_ANSWER, id, status, type, body);
+    if (!sayable(status, type, false)) return LINNET_ERR_INVAL;
+    ln_post *m = ln_post_new(LN_POST_ANSWER, id, status, type, body);
+    return ln_server_decide(s, m, LN_OWED_REQUEST, LN_OWED_NOTHING);
 }
 
 int linnet_server_answer_begin(linnet_server *s, linnet_conn_id id, int status, const char *type) {
-    if (status < 200 || status > 599) return LINNET_ERR_INVAL;
-    return post(s, LN_POST_BEGIN, id, status, type, ln_slice_of("", 0));
+    if (!sayable(status, type, true)) return LINNET_ERR_INVAL;
+    ln_post *m = ln_post_new(LN_POST_BEGIN, id, status, type, ln_slice_of("", 0));
+    return ln_server_decide(s, m, LN_OWED_REQUEST, LN_OWED_STREAM);
 }
 
 int linnet_server_answer_write(linnet_server *s, linnet_conn_id id, linnet_slice data) {
-    return post(s, LN_POST_WRITE, id, 0, NULL, data);
+    ln_post *m = ln_post_new(LN_POST_WRITE, id, 0, NULL, data);
+    return ln_server_decide(s, m, LN_OWED_STREAM, LN_OWED_STREAM);
 }
 
 int linnet_server_answer_end(linnet_server *s, linnet_conn_id id) {
-    return post(s, LN_POST_END, id, 0, NULL, ln_slice_of("", 0));
+    ln_post *m = ln_post_new(LN_POST_END, id, 0, NULL, ln_slice_of("", 0));
+    return ln_server_decide(s, m, LN_OWED_STREAM, LN_OWED_NOTHING);
 }
 
 void ln_request_mail(linnet_loop *w, ln_post *m) {

@@ -210,7 +210,8 @@ void ln_route_request(ln_conn *c, ln_exchange *x) {
     linnet_conn *conn = ln_conn_outer(c);
     linnet_loop *w = ln_worker_of(conn);
     linnet_server *s = w->server;
-    uint8_t path[8192]; /* heads are at most so long */
+    if (x->answered) ln_worker_rename(w, conn); /* who has the last one's id is not to meet this */
+    uint8_t path[8192];                         /* heads are at most so long */
     ln_slice decoded = ln_slice_of(path, ln_target_unescape(x->head.path, false, path));
     if (s->name) ln_exchange_add_field(x, LN_SLICE("Server"), linnet_str(s->name));
     if (w->draining) {
@@ -236,6 +237,16 @@ void ln_route_body(ln_conn *c, ln_exchange *x) {
     ln_request_begin(ln_conn_outer(c), x, r);
 }
 
+void ln_owe(linnet_conn *conn, const ln_exchange *x, ln_owed what) {
+    if (x->state == LN_EXCHANGE_WORK || x->state == LN_EXCHANGE_STREAM)
+        ln_slots_owe(&ln_worker_of(conn)->slots, conn->c.slot, what);
+}
+
+void ln_owe_nothing(linnet_conn *conn) {
+    ln_slots_forgive(&ln_worker_of(conn)->slots, conn->c.slot);
+}
+
 void ln_route_gone(ln_conn *c, ln_exchange *x) {
     x->host = NULL; /* a route; nothing of ours hangs on an exchange */
+    ln_owe_nothing(ln_conn_outer(c));
 }

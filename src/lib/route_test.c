@@ -130,17 +130,30 @@ static void test_answered_later(void **state) {
     assert_int_equal(linnet_server_answer(h.server, h.id, 700, NULL, x), LINNET_ERR_INVAL);
     assert_int_equal(linnet_server_answer_begin(h.server, h.id, 99, NULL), LINNET_ERR_INVAL);
     assert_int_equal(linnet_server_answer(h.server, 0, 200, NULL, x), LINNET_ERR_INVAL);
-    assert_int_equal(linnet_server_answer_write(h.server, h.id, x), LINNET_OK); /* not begun */
-    assert_int_equal(linnet_server_answer_end(h.server, h.id), LINNET_OK);
-    assert_int_equal(linnet_server_accept(h.server, h.id, &h, NULL), LINNET_OK); /* no upgrade */
-    assert_int_equal(linnet_server_reject(h.server, h.id, 403, NULL), LINNET_OK);
+    assert_int_equal(linnet_server_answer_write(h.server, h.id, x), LINNET_ERR_STATE);
+    assert_int_equal(linnet_server_answer_end(h.server, h.id), LINNET_ERR_STATE);
+    assert_int_equal(linnet_server_accept(h.server, h.id, &h, NULL), LINNET_ERR_NOT_FOUND);
+    assert_int_equal(linnet_server_reject(h.server, h.id, 403, NULL), LINNET_ERR_NOT_FOUND);
+    linnet_conn_id first = h.id;
     assert_int_equal(
-        linnet_server_answer(h.server, h.id, 201, "a/b", linnet_str("one")), LINNET_OK);
+        linnet_server_answer(h.server, first, 201, "a/b", linnet_str("one")), LINNET_OK);
+    assert_int_equal(linnet_server_answer(h.server, first, 200, NULL, x), LINNET_ERR_NOT_FOUND);
     host_await(&h, "/2");
+    assert_true(h.id != first); /* the same connection, and another request */
+    assert_int_equal(linnet_server_answer(h.server, first, 200, NULL, x), LINNET_ERR_NOT_FOUND);
+    assert_int_equal(linnet_server_answer_begin(h.server, first, 200, NULL), LINNET_ERR_NOT_FOUND);
+    assert_int_equal(linnet_server_close(h.server, first, 4000, NULL), LINNET_OK); /* gone */
+    host_turn(&h, 3);
+    assert_int_equal(linnet_server_answer_begin(h.server, h.id, 204, NULL), LINNET_ERR_INVAL);
+    assert_int_equal(linnet_server_answer_begin(h.server, h.id, 200, "a\rb"), LINNET_ERR_INVAL);
+    assert_int_equal(linnet_server_answer(h.server, h.id, 200, "a\nb: c", x), LINNET_ERR_INVAL);
     assert_int_equal(linnet_server_answer_begin(h.server, h.id, 200, NULL), LINNET_OK);
+    assert_int_equal(linnet_server_answer_begin(h.server, h.id, 200, NULL), LINNET_ERR_STATE);
+    assert_int_equal(linnet_server_answer(h.server, h.id, 200, NULL, x), LINNET_ERR_STATE);
     assert_int_equal(linnet_server_answer_write(h.server, h.id, linnet_str("two")), LINNET_OK);
     assert_int_equal(linnet_server_answer_end(h.server, h.id), LINNET_OK);
-    assert_int_equal(linnet_server_answer_end(h.server, h.id), LINNET_OK);
+    assert_int_equal(linnet_server_answer_end(h.server, h.id), LINNET_ERR_NOT_FOUND);
+    assert_int_equal(linnet_server_answer_write(h.server, h.id, x), LINNET_ERR_NOT_FOUND);
     for (int i = 0; i < 500 && !h.ended; i++) {
         host_turn(&h, 1);
         host_hear(&h, fd);
@@ -152,8 +165,68 @@ static void test_answered_later(void **state) {
         "Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
         "3\r\ntwo\r\n0\r\n\r\n");
     host_turn(&h, 3);
-    assert_int_equal(linnet_server_answer(h.server, h.id, 200, NULL, x), LINNET_OK); /* has gone */
+    assert_int_equal(linnet_server_answer(h.server, h.id, 200, NULL, x), LINNET_ERR_NOT_FOUND);
+    host_free(&h);
+}
+
+/* A stream begun by the handler and written by id; the writer learns that nobody reads on. */
+static void begins(linnet_request *r, void *user) {
+    host *h = user;
+    h->id = linnet_request_id(r);
+    assert_int_equal(linnet_request_begin(r, 200, NULL), LINNET_OK);
+    assert_int_equal(linnet_server_answer_begin(h->server, h->id, 200, NULL), LINNET_ERR_STATE);
+    assert_true(linnet_request_id(r) == h->id);
+    host_say(h, "begun");
+}
+
+static void test_a_stream_whose_reader_goes(void **state) {
+    (void)state;
+    host h;
+    host_open(&h);
+    linnet_http_route r = LINNET_HTTP_ROUTE_INIT;
+    r.handler = begins;
+    r.user = &h;
+    assert_int_equal(linnet_server_http(h.server, "/", &r), LINNET_OK);
+    host_start(&h);
+    int fd = host_visit(&h, linnet_str("GET / HTTP/1.1\r\nHost: h\r\n\r\n"));
+    host_await(&h, "begun");
+    assert_int_equal(linnet_server_answer_write(h.server, h.id, linnet_str("x")), LINNET_OK);
     host_turn(&h, 3);
+    host_hear(&h, fd);
+    assert_has(h.heard, "1\r\nx\r\n");
+    close(fd);
+    int err = LINNET_OK;
+    for (int i = 0; i < 500 && err == LINNET_OK; i++) {
+        err = linnet_server_answer_write(h.server, h.id, linnet_str("x"));
+        host_turn(&h, 1);
+    }
+    assert_int_equal(err, LINNET_ERR_NOT_FOUND);
+    assert_int_equal(linnet_server_answer_end(h.server, h.id), LINNET_ERR_NOT_FOUND);
+    host_free(&h);
+}
+
+/* The handler answers itself after all. */
+static void answers_after_all(linnet_request *r, void *user) {
+    host *h = user;
+    h->id = linnet_request_id(r);
+    assert_int_equal(linnet_request_answer(r, 200, NULL, linnet_str("here")), LINNET_OK);
+    assert_true(linnet_request_id(r) == h->id);
+    assert_int_equal(
+        linnet_server_answer(h->server, h->id, 200, NULL, linnet_str("x")), LINNET_ERR_NOT_FOUND);
+    host_say(h, "answered");
+}
+
+static void test_answered_after_all(void **state) {
+    (void)state;
+    host h;
+    host_open(&h);
+    linnet_http_route r = LINNET_HTTP_ROUTE_INIT;
+    r.handler = answers_after_all;
+    r.user = &h;
+    assert_int_equal(linnet_server_http(h.server, "/", &r), LINNET_OK);
+    host_start(&h);
+    assert_has(host_ask(&h, "GET / HTTP/1.1\r\nHost: h\r\n\r\nGET /" CLOSE), "here");
+    host_said(&h, "answered|answered");
     host_free(&h);
 }
 
@@ -380,15 +453,21 @@ static void test_deferred(void **state) {
         host_turn(&h, 3);
         linnet_conn_id id = h.id;
         assert_int_equal(linnet_server_reject(h.server, id, 200, NULL), LINNET_ERR_INVAL);
+        assert_int_equal(linnet_server_accept(h.server, id, &h, "t\nwo"), LINNET_ERR_INVAL);
+        assert_int_equal(
+            linnet_server_answer(h.server, id, 200, NULL, linnet_str("")), LINNET_ERR_NOT_FOUND);
+        int err;
         switch (kind) {
-        case 0: linnet_server_accept(h.server, id, &h, NULL); break;
-        case 1: linnet_server_accept(h.server, id, &h, "two"); break;
-        case 2: linnet_server_accept(h.server, id, &h, "three"); break; /* not offered: none */
-        case 3: linnet_server_reject(h.server, id, 302, ""); break;
-        default: /* twice: the first counts */
-            linnet_server_reject(h.server, id, 401, "who?");
-            linnet_server_accept(h.server, id, &h, NULL);
+        case 0: err = linnet_server_accept(h.server, id, &h, NULL); break;
+        case 1: err = linnet_server_accept(h.server, id, &h, "two"); break;
+        case 2: err = linnet_server_accept(h.server, id, &h, "three"); break; /* not offered */
+        case 3: err = linnet_server_reject(h.server, id, 302, ""); break;
+        default: err = linnet_server_reject(h.server, id, 401, "who?");
         }
+        assert_int_equal(err, LINNET_OK);
+        /* twice: the first counts, and the second is told */
+        assert_int_equal(linnet_server_accept(h.server, id, &h, NULL), LINNET_ERR_NOT_FOUND);
+        assert_int_equal(linnet_server_reject(h.server, id, 401, NULL), LINNET_ERR_NOT_FOUND);
         for (int i = 0; i < 500 && !strstr(h.heard, "\r\n\r\n"); i++) {
             host_turn(&h, 1);
             host_hear(&h, fd);
@@ -590,6 +669,8 @@ int main(void) {
         cmocka_unit_test(test_assets),
         cmocka_unit_test(test_upgrades),
         cmocka_unit_test(test_deferred),
+        cmocka_unit_test(test_a_stream_whose_reader_goes),
+        cmocka_unit_test(test_answered_after_all),
         cmocka_unit_test(test_origins),
         cmocka_unit_test(test_adopted),
         cmocka_unit_test(test_drain),

@@ -614,6 +614,22 @@ static linnet_loop *worker_named(const linnet_server *s, linnet_conn_id id) {
     return id && index < s->worker_count ? s->workers[index] : NULL;
 }
 
+/* Settled first, so that of two who answer at once one is told; and taken back when it cannot be
+ * posted. Then nobody may be waiting any more, which is as good. */
+int ln_server_decide(linnet_server *s, ln_post *m, ln_owed from, ln_owed to) {
+    if (!m) return LINNET_ERR_NOMEM;
+    linnet_loop *w = worker_named(s, m->id);
+    uint32_t slot = (uint32_t)(m->id >> 32) & 0xffffff, generation = (uint32_t)m->id;
+    int err = w ? ln_slots_settle(&w->slots, slot, generation, from, to) : LINNET_ERR_INVAL;
+    if (err < 0) {
+        ln_post_free(m);
+        return err;
+    }
+    err = ln_worker_post(w, m);
+    if (err < 0) (void)ln_slots_settle(&w->slots, slot, generation, to, from);
+    return err;
+}
+
 int linnet_server_send(
     linnet_server *s, linnet_conn_id id, linnet_opcode opcode, linnet_slice data) {
     linnet_loop *w = worker_named(s, id);

@@ -92,6 +92,10 @@ struct linnet_request {
 
 /* server.c: the worker's side of a server ---------------------------------------------- */
 linnet_loop *ln_server_worker(linnet_server *s, uint32_t index);
+/* Sends a decision by id, from any thread: `from` is owed to the id, and then `to`. What it cannot
+ * send it frees. LINNET_ERR_INVAL, LINNET_ERR_NOMEM (m is NULL), LINNET_ERR_AGAIN,
+ * LINNET_ERR_NOT_FOUND, LINNET_ERR_STATE. */
+int ln_server_decide(linnet_server *s, ln_post *m, ln_owed from, ln_owed to);
 void ln_server_accepted(linnet_loop *w, const ln_completion *completion);
 void ln_server_adopt(linnet_loop *w, int fd, ln_entrance *listen, ln_slice already);
 void ln_server_unlistened(linnet_loop *w, ln_listener *listener);
@@ -109,6 +113,9 @@ int ln_server_say(linnet_server *s, int err, const char *format, ...)
 void ln_route_request(ln_conn *c, ln_exchange *x);
 void ln_route_body(ln_conn *c, ln_exchange *x);
 void ln_route_gone(ln_conn *c, ln_exchange *x);
+/* The id of what is at work there is given to the host, who may answer by it; and no longer. */
+void ln_owe(linnet_conn *conn, const ln_exchange *x, ln_owed what);
+void ln_owe_nothing(linnet_conn *conn);
 /* A route with its path, in the server's list. LINNET_ERR_EXISTS, LINNET_ERR_INVAL,
  * LINNET_ERR_NOMEM. */
 int ln_route_add(linnet_server *s, const char *path, bool is_ws, ln_route **out);

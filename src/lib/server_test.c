@@ -270,9 +270,64 @@ static void a_deferred_upgrade_waits_head_ms(void **state) {
     say(fd, UPGRADE);
     hear(&h, fd, "503");
     assert_true(linnet_loop_now(h.loop) - before < 2000);
-    assert_int_equal(linnet_server_accept(h.server, h.id, &h, NULL), LINNET_OK);
+    assert_int_equal(linnet_server_accept(h.server, h.id, &h, NULL), LINNET_ERR_NOT_FOUND);
     turn(&h, 2);
-    assert_string_equal(h.said, "abandoned|");
+    assert_string_equal(h.said, ""); /* it was never taken */
+    close(fd);
+    house_close(&h);
+}
+
+/* The client goes while somebody thinks, and another one comes to the same place. */
+static void a_verdict_for_a_client_that_has_gone(void **state) {
+    (void)state;
+    house h;
+    house_open(&h);
+    upgrades(&h, defer);
+    int fd = visit(&h);
+    say(fd, UPGRADE);
+    turn(&h, 2);
+    linnet_conn_id gone = h.id;
+    struct linger now = { .l_onoff = 1 };
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+    assert_int_equal(linnet_server_accept(h.server, gone, &h, NULL), LINNET_OK);
+    assert_int_equal(linnet_server_close(h.server, gone, 0, NULL), LINNET_OK);
+    close(fd);
+    for (int i = 0; i < 500 && linnet_server_connections(h.server); i++)
+        turn(&h, 1);
+    fd = visit(&h);
+    say(fd, UPGRADE);
+    turn(&h, 2);
+    assert_true(h.id != gone);
+    h.said[0] = 0;
+    assert_int_equal(linnet_server_accept(h.server, gone, &h, NULL), LINNET_ERR_NOT_FOUND);
+    assert_int_equal(linnet_server_reject(h.server, gone, 403, NULL), LINNET_ERR_NOT_FOUND);
+    turn(&h, 2);
+    assert_string_equal(h.said, "");
+    assert_int_equal(linnet_server_accept(h.server, h.id, &h, NULL), LINNET_OK);
+    hear(&h, fd, "101");
+    assert_string_equal(h.said, "open|");
+    close(fd);
+    house_close(&h);
+}
+
+/* Accepted inside, although the id was given away. */
+static linnet_verdict named_and_accepted(linnet_upgrade *u, void *user) {
+    house *h = user;
+    h->id = linnet_upgrade_id(u);
+    return LINNET_ACCEPT;
+}
+
+static void an_id_of_what_was_decided_inside(void **state) {
+    (void)state;
+    house h;
+    house_open(&h);
+    upgrades(&h, named_and_accepted);
+    int fd = visit(&h);
+    say(fd, UPGRADE);
+    hear(&h, fd, "101");
+    assert_int_equal(linnet_server_reject(h.server, h.id, 403, NULL), LINNET_ERR_NOT_FOUND);
+    assert_int_equal(linnet_server_close(h.server, h.id, 4000, NULL), LINNET_OK); /* its id still */
+    hear(&h, fd, "\x88\x02\x0f\xa0");
     close(fd);
     house_close(&h);
 }
@@ -338,9 +393,11 @@ static void mail_for_workers_that_have_gone(void **state) {
     o.workers = 2;
     assert_int_equal(linnet_server_new(&o, &h.server), LINNET_OK);
     linnet_server_on_abandon(h.server, abandon);
-    assert_int_equal(linnet_server_accept(h.server, (UINT64_C(1) << 56) + 5, &h, ""), LINNET_OK);
+    linnet_conn_id nobody = (UINT64_C(1) << 56) + 5;
+    assert_int_equal(linnet_server_accept(h.server, nobody, &h, ""), LINNET_ERR_NOT_FOUND);
+    assert_int_equal(linnet_server_send(h.server, nobody, LINNET_TEXT, linnet_str("x")), LINNET_OK);
     linnet_server_free(h.server);
-    assert_string_equal(h.said, "abandoned|");
+    assert_string_equal(h.said, "");
 }
 
 /* A code that may not be sent would leave everybody waiting for a Close. */
@@ -583,6 +640,8 @@ int main(int argc, char **argv) {
         cmocka_unit_test(a_head_in_pieces_before_a_large_body),
         cmocka_unit_test(a_stream_has_a_bound),
         cmocka_unit_test(a_deferred_upgrade_waits_head_ms),
+        cmocka_unit_test(a_verdict_for_a_client_that_has_gone),
+        cmocka_unit_test(an_id_of_what_was_decided_inside),
         cmocka_unit_test(a_rejection_outweighs_an_acceptance),
         cmocka_unit_test(an_acceptance_while_draining),
         cmocka_unit_test(mail_for_a_server_that_has_gone),

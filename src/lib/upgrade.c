@@ -78,6 +78,7 @@ void ln_upgrade_begin(linnet_conn *conn, ln_exchange *x, const ln_route *r) {
     ln_buf_init(&u.scratch, LN_SCRATCH_MAX);
     conn->user = r->user;
     linnet_verdict verdict = r->on_upgrade ? r->on_upgrade(&u, r->user) : LINNET_ACCEPT;
+    if (verdict != LINNET_DEFER || u.rejected || u.accepted) ln_owe_nothing(conn);
     if (u.rejected || verdict == LINNET_REJECT) { /* of two answers the safe one */
         reject(x, u.rejected ? u.status : 403, u.body);
     } else if (verdict == LINNET_DEFER && !u.accepted) {
@@ -128,6 +129,7 @@ linnet_slice linnet_upgrade_offered(const linnet_upgrade *u, unsigned index) {
 }
 
 linnet_conn_id linnet_upgrade_id(const linnet_upgrade *u) {
+    ln_owe(u->conn, u->x, LN_OWED_UPGRADE);
     return ln_conn_name(u->conn);
 }
 
@@ -167,23 +169,18 @@ int linnet_upgrade_add_header(linnet_upgrade *u, const char *name, const char *v
 
 /* ---- deferred ----------------------------------------------------------------------- */
 
-static linnet_loop *worker_named(linnet_server *s, linnet_conn_id id) {
-    return id ? ln_server_worker(s, (uint32_t)(id >> 56)) : NULL;
-}
-
 int linnet_server_accept(linnet_server *s, linnet_conn_id id, void *user, const char *subprotocol) {
-    linnet_loop *w = worker_named(s, id);
-    if (!w) return LINNET_ERR_INVAL;
+    if (subprotocol && *subprotocol && !ln_http1_is_token(linnet_str(subprotocol)))
+        return LINNET_ERR_INVAL;
     ln_post *m = ln_post_new(LN_POST_ACCEPT, id, 0, subprotocol, ln_slice_of("", 0));
-    if (!m) return LINNET_ERR_NOMEM;
-    m->ctx = user;
-    return ln_worker_post(w, m);
+    if (m) m->ctx = user;
+    return ln_server_decide(s, m, LN_OWED_UPGRADE, LN_OWED_NOTHING);
 }
 
 int linnet_server_reject(linnet_server *s, linnet_conn_id id, int status, const char *body) {
-    linnet_loop *w = worker_named(s, id);
-    if (!w || status < 300 || status > 599) return LINNET_ERR_INVAL;
-    return ln_worker_post(w, ln_post_new(LN_POST_REJECT, id, status, body, ln_slice_of("", 0)));
+    if (status < 300 || status > 599) return LINNET_ERR_INVAL;
+    ln_post *m = ln_post_new(LN_POST_REJECT, id, status, body, ln_slice_of("", 0));
+    return ln_server_decide(s, m, LN_OWED_UPGRADE, LN_OWED_NOTHING);
 }
 
 void ln_upgrade_abandon(const linnet_server *s, const ln_post *m) {

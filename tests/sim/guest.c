@@ -95,9 +95,12 @@ int house_open(house *h, scene *s, linnet_server *server) {
 
 static void answer(house *h, visit *v) {
     if (ln_simnet_below(h->scene->net, 8) == 0) {
-        if (linnet_server_reject(h->server, v->id, 403, "no\n") == LINNET_OK) v->state = GONE;
-    } else if (linnet_server_accept(h->server, v->id, v, NULL) == LINNET_OK) {
-        v->state = ACCEPTED;
+        int err = linnet_server_reject(h->server, v->id, 403, "no\n");
+        if (err == LINNET_OK || err == LINNET_ERR_NOT_FOUND) v->state = GONE;
+    } else {
+        int err = linnet_server_accept(h->server, v->id, v, NULL);
+        if (err == LINNET_OK) v->state = ACCEPTED;
+        if (err == LINNET_ERR_NOT_FOUND) v->state = GONE; /* it is ours still */
     }
 }
 
