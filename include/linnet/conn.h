@@ -74,9 +74,9 @@ LINNET_API int linnet_conn_send(linnet_conn *conn, linnet_opcode opcode, linnet_
 /* The same, never compressed (for secrets next to what an attacker chose, RFC 7692 8). */
 LINNET_API int linnet_conn_send_plain(linnet_conn *conn, linnet_opcode opcode, linnet_slice data);
 /* One message in several frames: TEXT or BINARY, then CONTINUATION; fin on the last. Controls may
- * go in between, another message may not: LINNET_ERR_STATE. That is also the answer on a connection
- * that is subscribed to topics, whose publications could come in between. Text is checked across
- * fragments. */
+ * go in between, another message may not: LINNET_ERR_STATE (one sent by id waits). That is also the
+ * answer on a connection that is subscribed to topics, whose publications could come in between.
+ * Text is checked across fragments. */
 LINNET_API int linnet_conn_send_fragment(
     linnet_conn *conn, linnet_opcode opcode, bool fin, linnet_slice data);
 /* A Ping of at most 125 bytes. */
@@ -122,8 +122,11 @@ LINNET_API int linnet_conn_publish(
     linnet_conn *conn, linnet_slice topic, linnet_opcode opcode, linnet_slice data);
 
 /* By id, from any thread. LINNET_OK: it is on its way; a connection that has gone meanwhile is no
- * error. LINNET_ERR_AGAIN when too much waits, LINNET_ERR_INVAL for an id of another server. Data
- * is copied. */
+ * error. A message that finds a fragmented one under way follows behind it, and one that comes
+ * before the connection is open (dialled, or a deferred upgrade) follows behind on_open; over
+ * queued_max of them end it as any slow reader. What the worker has no memory for ends it too.
+ * LINNET_ERR_AGAIN when too much waits, LINNET_ERR_INVAL for an id of another server. Data is
+ * copied. */
 LINNET_API int linnet_loop_send(
     linnet_loop *loop, linnet_conn_id id, linnet_opcode opcode, linnet_slice data);
 LINNET_API int linnet_loop_close(

@@ -3,9 +3,77 @@
 #include "conn/inner.h"
 #include "lib/server.h"
 
+/* ---- what was sent by id too early ------------------------------------------------- */
+
+typedef struct ln_held {
+    ln_letter *first, **last;
+    size_t bytes;
+} ln_held;
+
+/* Nothing can come between the fragments of a message, and before the handshake is over there are
+ * no messages. */
+static bool too_early(const linnet_conn *conn) {
+    const ln_conn *c = &conn->c;
+    if (c->state == LN_CONN_WS) return ln_conn_is(c, LN_CF_FRAGMENTS);
+    if (ln_conn_is(c, LN_CF_CLIENT)) return c->state < LN_CONN_WS;
+    const ln_exchange *x = c->state == LN_CONN_HTTP ? c->http : NULL;
+    return x && x->state == LN_EXCHANGE_WORK && x->host; /* an upgrade that was deferred */
+}
+
+static int hold(linnet_conn *conn, ln_post *m) {
+    ln_held *h = conn->held;
+    size_t max = conn->c.config ? conn->c.config->queued_max : LN_LIM_QUEUED;
+    if (h && h->bytes + m->size + ln_conn_queued(&conn->c) > max) return LINNET_ERR_SLOW;
+    if (!h) {
+        if (!(h = ln_malloc(sizeof *h))) return LINNET_ERR_NOMEM;
+        *h = (ln_held){ .last = &h->first };
+        conn->held = h;
+    }
+    m->letter.next = NULL;
+    *h->last = &m->letter;
+    h->last = &m->letter.next;
+    h->bytes += m->letter.bytes;
+    return LINNET_OK;
+}
+
+/* Whoever sent it was told LINNET_OK, so it is not left out without a word. */
+static void send_posted(linnet_conn *conn, const ln_post *m) {
+    int err = ln_conn_send(&conn->c, (uint8_t)m->code, ln_post_data(m));
+    if (err == LINNET_ERR_NOMEM) ln_conn_fail(&conn->c, err);
+}
+
+bool ln_host_mail(linnet_conn *conn, ln_post *m) {
+    if (!too_early(conn)) {
+        send_posted(conn, m);
+        return false;
+    }
+    int err = hold(conn, m);
+    if (err < 0) ln_conn_fail(&conn->c, err);
+    return err == LINNET_OK;
+}
+
+void ln_host_unhold(linnet_conn *conn) {
+    for (ln_letter *l = conn->held ? conn->held->first : NULL, *next; l; l = next) {
+        next = l->next;
+        ln_post_free((ln_post *)(void *)l);
+    }
+    ln_free(conn->held);
+    conn->held = NULL;
+}
+
+static void send_held(linnet_conn *conn) {
+    if (!conn->held || too_early(conn)) return;
+    for (ln_letter *l = conn->held->first; l; l = l->next)
+        send_posted(conn, (ln_post *)(void *)l);
+    ln_host_unhold(conn);
+}
+
+/* ---- events ------------------------------------------------------------------------ */
+
 static void on_open(ln_conn *c) {
     linnet_conn *conn = ln_conn_outer(c);
     if (conn->events->on_open) conn->events->on_open(conn);
+    send_held(conn);
 }
 
 static void on_message(ln_conn *c, uint8_t opcode, ln_wslice data) {
@@ -74,6 +142,7 @@ int linnet_conn_send_fragment(
     if (err < 0) return err;
     c->sending_text = text && !fin;
     c->sending_utf8 = fin ? 0 : state;
+    send_held(conn);
     return LINNET_OK;
 }
 

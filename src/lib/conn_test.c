@@ -298,8 +298,85 @@ static void test_a_slow_reader(void **state) {
     host_free(&h);
 }
 
+/* A message by id meets a fragmented one: it is not lost, and in the order of its sending. */
+static void test_by_id_between_fragments(void **state) {
+    (void)state;
+    host h;
+    host_open(&h);
+    linnet_ws_route route = host_route(&h);
+    route.limits.queued_max = 1000;
+    route.limits.high_mark = 900;
+    route.limits.low_mark = 100;
+    joined(&h, &route);
+    linnet_conn_id id = linnet_conn_get_id(h.served);
+    linnet_slice a = linnet_str("a"), b = linnet_str("b"), x = linnet_str("x");
+    for (int round = 0; round < 2; round++) {
+        assert_int_equal(linnet_conn_send_fragment(h.served, LINNET_TEXT, false, x), LINNET_OK);
+        assert_int_equal(linnet_server_send(h.server, id, LINNET_TEXT, a), LINNET_OK);
+        assert_int_equal(linnet_loop_send(h.loop, id, LINNET_BINARY, b), LINNET_OK);
+        host_turn(&h, 5);
+        host_said(&h, "");
+        assert_int_equal(
+            linnet_conn_send_fragment(h.served, LINNET_CONTINUATION, true, x), LINNET_OK);
+        assert_int_equal(linnet_conn_send(h.served, LINNET_TEXT, linnet_str("last")), LINNET_OK);
+        host_await(&h, "last");
+        host_said(&h, "c:text xx|c:text a|c:binary b|c:text last");
+    }
+    /* more than a slow reader may have waiting */
+    static uint8_t large[600];
+    assert_int_equal(linnet_conn_send_fragment(h.served, LINNET_TEXT, false, x), LINNET_OK);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(
+            linnet_server_send(h.server, id, LINNET_BINARY, (linnet_slice){ large, sizeof large }),
+            LINNET_OK);
+    host_await(&h, "c:close");
+    assert_has(h.said, "s:close 1006 SLOW");
+    assert_has(h.said, "c:close 3008");
+    host_free(&h);
+}
+
+/* What is left when it goes. */
+static void test_by_id_and_gone(void **state) {
+    (void)state;
+    host h;
+    host_open(&h);
+    linnet_ws_route route = host_route(&h);
+    joined(&h, &route);
+    linnet_slice x = linnet_str("x");
+    assert_int_equal(linnet_conn_send_fragment(h.served, LINNET_TEXT, false, x), LINNET_OK);
+    assert_int_equal(
+        linnet_server_send(h.server, linnet_conn_get_id(h.served), LINNET_TEXT, x), LINNET_OK);
+    host_turn(&h, 2);
+    assert_int_equal(linnet_conn_close(h.served, 1000, ""), LINNET_OK);
+    host_await(&h, "s:close 1000");
+    host_said(&h, "c:close 1000 |s:close 1000 ");
+    host_free(&h);
+}
+
+/* The id of a dial is there before the connection is. */
+static void test_by_id_before_it_is_open(void **state) {
+    (void)state;
+    host h;
+    host_open(&h);
+    linnet_ws_route route = host_route(&h);
+    assert_int_equal(linnet_server_ws(h.server, "/ws", &route), LINNET_OK);
+    host_start(&h);
+    host_dial(&h, "/ws");
+    assert_int_equal(linnet_loop_send(h.loop, h.id, LINNET_TEXT, linnet_str("early")), LINNET_OK);
+    assert_int_equal(linnet_loop_send(h.loop, h.id, LINNET_TEXT, linnet_str("bird")), LINNET_OK);
+    host_await(&h, "bird");
+    host_said(&h, "s:open|c:open|s:text early|s:text bird");
+    host_dial(&h, "/nowhere");
+    assert_int_equal(linnet_loop_send(h.loop, h.id, LINNET_TEXT, linnet_str("lost")), LINNET_OK);
+    host_await(&h, "fail");
+    host_free(&h);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_by_id_between_fragments),
+        cmocka_unit_test(test_by_id_and_gone),
+        cmocka_unit_test(test_by_id_before_it_is_open),
         cmocka_unit_test(test_what_it_tells),
         cmocka_unit_test(test_sending),
         cmocka_unit_test(test_ids_after_death),

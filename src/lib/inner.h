@@ -40,6 +40,7 @@ struct linnet_conn {
     void *user;
     char *protocol; /* agreed subprotocol, NUL-terminated; NULL: none */
     ln_raw raw;
+    struct ln_held *held; /* sent by id, and waits; NULL: nothing */
     union {
         struct ln_entrance *listen; /* a server's: where it came in */
         struct ln_dialing *dialing; /* a client's */
@@ -116,7 +117,10 @@ void ln_hub_posted(void *ctx, uint32_t worker, ln_letter *letter);
 
 /* conn.c ---------------------------------------------------------------------------- */
 extern const ln_conn_ops ln_host_ops;
-int ln_host_send(linnet_conn *conn, linnet_opcode opcode, linnet_slice data);
+/* A SEND by id. True: it waits for its time and the mail is kept; false: it is done with. */
+bool ln_host_mail(linnet_conn *conn, ln_post *mail);
+/* What waits will never be sent. */
+void ln_host_unhold(linnet_conn *conn);
 
 /* client.c -------------------------------------------------------------------------- */
 void ln_client_dead(linnet_conn *conn);

@@ -60,6 +60,7 @@ linnet_conn *ln_worker_conn(linnet_loop *w) {
 void ln_worker_unconn(linnet_loop *w, linnet_conn *conn) {
     ln_slots_give(&w->slots, conn->c.slot);
     ln_stat_sub(&w->live, 1);
+    ln_host_unhold(conn);
     ln_free(conn->protocol);
     ln_pool_put(&w->conns, conn);
 }
@@ -149,7 +150,7 @@ static void take_lib(linnet_loop *w, ln_post *m) {
     linnet_conn *conn = ln_worker_find(w, m->id);
     switch ((ln_post_kind)m->letter.kind) {
     case LN_POST_SEND:
-        if (conn) ln_conn_send(&conn->c, (uint8_t)m->code, ln_post_data(m));
+        if (conn && ln_host_mail(conn, m)) return;
         break;
     case LN_POST_CLOSE:
         if (conn) {
