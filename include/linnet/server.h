@@ -174,11 +174,15 @@ LINNET_API size_t linnet_server_connections(const linnet_server *server);
 /* Counters over all workers since start. rejects: requests refused for what they said, and
  * WebSockets closed for what came over them; accept_refusals: connections closed unheard. */
 typedef struct linnet_server_stats {
-    size_t size;
+    size_t size; /* of this struct */
     uint64_t connections, messages_in, messages_out, bytes_in, bytes_out, sends, rejects,
         accept_refusals;
 } linnet_server_stats;
-LINNET_API void linnet_server_get_stats(const linnet_server *server, linnet_server_stats *out);
+#define LINNET_SERVER_STATS_INIT                                                                   \
+    { sizeof(linnet_server_stats), 0, 0, 0, 0, 0, 0, 0, 0 }
+/* Fills out->size bytes, which the caller has set; any thread. LINNET_ERR_INVAL: that is no size.
+ */
+LINNET_API int linnet_server_get_stats(const linnet_server *server, linnet_server_stats *out);
 
 #ifdef __cplusplus
 }

@@ -41,6 +41,10 @@ LINNET_API linnet_slice linnet_str(const char *text);
  * worker 8 bits, slot 24 bits, generation 32 bits. 0 names nobody. */
 typedef uint64_t linnet_conn_id;
 
+/* A struct that begins with `size` is filled by its initialiser macro, which sets that; another
+ * size is LINNET_ERR_INVAL. A library older than the header takes it as long as what it does not
+ * know in it is zero, which always means what was before. */
+
 /* Every error has one row: name, number, close code that tells the peer, whether
  * the same call may succeed later, words. Numbers never change their meaning.
  * Functions return 0 or a positive meaning of their own, or the negative number.

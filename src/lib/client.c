@@ -2,6 +2,7 @@
 #include "base/mem.h"
 #include "conn/dial.h"
 #include "lib/server.h"
+#include "lib/sized.h"
 #include "wire/url.h"
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -150,7 +151,7 @@ static int start(linnet_loop *w, linnet_conn *conn, const linnet_dial_options *o
 }
 
 int linnet_client_dial(linnet_loop *w, const linnet_dial_options *o, linnet_conn_id *id) {
-    if (!w || !o || o->size != sizeof *o || !o->url) return LINNET_ERR_INVAL;
+    if (!w || !o || !ln_sized(o, sizeof *o) || !o->url) return LINNET_ERR_INVAL;
     if (w->ended) return LINNET_ERR_STATE;
     int err = dns_for(w);
     if (err < 0) return err;

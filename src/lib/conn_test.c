@@ -35,7 +35,7 @@ static void test_what_it_tells(void **state) {
     linnet_conn_set_user(h.served, &other);
     assert_ptr_equal(linnet_conn_user(h.served), &other);
     linnet_conn_set_user(h.served, &h);
-    linnet_server_stats stats;
+    linnet_server_stats stats = LINNET_SERVER_STATS_INIT;
     linnet_server_get_stats(h.server, &stats);
     assert_int_equal(stats.connections, 1);
     assert_true(stats.bytes_in > 100);
@@ -228,7 +228,7 @@ static void test_limits(void **state) {
     linnet_conn_send(h.dialled, LINNET_TEXT, linnet_str("0123456789a"));
     host_await(&h, "c:close 1009 message over the limit");
     assert_has(h.said, "s:text 0123456789|s:close 1006 TOO_BIG");
-    linnet_server_stats stats;
+    linnet_server_stats stats = LINNET_SERVER_STATS_INIT;
     linnet_server_get_stats(h.server, &stats);
     assert_int_equal(stats.rejects, 1);
     assert_int_equal(stats.messages_in, 1);

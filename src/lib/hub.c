@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "broker/memory.h"
 #include "lib/server.h"
+#include "lib/sized.h"
 #include "session/session.h"
 
 struct linnet_hub {
@@ -67,7 +68,8 @@ static void take_limits(linnet_hub *hub) {
 int linnet_hub_new(const linnet_hub_options *options, linnet_hub **out) {
     linnet_hub_options standard = LINNET_HUB_OPTIONS_INIT;
     if (!options) options = &standard;
-    if (!out || options->size != sizeof *options || (unsigned)options->text > LINNET_HUB_TEXT_ECHO)
+    if (!out || !ln_sized(options, sizeof *options) ||
+        (unsigned)options->text > LINNET_HUB_TEXT_ECHO)
         return LINNET_ERR_INVAL;
     ln_pmd_policy deflate;
     linnet_hub *hub = ln_calloc(1, sizeof *hub);
@@ -271,7 +273,7 @@ int linnet_hub_unsubscribe(linnet_hub_subscription *sub) {
 }
 
 int linnet_hub_publish(linnet_hub *hub, const linnet_publication *said) {
-    if (!hub || !said || said->size != sizeof *said || said->event.size > LN_EVENT_NAME_MAX)
+    if (!hub || !said || !ln_sized(said, sizeof *said) || said->event.size > LN_EVENT_NAME_MAX)
         return LINNET_ERR_INVAL;
     linnet_server *s = hub->server;
     if (!s) return LINNET_ERR_STATE;

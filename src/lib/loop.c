@@ -6,6 +6,7 @@
 #include "lib/hub.h"
 #include "lib/inner.h"
 #include "lib/server.h"
+#include "lib/sized.h"
 #include "lib/timer.h"
 #include <assert.h>
 #include <sys/resource.h>
@@ -418,7 +419,7 @@ int ln_worker_new(ln_world *world, const linnet_loop_options *o, linnet_server *
 int ln_loop_new_in(ln_world *world, const linnet_loop_options *options, linnet_loop **out) {
     linnet_loop_options standard = LINNET_LOOP_OPTIONS_INIT;
     if (!options) options = &standard;
-    if (!out || options->size != sizeof *options) return LINNET_ERR_INVAL;
+    if (!out || !ln_sized(options, sizeof *options)) return LINNET_ERR_INVAL;
     int err = ln_worker_new(world, options, NULL, LN_WORKER_NONE, out);
     if (err == LINNET_OK) (*out)->hosts = true;
     return err;

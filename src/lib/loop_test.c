@@ -262,7 +262,7 @@ static void test_in_a_foreign_poll(void **state) {
         linnet_conn_send(h.dialled, LINNET_TEXT, linnet_str("x"));
     linnet_conn_send(h.dialled, LINNET_TEXT, linnet_str("end"));
     h.said[0] = 0;
-    linnet_server_stats stats = { 0 };
+    linnet_server_stats stats = LINNET_SERVER_STATS_INIT;
     assert_int_equal(linnet_loop_turn(h.loop, 0), LINNET_OK);
     uint64_t end = host_ms() + 10000;
     do {

@@ -1,6 +1,7 @@
 /* route.c -- from a request head to whoever serves it. */
 #include "base/mem.h"
 #include "lib/server.h"
+#include "lib/sized.h"
 #include "wire/http1.h"
 #include "wire/target.h"
 #include <stdio.h>
@@ -100,7 +101,7 @@ static void unadd(linnet_server *s, ln_route *r) {
 }
 
 int linnet_server_ws(linnet_server *s, const char *path, const linnet_ws_route *route) {
-    if (!route || route->size != sizeof *route) return LINNET_ERR_INVAL;
+    if (!route || !ln_sized(route, sizeof *route)) return LINNET_ERR_INVAL;
     ln_conn_config config;
     ln_pmd_policy deflate;
     int err = ln_limits_conn(&route->limits, false, &config, &deflate);
@@ -140,7 +141,7 @@ static int methods_of(const char *names, unsigned *out) {
 
 int linnet_server_http(linnet_server *s, const char *path, const linnet_http_route *route) {
     unsigned methods;
-    if (!route || route->size != sizeof *route || !route->handler ||
+    if (!route || !ln_sized(route, sizeof *route) || !route->handler ||
         methods_of(route->methods ? route->methods : "GET", &methods) < 0)
         return LINNET_ERR_INVAL;
     ln_route *r;

@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "conn/inner.h"
 #include "lib/hub.h"
+#include "lib/sized.h"
 #include "wire/url.h"
 #include <arpa/inet.h>
 #include <errno.h>
@@ -105,7 +106,8 @@ static void use_loop(linnet_server *s, linnet_loop *loop) {
 }
 
 int ln_server_new_in(ln_world *world, const linnet_server_options *options, linnet_server **out) {
-    if (!options || !out || options->size != sizeof *options || options->workers > LN_LIM_WORKERS)
+    if (!options || !out || !ln_sized(options, sizeof *options) ||
+        options->workers > LN_LIM_WORKERS)
         return LINNET_ERR_INVAL;
     if (options->loop && options->loop->server) return LINNET_ERR_STATE;
     linnet_server *s = ln_calloc(1, sizeof *s);
@@ -302,7 +304,7 @@ static bool taken(const ln_addr *at) {
 int linnet_server_listen(
     linnet_server *s, const char *address, const linnet_tls_options *tls, char bound[128]) {
     if (ln_flag_up(&s->running)) return LINNET_ERR_STATE;
-    if (tls && tls->size != sizeof *tls) return LINNET_ERR_INVAL;
+    if (tls && !ln_sized(tls, sizeof *tls)) return LINNET_ERR_INVAL;
     ln_addr at, real;
     int err = address_of(s, address, &at);
     if (err < 0) return err;
@@ -339,7 +341,7 @@ int linnet_server_listen(
 
 int linnet_server_listen_fd(linnet_server *s, int fd, const linnet_tls_options *tls) {
     if (ln_flag_up(&s->running)) return LINNET_ERR_STATE;
-    if (fd < 0 || (tls && tls->size != sizeof *tls)) return LINNET_ERR_INVAL;
+    if (fd < 0 || (tls && !ln_sized(tls, sizeof *tls))) return LINNET_ERR_INVAL;
     int err;
     ln_entrance *l = new_listen(s, tls, &err);
     if (!l) return err;
@@ -667,8 +669,10 @@ size_t linnet_server_connections(const linnet_server *s) {
     return ln_server_live(s);
 }
 
-void linnet_server_get_stats(const linnet_server *s, linnet_server_stats *out) {
-    linnet_server_stats t = { .size = sizeof t };
+/* As much as the caller's struct can take; what a later one has in addition is 0. */
+int linnet_server_get_stats(const linnet_server *s, linnet_server_stats *out) {
+    linnet_server_stats t = { .size = out->size };
+    if (t.size < sizeof t.size || t.size > LN_SIZED_MAX) return LINNET_ERR_INVAL;
     for (unsigned i = 0; i < s->worker_count; i++) {
         const linnet_loop *w = s->workers[i];
         t.connections += ln_stat_get(&w->env.conns);
@@ -681,7 +685,9 @@ void linnet_server_get_stats(const linnet_server *s, linnet_server_stats *out) {
         for (unsigned row = 0; row < 64; row++)
             t.rejects += ln_stat_get(&w->env.rejects[row]) + ln_stat_get(&w->env.faults[row]);
     }
-    *out = t;
+    memset(out, 0, t.size);
+    memcpy(out, &t, t.size < sizeof t ? t.size : sizeof t);
+    return LINNET_OK;
 }
 
 void linnet_server_on_abandon(linnet_server *s, void (*fn)(void *user)) {

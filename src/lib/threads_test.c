@@ -108,7 +108,7 @@ static void *sends(void *arg) {
         if (id) (void)linnet_server_send(t->server, id, LINNET_TEXT, linnet_str("by id"));
         (void)linnet_server_publish(t->server, linnet_str("all"), LINNET_BINARY, linnet_str("x"));
         (void)linnet_server_connections(t->server);
-        linnet_server_stats stats;
+        linnet_server_stats stats = LINNET_SERVER_STATS_INIT;
         linnet_server_get_stats(t->server, &stats);
         if (i % 16 == 0) usleep(200);
     }

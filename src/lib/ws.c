@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "conn/conn.h"
 #include "lib/limits.h"
+#include "lib/sized.h"
 #include "wire/upgrade.h"
 #include <linnet/ws.h>
 
@@ -94,7 +95,7 @@ static int begin_open(linnet_ws *w, const ln_pmd_params *params) {
 }
 
 int linnet_ws_new(const linnet_ws_options *o, linnet_ws **out) {
-    if (!o || !out || o->size != sizeof *o || (o->client && !o->upgraded && !o->url))
+    if (!o || !out || !ln_sized(o, sizeof *o) || (o->client && !o->upgraded && !o->url))
         return LINNET_ERR_INVAL;
     linnet_ws *w = ln_calloc(1, sizeof *w);
     if (!w) return LINNET_ERR_NOMEM;
