@@ -1,10 +1,11 @@
 /* raw_fanout.c -- the limit for fan-out: what a publisher sends goes to everyone.
  *
- * The first byte of a connection says what it is: 'S' subscribes (answered with
- * one 'S', so that the other side knows), 'P' publishes. All that publishers sent
- * in one turn goes to each subscriber in one send, as it came: a publisher sends
- * finished frames. With several publishers at once a frame that is cut by a read
- * could be torn by another's; use one.
+ * The first byte of a connection says what it is: 'S' subscribes, 'P' publishes.
+ * A subscriber gets an 'S' for that and for whatever it sends later, so that it
+ * knows, and so that TCP sees a dialogue as on a WebSocket. All that publishers
+ * sent in one turn goes to each subscriber in one send, as it came: a publisher
+ * sends finished frames. With several publishers at once a frame that is cut by
+ * a read could be torn by another's; use one.
  */
 #include "raw.h"
 
@@ -67,6 +68,8 @@ static void readable(int ep, int fd) {
         drop(fd);
     } else if (role[fd] == 'P') {
         turn_len += (size_t)n;
+    } else if (send(fd, "S", 1, MSG_NOSIGNAL) != 1) {
+        drop(fd);
     }
 }
 
