@@ -172,17 +172,23 @@ LINNET_API int linnet_server_publish(
 LINNET_API size_t linnet_server_connections(const linnet_server *server);
 
 /* Counters over all workers since start. rejects: requests refused for what they said, and
- * WebSockets closed for what came over them; accept_refusals: connections closed unheard. */
+ * WebSockets closed for what came over them; accept_refusals: connections closed unheard;
+ * accept_failures: how often accepting had to pause for want of descriptors or memory. */
 typedef struct linnet_server_stats {
     size_t size; /* of this struct */
     uint64_t connections, messages_in, messages_out, bytes_in, bytes_out, sends, rejects,
-        accept_refusals;
+        accept_refusals, accept_failures;
 } linnet_server_stats;
 #define LINNET_SERVER_STATS_INIT                                                                   \
-    { sizeof(linnet_server_stats), 0, 0, 0, 0, 0, 0, 0, 0 }
+    { sizeof(linnet_server_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 /* Fills out->size bytes, which the caller has set; any thread. LINNET_ERR_INVAL: that is no size.
  */
 LINNET_API int linnet_server_get_stats(const linnet_server *server, linnet_server_stats *out);
+/* What `rejects` is made of: walks the reasons that occurred. Start with *at = 0. Returns the
+ * reason, as in the log and fit for a metric's label ("PROTO_MASK", "HTTP_LENGTH"), static memory,
+ * with its count over all workers; NULL at the end, *count is untouched then. */
+LINNET_API const char *linnet_server_next_reject(
+    const linnet_server *server, unsigned *at, uint64_t *count);
 
 #ifdef __cplusplus
 }

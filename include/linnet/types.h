@@ -129,7 +129,7 @@ typedef enum linnet_log_level {
     LINNET_LOG_DEBUG = 3
 } linnet_log_level;
 
-/* One finished line without its line end, NUL-terminated, borrowed for the call.
+/* One finished line without its line end, a JSON object, NUL-terminated, borrowed for the call.
  * May be called from any worker thread. */
 typedef void linnet_log_fn(void *ctx, linnet_log_level level, const char *line);
 

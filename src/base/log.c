@@ -72,7 +72,8 @@ static void emit(const ln_log *l, linnet_log_level level, line *out) {
 
 static void tell_suppressed(ln_log *l) {
     line out = { .size = 0 };
-    int n = snprintf(out.text, sizeof(out.text), "%u lines suppressed", l->suppressed);
+    int n = snprintf(
+        out.text, sizeof(out.text), "{\"event\":\"suppressed\",\"lines\":%u}", l->suppressed);
     out.size = n > 0 ? (size_t)n : 0;
     l->suppressed = 0;
     emit(l, LINNET_LOG_WARN, &out);

@@ -97,7 +97,7 @@ static void the_flood_is_counted(void **state) {
     assert_int_equal(s.lines, 3);
     ln_logf(&l, 6000, LINNET_LOG_INFO, "next second");
     assert_int_equal(s.lines, 5);
-    assert_string_equal(s.before, "8 lines suppressed");
+    assert_string_equal(s.before, "{\"event\":\"suppressed\",\"lines\":8}");
     assert_string_equal(s.last, "next second");
     ln_logf(&l, 9000, LINNET_LOG_INFO, "quiet since");
     assert_int_equal(s.lines, 6);

@@ -746,10 +746,22 @@ int ln_conn_finish(ln_conn *c, uint16_t code, ln_slice reason) {
     return begin_close(c, ln_ws_finish, code, reason);
 }
 
+void ln_conn_log_refusal(ln_conn *c, const char *group, const char *reason, unsigned code) {
+    ln_log *log = c->env->log;
+    char peer[64] = "";
+    ln_addr a;
+    if (!ln_log_wants(log, LINNET_LOG_INFO)) return;
+    if (ln_sock_peer(&c->sock, &a) == LINNET_OK) ln_addr_text(&a, peer);
+    ln_logf(log, ln_loop_now(c->env->loop), LINNET_LOG_INFO,
+        "{\"event\":\"refused\",\"reason\":\"%s%s\",\"code\":%u,\"peer\":\"%s\"}", group, reason,
+        code, peer);
+}
+
 void ln_conn_fail(ln_conn *c, int err) {
     if (c->state >= LN_CONN_LINGERING) return;
     unsigned row = (unsigned)-err;
     if (row < 64) ln_stat_add(&c->env->rejects[row], 1);
+    ln_conn_log_refusal(c, "", linnet_errname(err), ln_err_close_code(err));
     if (c->state < LN_CONN_WS) {
         ln_conn_drop(c, err);
         return;

@@ -206,6 +206,9 @@ int ln_conn_close(ln_conn *c, uint16_t code, ln_slice reason);
 int ln_conn_finish(ln_conn *c, uint16_t code, ln_slice reason);
 /* Fails it with an error row: Close with the row's code, then the end. */
 void ln_conn_fail(ln_conn *c, int err);
+/* Logs, at info, that something was refused: the reason as group and name of its row, status or
+ * close code, and from where. Nothing that the peer said: there may be secrets in it. */
+void ln_conn_log_refusal(ln_conn *c, const char *group, const char *reason, unsigned code);
 /* No ceremony: the stream is dropped now. on_close comes with 1006. */
 void ln_conn_terminate(ln_conn *c);
 

@@ -158,6 +158,7 @@ int ln_exchange_refuse(ln_exchange *x, ln_http1_fault fault) {
     if (err == LINNET_OK) err = ln_conn_send_raw(c, ln_buf_slice(out));
     ln_buf_clear(out);
     ln_stat_add(&c->env->faults[fault], 1);
+    ln_conn_log_refusal(c, "HTTP_", ln_http1_fault_name(fault), ln_http1_fault_status(fault));
     if (err < 0) return give_up(x, err);
     x->state = LN_EXCHANGE_ANSWERED;
     ln_conn_linger(c);

@@ -75,9 +75,10 @@ static void on_ready(const ln_addresses *bound, void *ctx) {
         o->insecure ? "; --insecure: from anywhere" : "");
 }
 
+/* For machines: the library's object, and the level first in it. */
 static void on_log(void *ctx, linnet_log_level level, const char *line) {
     static const char *const words[] = { "error", "warn", "info", "debug" };
-    fprintf(stderr, "linnet: %s: %s\n", words[level], line);
+    fprintf(stderr, "{\"level\":\"%s\",%s\n", words[level], line + 1);
 }
 
 /* ---- the server ------------------------------------------------------------------- */

@@ -76,6 +76,9 @@ struct linnet_loop {
     ln_stat live;    /* connections of any kind */
     ln_stat served;  /* of those, the server's: not dialled from here */
     ln_stat refused;
+    ln_stat starved;        /* failures to accept, of all listeners here */
+    uint64_t unheard_told;  /* refused and starved, when the log was told last */
+    uint64_t unheard_until; /* and is not told again before */
 };
 
 static inline linnet_loop *ln_worker_of(const linnet_conn *conn) {

@@ -8,6 +8,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -15,7 +16,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define POLITE 64 /* connections over the limit that still get a 503 */
+#define UNHEARD_MS 10000
+#define POLITE     64 /* connections over the limit that still get a 503 */
 
 int ln_server_say(linnet_server *s, int err, const char *format, ...) {
     va_list args;
@@ -596,8 +598,25 @@ void ln_server_drain_over(linnet_loop *w) {
     ln_env_flush(&w->env);
 }
 
+/* Whoever cannot come in has nobody to complain to, so the log hears of it: at once, and then
+ * every ten seconds while it goes on. */
+static void tell_unheard(linnet_loop *w) {
+    uint64_t starved = 0, refused = ln_stat_get(&w->refused);
+    for (unsigned i = 0; i < w->server->listen_count; i++)
+        starved += w->server->listens[i].listeners[w->index].refusals;
+    if (starved + refused == w->unheard_told) return;
+    ln_stat_add(&w->starved, starved - ln_stat_get(&w->starved));
+    if (ln_loop_now(w->net) < w->unheard_until) return;
+    w->unheard_told = starved + refused;
+    w->unheard_until = ln_loop_now(w->net) + UNHEARD_MS;
+    ln_logf(&w->log, ln_loop_now(w->net), LINNET_LOG_WARN,
+        "{\"event\":\"unheard\",\"accept_failures\":%" PRIu64 ",\"accept_refusals\":%" PRIu64 "}",
+        starved, refused);
+}
+
 void ln_server_turned(linnet_loop *w) {
     linnet_server *s = w->server;
+    tell_unheard(w);
     if (ln_flag_up(&w->through) || !ln_flag_up(&s->stopping) || !ln_flag_up(&s->running)) return;
     if (!w->draining) begin_drain(w);
     if (ln_flag_up(&s->killed)) ln_server_drain_over(w);
@@ -682,12 +701,42 @@ int linnet_server_get_stats(const linnet_server *s, linnet_server_stats *out) {
         t.bytes_out += ln_stat_get(&w->env.bytes_out);
         t.sends += ln_stat_get(&w->env.sends);
         t.accept_refusals += ln_stat_get(&w->refused);
+        t.accept_failures += ln_stat_get(&w->starved);
         for (unsigned row = 0; row < 64; row++)
             t.rejects += ln_stat_get(&w->env.rejects[row]) + ln_stat_get(&w->env.faults[row]);
     }
     memset(out, 0, t.size);
     memcpy(out, &t, t.size < sizeof t ? t.size : sizeof t);
     return LINNET_OK;
+}
+
+/* One behind the other: the errors of types.h, then the faults of http1.h. */
+#define REASONS 64
+
+static const char *const fault_names[REASONS] = { NULL,
+#define NAME(name, status, words, extra) "HTTP_" #name,
+    LN_HTTP1_FAULTS(NAME)
+#undef NAME
+};
+
+static uint64_t rejects(const linnet_server *s, unsigned reason) {
+    uint64_t n = 0;
+    for (unsigned i = 0; i < s->worker_count; i++) {
+        const ln_env *env = &s->workers[i]->env;
+        n += ln_stat_get(reason < REASONS ? &env->rejects[reason] : &env->faults[reason - REASONS]);
+    }
+    return n;
+}
+
+const char *linnet_server_next_reject(const linnet_server *s, unsigned *at, uint64_t *count) {
+    while (*at < 2 * REASONS) {
+        unsigned reason = (*at)++;
+        uint64_t n = rejects(s, reason);
+        if (n == 0) continue;
+        *count = n;
+        return reason < REASONS ? linnet_errname(-(int)reason) : fault_names[reason - REASONS];
+    }
+    return NULL;
 }
 
 void linnet_server_on_abandon(linnet_server *s, void (*fn)(void *user)) {

@@ -2,9 +2,11 @@
  */
 #include "base/testing.h"
 #include "lib/server.h"
+#include <arpa/inet.h>
 #include <errno.h>
 #include <linnet/linnet.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -632,10 +634,123 @@ static void a_handle_gives_all_memory_back(void **state) {
     linnet_ws_free(ws);
 }
 
+/* ---- what the log is told ------------------------------------------------------------ */
+
+static void to_said(void *ctx, linnet_log_level level, const char *line) {
+    house *h = ctx;
+    char text[256];
+    snprintf(text, sizeof text, "%d%s", (int)level, line);
+    note(h, linnet_str(text));
+}
+
+static void logging_house_open(house *h) {
+    *h = (house){ .loop = NULL };
+    linnet_loop_options o = LINNET_LOOP_OPTIONS_INIT;
+    o.log = to_said;
+    o.log_ctx = h;
+    o.log_level = LINNET_LOG_INFO;
+    assert_int_equal(linnet_loop_new(&o, &h->loop), LINNET_OK);
+    serve(h);
+}
+
+#define TOLD(reason, code)                                                                         \
+    "2{\"event\":\"refused\",\"reason\":\"" reason "\",\"code\":" code ",\"peer\":\"unix\"}|"
+
+static void refusals_are_told_with_their_reason(void **state) {
+    (void)state;
+    static const char shake[] = "GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
+                                "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                                "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    static const struct {
+        const char *why, *said, *line;
+    } rows[] = {
+        { "a request", "GET /?token=secret HTTP/1.1\r\nHost: x\r\nContent-Length: +5\r\n\r\n",
+            TOLD("HTTP_LENGTH", "400") },
+        { "a path", "GET /none?token=secret HTTP/1.1\r\nHost: x\r\n\r\n",
+            TOLD("HTTP_NOT_FOUND", "404") },
+        { "a frame", "\x81\x05hello", TOLD("PROTO_MASK", "1002") },
+        { "another", "\x81\x05hello", TOLD("PROTO_MASK", "1002") },
+    };
+    house h;
+    logging_house_open(&h);
+    linnet_ws_route route = LINNET_WS_ROUTE_INIT;
+    assert_int_equal(linnet_server_ws(h.server, "/ws", &route), LINNET_OK);
+    house_start(&h);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        int fd = visit(&h);
+        if (rows[i].said[0] != 'G') say(fd, shake);
+        say(fd, rows[i].said);
+        hear(&h, fd, "");
+        if (strcmp(h.said, rows[i].line) != 0) fail_msg("%s: \"%s\"", rows[i].why, h.said);
+        h.said[0] = 0;
+        close(fd);
+    }
+    unsigned at = 0;
+    uint64_t n = 0;
+    assert_string_equal(linnet_server_next_reject(h.server, &at, &n), "PROTO_MASK");
+    assert_int_equal(n, 2);
+    assert_string_equal(linnet_server_next_reject(h.server, &at, &n), "HTTP_LENGTH");
+    assert_string_equal(linnet_server_next_reject(h.server, &at, &n), "HTTP_NOT_FOUND");
+    assert_int_equal(n, 1);
+    n = 7;
+    assert_null(linnet_server_next_reject(h.server, &at, &n));
+    assert_null(linnet_server_next_reject(h.server, &at, &n));
+    assert_int_equal(n, 7);
+    house_close(&h);
+}
+
+/* Connects to what the server has bound; does not wait. */
+static int knock(const house *h) {
+    struct sockaddr_in to = { .sin_family = AF_INET };
+    to.sin_port = htons((uint16_t)strtoul(strrchr(h->bound, ':') + 1, NULL, 10));
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    assert_true(fd >= 0);
+    connect(fd, (struct sockaddr *)&to, sizeof to);
+    return fd;
+}
+
+static uint64_t accept_failures(const house *h) {
+    linnet_server_stats stats = LINNET_SERVER_STATS_INIT;
+    assert_int_equal(linnet_server_get_stats(h->server, &stats), LINNET_OK);
+    return stats.accept_failures;
+}
+
+/* Descriptors run out, twice within the ten seconds for which one line has to do. */
+static void who_cannot_come_in_is_told_of_once(void **state) {
+    (void)state;
+    struct rlimit before, none;
+    house h;
+    logging_house_open(&h);
+    house_start(&h);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    for (int i = 0; i < 2; i++) {
+        uint64_t failed = accept_failures(&h);
+        int fd = knock(&h);
+        int next = dup(fd);
+        close(next);
+        none = (struct rlimit){ (rlim_t)next, before.rlim_max };
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+        for (int k = 0; k < 5000 && accept_failures(&h) == failed; k++)
+            turn(&h, 1);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+        assert_true(accept_failures(&h) > failed);
+        say(fd, "GET /none HTTP/1.1\r\nHost: x\r\n\r\n");
+        assert_non_null(strstr(hear(&h, fd, ""), "404"));
+        close(fd);
+    }
+    const char *line = strstr(h.said, "1{\"event\":\"unheard\",\"accept_failures\":1,");
+    assert_non_null(line);
+    assert_null(strstr(strchr(line, '}'), "unheard"));
+    house_close(&h);
+}
+
 int main(int argc, char **argv) {
     if (argc > 1) cmocka_set_test_filter(argv[1]);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_request_outlives_its_answer),
+        cmocka_unit_test(refusals_are_told_with_their_reason),
+        cmocka_unit_test(who_cannot_come_in_is_told_of_once),
         cmocka_unit_test(what_was_asked_before_stays),
         cmocka_unit_test(a_head_in_pieces_before_a_large_body),
         cmocka_unit_test(a_stream_has_a_bound),
