@@ -55,9 +55,9 @@ typedef struct linnet_tls_options {
     { sizeof(linnet_tls_options), NULL, NULL, NULL }
 
 /* Declares a listener. address: "HOST:PORT", "[V6]:PORT", ":PORT" (loopback), "unix:PATH"; port 0
- * picks a free one. Binds at once: bound, if not NULL, gets the real address. tls NULL: plain.
- * LINNET_ERR_URL, LINNET_ERR_EXISTS (in use), LINNET_ERR_SYS with errno, LINNET_ERR_TLS;
- * linnet_server_error() has words. */
+ * picks a free one. Binds at once, for all workers or not at all: bound, if not NULL, gets the real
+ * address. tls NULL: plain. LINNET_ERR_URL, LINNET_ERR_EXISTS (in use), LINNET_ERR_SYS with errno,
+ * LINNET_ERR_TLS; linnet_server_error() has words. */
 LINNET_API int linnet_server_listen(
     linnet_server *server, const char *address, const linnet_tls_options *tls, char bound[128]);
 /* The same for a listening descriptor made elsewhere (socket activation). Taken on success. */

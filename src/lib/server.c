@@ -266,20 +266,22 @@ static ln_entrance *new_listen(linnet_server *s, const linnet_tls_options *tls, 
 /* Only the first worker's listener makes the address; a TCP port is shared by SO_REUSEPORT,
  * anything else by a duplicate of the descriptor. */
 static int listen_others(
-    linnet_server *s, ln_entrance *l, const ln_addr *bound, const ln_listen_options *o) {
+    linnet_server *s, ln_entrance *l, int fd, const ln_addr *bound, const ln_listen_options *o) {
     for (unsigned i = 1; i < s->worker_count; i++) {
         ln_loop *net = s->workers[i]->net;
-        int err;
+        int err, copy = -1;
         if (o && bound->sa.sa_family != AF_UNIX) {
             ln_addr again;
             err = ln_listen(net, &l->listeners[i], LN_SOCK_OF_LISTENER, bound, o, &again);
         } else {
-            int fd = fcntl(l->listeners[0].sock.fd, F_DUPFD_CLOEXEC, 0);
-            if (fd < 0) return LINNET_ERR_SYS;
-            err = ln_listen_adopt(net, &l->listeners[i], LN_SOCK_OF_LISTENER, fd);
-            if (err < 0) close(fd);
+            if ((copy = fcntl(fd, F_DUPFD_CLOEXEC, 0)) < 0) return LINNET_ERR_SYS;
+            err = ln_listen_adopt(net, &l->listeners[i], LN_SOCK_OF_LISTENER, copy);
         }
-        if (err < 0) return err;
+        if (err == LINNET_OK) continue;
+        int why = errno;
+        if (copy >= 0) close(copy);
+        errno = why;
+        return err;
     }
     return LINNET_OK;
 }
@@ -289,6 +291,26 @@ static int listen_failed(linnet_server *s, const char *address, int err) {
     if (err == LINNET_ERR_SYS) why = strerror(errno);
     if (err == LINNET_ERR_EXISTS) why = strerror(EADDRINUSE);
     return ln_server_say(s, err, "cannot listen on %.100s: %s", address, why);
+}
+
+/* Nothing of it is left, so that the same address may be tried again. Listeners end in a turn of
+ * their loop; only a server of several workers can have come so far, whose loops are its own and
+ * stand still. */
+static int unlisten(linnet_server *s, ln_entrance *l, const char *address, int err) {
+    int why = errno;
+    if (l->listeners[0].sock.state) remove_file(l); /* else the file is another's */
+    for (unsigned i = 0; i < s->worker_count; i++) {
+        linnet_loop *w = s->workers[i];
+        if (!l->listeners[i].sock.state) continue;
+        ln_listener_close(w->net, &l->listeners[i]);
+        while (l->listeners[i].sock.state)
+            if (linnet_loop_turn(w, 0) < 0) break;
+    }
+    ln_tls_ctx_unref(l->tls);
+    ln_free(l->listeners);
+    ln_free(l->file);
+    errno = why;
+    return listen_failed(s, address, err);
 }
 
 /* SO_REUSEPORT lets another process of the same user share the port without a word. Whoever wants
@@ -317,19 +339,14 @@ int linnet_server_listen(
     ln_listen_options o = { .reuse_port = s->worker_count > 1,
         .notsent_lowat = or_default(s->options.notsent_lowat, LN_LIM_NOTSENT_LOWAT),
         .user_timeout_ms = or_default(s->options.user_timeout_ms, LN_LIM_USER_TIMEOUT) };
-    err = ln_listen(s->workers[0]->net, &l->listeners[0], LN_SOCK_OF_LISTENER, &at, &o, &real);
-    if (err < 0) {
-        ln_tls_ctx_unref(l->tls);
-        ln_free(l->listeners);
-        return listen_failed(s, address, err);
-    }
-    s->listen_count++;
-    l->open = true;
-    l->loopback = is_loopback(&real);
-    if (real.sa.sa_family == AF_UNIX &&
+    if (at.sa.sa_family == AF_UNIX &&
         !(l->file = ln_slice_dup(linnet_str(address + sizeof "unix:" - 1))))
-        return listen_failed(s, address, LINNET_ERR_NOMEM);
-    if ((err = listen_others(s, l, &real, &o)) < 0) return listen_failed(s, address, err);
+        return unlisten(s, l, address, LINNET_ERR_NOMEM);
+    err = ln_listen(s->workers[0]->net, &l->listeners[0], LN_SOCK_OF_LISTENER, &at, &o, &real);
+    if (err == LINNET_OK) err = listen_others(s, l, l->listeners[0].sock.fd, &real, &o);
+    if (err < 0) return unlisten(s, l, address, err);
+    s->listen_count++;
+    l->loopback = is_loopback(&real);
     if (bound) {
         char text[64];
         ln_addr_text(&real, text);
@@ -348,19 +365,14 @@ int linnet_server_listen_fd(linnet_server *s, int fd, const linnet_tls_options *
     ln_entrance *l = new_listen(s, tls, &err);
     if (!l) return err;
     ln_addr at = { .size = sizeof at.storage };
-    err = getsockname(fd, &at.sa, &at.size) < 0
-              ? LINNET_ERR_SYS
-              : ln_listen_adopt(s->workers[0]->net, &l->listeners[0], LN_SOCK_OF_LISTENER, fd);
-    if (err < 0) {
-        ln_tls_ctx_unref(l->tls);
-        ln_free(l->listeners);
-        return listen_failed(s, "the descriptor", err);
-    }
+    err = getsockname(fd, &at.sa, &at.size) < 0 ? LINNET_ERR_SYS : LINNET_OK;
+    if (err == LINNET_OK) err = listen_others(s, l, fd, &at, NULL);
+    if (err == LINNET_OK) /* the last, because then it is ours */
+        err = ln_listen_adopt(s->workers[0]->net, &l->listeners[0], LN_SOCK_OF_LISTENER, fd);
+    if (err < 0) return unlisten(s, l, "the descriptor", err);
     s->listen_count++;
-    l->open = true;
     l->loopback = is_loopback(&at);
-    err = listen_others(s, l, &at, NULL);
-    return err < 0 ? listen_failed(s, "the descriptor", err) : LINNET_OK;
+    return LINNET_OK;
 }
 
 int linnet_server_sni(

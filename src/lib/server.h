@@ -15,7 +15,7 @@
 typedef struct ln_entrance { /* one declared address; a listener for each worker */
     ln_listener *listeners;  /* [workers] */
     ln_tls_ctx *tls;         /* NULL: plain */
-    bool loopback, open;
+    bool loopback;
     char *file; /* the Unix socket we made, ours to take away; NULL */
 } ln_entrance;
 

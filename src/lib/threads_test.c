@@ -1,8 +1,10 @@
 /* A server on threads of its own, and a host that calls it from several others: by id, by topic,
  * with answers for later. Meant for the thread sanitizer as much as for its assertions. */
 #include "lib/lib_test.h"
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/resource.h>
 
 #define CLIENTS 12
 #define IDS_MAX 256
@@ -352,12 +354,82 @@ static void test_listening_descriptor(void **state) {
     assert_int_equal(t.closed, 8);
 }
 
+/* ---- too few descriptors ------------------------------------------------------------------------
+ */
+
+/* The lowest descriptor that would be given out next. */
+static int next_descriptor(void) {
+    int fd = dup(0);
+    assert_true(fd >= 0);
+    close(fd);
+    return fd;
+}
+
+static int open_descriptors(void) {
+    int count = 0;
+    for (int fd = 0; fd < 1024; fd++)
+        if (fcntl(fd, F_GETFD) >= 0) count++;
+    return count;
+}
+
+static void limit_descriptors(rlim_t most) {
+    static struct rlimit before;
+    if (!before.rlim_max) assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    struct rlimit r = { .rlim_cur = most ? most : before.rlim_cur, .rlim_max = before.rlim_max };
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &r), 0);
+}
+
+enum { FEW_TCP, FEW_UNIX, FEW_GIVEN };
+
+/* For every number of descriptors that is too small: it fails, and nothing is left of it. */
+static void listen_with_few(int how) {
+    linnet_server_options o = LINNET_SERVER_OPTIONS_INIT;
+    linnet_server *s;
+    char address[96], path[64];
+    int given = -1, failed = 0, err = LINNET_ERR_SYS;
+    snprintf(path, sizeof path, "/tmp/ln-few-%d", (int)getpid());
+    snprintf(address, sizeof address, how == FEW_UNIX ? "unix:%s" : "127.0.0.1:0", path);
+    o.workers = 4;
+    assert_int_equal(linnet_server_new(&o, &s), LINNET_OK);
+    if (how == FEW_GIVEN) {
+        given = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        assert_int_equal(listen(given, 16), 0);
+    }
+    int before = open_descriptors();
+    for (int more = 0; err < 0 && more < 20; more++) {
+        limit_descriptors((rlim_t)next_descriptor() + (rlim_t)more);
+        err = given >= 0 ? linnet_server_listen_fd(s, given, NULL)
+                         : linnet_server_listen(s, address, NULL, NULL);
+        limit_descriptors(0);
+        if (err == LINNET_OK) continue;
+        failed++;
+        assert_int_equal(err, LINNET_ERR_SYS);
+        assert_has(linnet_server_error(s), "Too many open files");
+        assert_int_equal(open_descriptors(), before);
+        assert_int_equal(access(path, F_OK), -1);
+        if (given >= 0) assert_true(fcntl(given, F_GETFD) >= 0); /* the host's still */
+    }
+    assert_int_equal(err, LINNET_OK);
+    assert_true(failed >= 3);
+    assert_int_equal(linnet_server_start(s), LINNET_OK);
+    linnet_server_free(s);
+    assert_int_equal(access(path, F_OK), -1);
+}
+
+static void test_few_descriptors(void **state) {
+    (void)state;
+    listen_with_few(FEW_TCP);
+    listen_with_few(FEW_UNIX);
+    listen_with_few(FEW_GIVEN);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_foreign_threads),
         cmocka_unit_test(test_handed_over_or_back),
         cmocka_unit_test(test_starts_and_stops),
         cmocka_unit_test(test_listening_descriptor),
+        cmocka_unit_test(test_few_descriptors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
