@@ -2,6 +2,7 @@
 #include "cli/bench.h"
 #include "cli/verbs.h"
 #include "daemon/args.h"
+#include <fcntl.h>
 #include <linnet/linnet.h>
 #include <stdio.h>
 #include <string.h>
@@ -35,7 +36,22 @@ int ln_verb_version(int argc, char **argv) {
     return 0;
 }
 
+/* Descriptors 0 to 2 that our parent has closed would go to the next sockets, and what is printed
+ * would go to a peer. What stands in their place fails when it is used, as a closed one does. */
+static void occupy_standard(void) {
+    for (int fd = 0; fd <= 2; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY) < 0) return;
+}
+
+/* Who reads what we print must not take the half of it for the whole. */
+static int written(int code) {
+    if (fflush(stdout) == 0 && !ferror(stdout)) return code;
+    ln_say("not all of the output could be written");
+    return code == 0 ? 1 : code;
+}
+
 int main(int argc, char **argv) {
+    occupy_standard();
     if (argc < 2) {
         usage(stderr);
         return 2;
@@ -43,11 +59,11 @@ int main(int argc, char **argv) {
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
         strcmp(argv[1], "help") == 0) {
         usage(stdout);
-        return 0;
+        return written(0);
     }
     if (strcmp(argv[1], "--version") == 0) argv[1] += 2;
     for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++)
-        if (strcmp(argv[1], verbs[i].name) == 0) return verbs[i].run(argc - 1, argv + 1);
+        if (strcmp(argv[1], verbs[i].name) == 0) return written(verbs[i].run(argc - 1, argv + 1));
     ln_say("there is no verb '%.50s'; 'linnet --help' lists them", argv[1]);
     return 2;
 }

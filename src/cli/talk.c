@@ -1,8 +1,10 @@
 #include "cli/talk.h"
 #include "cli/term.h"
 #include "daemon/args.h"
+#include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -85,7 +87,8 @@ static void input_failed(ln_talk *t, int err) {
     if (err == LINNET_ERR_TOO_BIG)
         ln_say("a line is longer than %u bytes, the largest message", t->line_max);
     else
-        ln_say("cannot read the input: %s", linnet_strerror(err));
+        ln_say("cannot read the input: %s",
+            err == LINNET_ERR_SYS ? strerror(errno) : linnet_strerror(err));
     t->input_over = true;
     ln_talk_leave(t, 1);
 }
@@ -123,7 +126,10 @@ static void step(ln_talk *t, int signals) {
     hand_on(t);
     linnet_loop_turn(t->loop, 0); /* flushes what was just said */
     if (t->code >= 0) return;
-    fflush(stdout);
+    if (fflush(stdout) != 0 || ferror(stdout)) { /* main says so */
+        ln_talk_leave(t, 1);
+        return;
+    }
     struct pollfd fds[] = { { linnet_loop_fd(t->loop), POLLIN, 0 }, { signals, POLLIN, 0 },
         { wants_lines(t) ? t->lines.fd : -1, POLLIN, 0 } };
     if (poll(fds, 3, -1) < 0) return;

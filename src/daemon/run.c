@@ -94,6 +94,7 @@ static void say_ready(const ln_run *r, const ln_addresses *bound) {
         printf("listening on %s%s%s\n", scheme, is_unix ? "+" : "://", bound->text[i]);
         fflush(stdout);
     }
+    clearerr(stdout); /* a server that nobody listens to serves all the same */
     if (r->ready) r->ready(bound, r->ctx);
     if (r->systemd) ln_systemd_notify("READY=1");
 }

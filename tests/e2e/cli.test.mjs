@@ -1,9 +1,10 @@
 // The face of the command: help, words for wrong use, exit codes.
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
+import os from 'node:os';
 import path from 'node:path';
 import { describe, it } from 'node:test';
-import { BINARY, Program, ROOT, linnet, serve } from './lib/linnet.mjs';
+import { BINARY, Program, ROOT, linnet, run, serve, until } from './lib/linnet.mjs';
 
 const VERBS = ['serve', 'echo', 'connect', 'sub', 'pub', 'bench', 'version'];
 const ESCAPE = /\x1b\[/;
@@ -95,6 +96,57 @@ describe('failure leaves with 1 and a sentence', () => {
       assert.match(stderr, words);
     });
   }
+});
+
+describe('standard descriptors that are closed, or full', () => {
+  const sh = (words, ...args) =>
+    run('sh', ['-c', `exec "$0" "$@" ${words}`, BINARY, ...args], { timeout: 10_000 });
+
+  for (const where of ['>&-', '>/dev/full']) {
+    for (const args of [['version'], ['--help'], ['sub', '--help']]) {
+      it(`${args.join(' ')} ${where}`, () => {
+        const { status, stderr } = sh(where, ...args);
+        assert.equal(status, 1);
+        assert.match(stderr, /output/);
+      });
+    }
+
+    it(`sub ${where} leaves at the first message`, async () => {
+      const server = await serve(1);
+      const sub = new Program('sh',
+        ['-c', `exec "$0" "$@" ${where}`, BINARY, 'sub', '--url', `${server.url}/ws`, 'news']);
+      await sub.says(/subscribed/, { stream: 'stderr' });
+      assert.equal((await linnet(['pub', '--url', `${server.url}/ws`, 'news', '1'])).code, 0);
+      const { code, stderr } = await sub.exit();
+      assert.equal(code, 1);
+      assert.match(stderr, /output/);
+      await server.stop();
+    });
+  }
+
+  it('input that is closed, or cannot be read', async () => {
+    const server = await serve(1);
+    for (const where of ['<&-', '</']) {
+      for (const args of [['connect', `${server.url}/ws`], ['pub', '--url', `${server.url}/ws`, 'c']]) {
+        const { status, stderr } = sh(where, ...args);
+        assert.equal(status, 1, stderr);
+        assert.match(stderr, /cannot read the input: (Bad file|Is a dir)/);
+      }
+    }
+    await server.stop();
+  });
+
+  it('a server gives none of them to a connection', async () => {
+    const file = path.join(fs.mkdtempSync(path.join(os.tmpdir(), 'linnet-')), 'socket');
+    const server = new Program('sh', ['-c', 'exec "$0" "$@" <&- >&- 2>&-', BINARY, 'serve',
+      '--listen', `unix:${file}`]);
+    await until(() => fs.existsSync(file), 'the socket');
+    for (const fd of [0, 1, 2]) {
+      assert.equal(fs.readlinkSync(`/proc/${server.pid}/fd/${fd}`), '/dev/null');
+    }
+    assert.match(run('curl', ['-s', '--unix-socket', file, 'http://x/healthz']).stdout, /ok/);
+    await server.stop();
+  });
 });
 
 describe('INT leaves with 130', () => {
