@@ -45,20 +45,21 @@ typedef enum linnet_deflate {
  * use LINNET_OFF. */
 #define LINNET_OFF UINT32_MAX
 typedef struct linnet_conn_limits {
-    size_t size;                /* of this struct */
-    uint64_t message_max;       /* bytes of one message, inflated; default 64 KiB, clients 16 MiB */
-    uint32_t fragments_max;     /* frames in one message; default 1,024 */
-    uint32_t queued_max;        /* bytes waiting for a slow reader; default 1 MiB; 3008 beyond */
-    uint32_t queued_age_ms;     /* age of the oldest waiting; default 10,000 */
-    uint32_t high_mark;         /* bytes waiting at which reading pauses; default 256 KiB */
-    uint32_t low_mark;          /* and goes on, on_drain; default 64 KiB */
-    uint32_t ping_ms;           /* silence before a ping; default 25,000 */
-    uint32_t pong_ms;           /* more silence until it is dead; default 10,000 */
-    uint32_t idle_ms;           /* without a message; default off */
-    uint32_t message_ms;        /* to complete a message; default 30,000 */
-    uint32_t close_ms;          /* for the peer's Close; default 5,000 */
-    uint32_t control_per_s;     /* control frames a second sustained; default 50 */
-    linnet_deflate deflate;     /* default off */
+    size_t size;            /* of this struct */
+    uint64_t message_max;   /* bytes of one message, inflated; default 64 KiB, clients 16 MiB;
+                               at most 0x7fffff00 */
+    uint32_t fragments_max; /* frames in one message; default 1,024 */
+    uint32_t queued_max;    /* bytes waiting for a slow reader; default 1 MiB; 3008 beyond */
+    uint32_t queued_age_ms; /* age of the oldest waiting; default 10,000 */
+    uint32_t high_mark;     /* bytes waiting at which reading pauses; default 256 KiB */
+    uint32_t low_mark;      /* and goes on, on_drain; default 64 KiB, or a quarter of high_mark */
+    uint32_t ping_ms;       /* silence before a ping; default 25,000 */
+    uint32_t pong_ms;       /* more silence until it is dead; default 10,000 */
+    uint32_t idle_ms;       /* without a message; default off */
+    uint32_t message_ms;    /* to complete a message; default 30,000 */
+    uint32_t close_ms;      /* for the peer's Close; default 5,000 */
+    uint32_t control_per_s; /* control frames a second sustained; default 50 */
+    linnet_deflate deflate; /* default off */
     uint32_t deflate_threshold; /* bytes; shorter messages go plain; default 1,024; LINNET_OFF: 0 */
     uint32_t deflate_level;     /* 1..9; default 1 shared, 6 takeover */
     uint32_t window_bits;       /* 9..15, of our compressor; default 15 shared, 12 takeover */

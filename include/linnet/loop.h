@@ -35,7 +35,8 @@ LINNET_API void linnet_loop_free(linnet_loop *loop);
 /* One turn: waits at most timeout_ms (-1: without end, 0: not at all) for something to do, does it,
  * flushes. Returns 0, or LINNET_ERR_SYS. Not from inside a callback: LINNET_ERR_STATE. */
 LINNET_API int linnet_loop_turn(linnet_loop *loop, int timeout_ms);
-/* Turns until linnet_loop_stop. Returns 0 or LINNET_ERR_SYS. */
+/* Turns until linnet_loop_stop. Returns 0 or LINNET_ERR_SYS. Not from inside a callback:
+ * LINNET_ERR_STATE. */
 LINNET_API int linnet_loop_run(linnet_loop *loop);
 LINNET_API void linnet_loop_stop(linnet_loop *loop);
 /* Makes a waiting turn return. */

@@ -28,8 +28,8 @@ typedef struct linnet_server_options {
     linnet_loop *loop;     /* instead of threads: one worker on this loop, which the host turns */
     uint32_t busy_poll_us; /* as in linnet_loop_options */
     uint32_t connections_max; /* of the process; 0: the descriptor limit less 256; 503 beyond */
-    uint32_t head_ms;         /* from accept to the end of the request head; 0: 10,000 */
-    uint32_t drain_ms;        /* bound of a graceful stop; 0: 30,000 */
+    uint32_t head_ms;       /* from accept to the end of the request head; 0: 10,000; LINNET_OFF */
+    uint32_t drain_ms;      /* bound of a graceful stop; 0: 30,000; LINNET_OFF */
     uint32_t notsent_lowat; /* TCP_NOTSENT_LOWAT in bytes; 0: 32 KiB; LINNET_OFF: kernel default */
     uint32_t user_timeout_ms; /* TCP_USER_TIMEOUT; 0: 30,000; LINNET_OFF: kernel default */
     const char *server_name;  /* value of the Server field; NULL: none is sent */
@@ -60,7 +60,8 @@ typedef struct linnet_tls_options {
  * LINNET_ERR_TLS; linnet_server_error() has words. */
 LINNET_API int linnet_server_listen(
     linnet_server *server, const char *address, const linnet_tls_options *tls, char bound[128]);
-/* The same for a listening descriptor made elsewhere (socket activation). Taken on success. */
+/* The same for a listening descriptor made elsewhere (socket activation). Taken on success.
+ * LINNET_ERR_INVAL: it is no listening stream socket. */
 LINNET_API int linnet_server_listen_fd(
     linnet_server *server, int fd, const linnet_tls_options *tls);
 /* Another certificate for a name, chosen by SNI, on the last TLS listener declared. */
@@ -143,7 +144,8 @@ LINNET_API void linnet_server_on_abandon(linnet_server *server, void (*fn)(void 
 /* An accepted, connected stream socket from elsewhere, with the bytes read from it so far (a whole
  * request head and anything behind it, or the beginning of one, or nothing), as if it had been
  * accepted here. The fd is taken on success and made non-blocking. Any thread. LINNET_ERR_AGAIN,
- * LINNET_ERR_INVAL (over 64 KiB read), LINNET_ERR_NOMEM, LINNET_ERR_STATE (not running). */
+ * LINNET_ERR_INVAL (over 64 KiB read, or no stream socket), LINNET_ERR_NOMEM, LINNET_ERR_STATE (not
+ * running). */
 LINNET_API int linnet_server_adopt(linnet_server *server, int fd, linnet_slice already_read);
 
 /* run: start, wait until stopped, join. start: returns when all workers accept. Both:

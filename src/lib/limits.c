@@ -15,6 +15,7 @@ static uint32_t addend(uint32_t ms) {
 static int deflate_limits(
     const linnet_conn_limits *l, bool client, ln_conn_config *c, ln_pmd_policy *p) {
     bool takeover = l->deflate == LINNET_DEFLATE_TAKEOVER;
+    if ((unsigned)l->deflate > LINNET_DEFLATE_TAKEOVER) return LINNET_ERR_INVAL;
     uint32_t level = pick(l->deflate_level, takeover ? 6 : 1, 1);
     uint32_t bits = pick(l->window_bits, takeover ? 12 : 15, 15);
     if (level < 1 || level > 9 || bits < 9 || bits > 15) return LINNET_ERR_INVAL;
@@ -50,6 +51,7 @@ int ln_limits_conn(const linnet_conn_limits *l, bool client, ln_conn_config *c, 
                                        : LN_LIM_MESSAGE;
     c->ws.fragments_max = pick(l->fragments_max, LN_LIM_FRAGMENTS, UINT32_MAX);
     c->ws.client = client;
+    if (!l->low_mark && c->low >= c->high) c->low = c->high / 4; /* the host set only the other */
     if (c->low >= c->high) return LINNET_ERR_INVAL;
     return deflate_limits(l, client, c, p);
 }

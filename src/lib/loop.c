@@ -312,6 +312,7 @@ int linnet_loop_turn(linnet_loop *w, int timeout_ms) {
 }
 
 int linnet_loop_run(linnet_loop *w) {
+    if (w->turning) return LINNET_ERR_STATE; /* a stop that was asked for is the outer one's */
     int err = LINNET_OK;
     while (err == LINNET_OK && !ln_flag_up(&w->stop))
         err = linnet_loop_turn(w, -1);

@@ -111,13 +111,16 @@ int ln_server_new_in(ln_world *world, const linnet_server_options *options, linn
     if (!options || !out || !ln_sized(options, sizeof *options) ||
         options->workers > LN_LIM_WORKERS)
         return LINNET_ERR_INVAL;
+    if (options->server_name && !ln_http1_is_value(linnet_str(options->server_name)))
+        return LINNET_ERR_INVAL;
     if (options->loop && options->loop->server) return LINNET_ERR_STATE;
     linnet_server *s = ln_calloc(1, sizeof *s);
     if (!s) return LINNET_ERR_NOMEM;
     s->world = world;
     s->options = *options;
-    s->options.head_ms = or_default(options->head_ms, LN_LIM_HEAD_MS);
-    s->options.drain_ms = or_default(options->drain_ms, LN_LIM_DRAIN_MS);
+    /* LINNET_OFF needs nothing: it is a month and a half. */
+    s->options.head_ms = options->head_ms ? options->head_ms : LN_LIM_HEAD_MS;
+    s->options.drain_ms = options->drain_ms ? options->drain_ms : LN_LIM_DRAIN_MS;
     s->connections_max = options->connections_max;
     s->own_loop = !options->loop;
     ln_rand r;
@@ -360,7 +363,9 @@ int linnet_server_listen(
 
 int linnet_server_listen_fd(linnet_server *s, int fd, const linnet_tls_options *tls) {
     if (ln_flag_up(&s->running)) return LINNET_ERR_STATE;
-    if (fd < 0 || (tls && !ln_sized(tls, sizeof *tls))) return LINNET_ERR_INVAL;
+    if (tls && !ln_sized(tls, sizeof *tls)) return LINNET_ERR_INVAL;
+    if (!ln_fd_is_stream(fd, true))
+        return ln_server_say(s, LINNET_ERR_INVAL, "the descriptor is no listening stream socket");
     int err;
     ln_entrance *l = new_listen(s, tls, &err);
     if (!l) return err;
@@ -453,7 +458,7 @@ void ln_server_accepted(linnet_loop *w, const ln_completion *completion) {
 
 int linnet_server_adopt(linnet_server *s, int fd, linnet_slice already) {
     if (!ln_flag_up(&s->running) || ln_flag_up(&s->stopping)) return LINNET_ERR_STATE;
-    if (fd < 0 || already.size > LN_LIM_ADOPTED) return LINNET_ERR_INVAL;
+    if (already.size > LN_LIM_ADOPTED || !ln_fd_is_stream(fd, false)) return LINNET_ERR_INVAL;
     if (ln_fd_prepare(fd) < 0) return LINNET_ERR_SYS;
     linnet_loop *least = s->workers[0];
     for (unsigned i = 1; i < s->worker_count; i++)

@@ -51,7 +51,9 @@ static int keep_text(linnet_ws *w, const char *text, ln_slice *out) {
 static int keep_options(linnet_ws *w, const linnet_ws_options *o) {
     int err;
     for (; o->subprotocols && o->subprotocols[w->protocol_count]; w->protocol_count++) {
-        if (w->protocol_count == LN_UPGRADE_PROTOCOLS_MAX) return LINNET_ERR_INVAL;
+        if (w->protocol_count == LN_UPGRADE_PROTOCOLS_MAX ||
+            !ln_http1_is_token(linnet_str(o->subprotocols[w->protocol_count])))
+            return LINNET_ERR_INVAL;
         if ((err = keep_text(
                  w, o->subprotocols[w->protocol_count], &w->protocols[w->protocol_count])) < 0)
             return err;
@@ -379,5 +381,5 @@ linnet_slice linnet_ws_pending(const linnet_ws *w) {
 }
 
 void linnet_ws_sent(linnet_ws *w, size_t n) {
-    ln_buf_consume(&w->out, n);
+    ln_buf_consume(&w->out, n < w->out.size ? n : w->out.size);
 }

@@ -158,6 +158,16 @@ int ln_fd_prepare(int fd) {
     return LINNET_OK;
 }
 
+bool ln_fd_is_stream(int fd, bool listens) {
+    int type = 0, listening = 0;
+    socklen_t size = sizeof type;
+    if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == -1 || type != SOCK_STREAM)
+        return false;
+    size = sizeof listening;
+    return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) == 0 &&
+           listens == (listening != 0);
+}
+
 void ln_sock_tune(const ln_sock *sock, uint32_t notsent_lowat, uint32_t user_timeout_ms) {
     if (sock->flags & LN_SOCK_LINKED || sock->fd < 0) return;
     if (notsent_lowat) (void)set(sock->fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, (int)notsent_lowat);

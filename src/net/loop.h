@@ -186,6 +186,8 @@ void ln_sock_tune(const ln_sock *sock, uint32_t notsent_lowat, uint32_t user_tim
 /* Makes a foreign descriptor fit for adoption: non-blocking, close-on-exec, no Nagle. LINNET_OK,
  * LINNET_ERR_SYS. */
 int ln_fd_prepare(int fd);
+/* Whether it is a stream socket, and one that listens, or not. */
+bool ln_fd_is_stream(int fd, bool listens);
 
 /* An address as text: "127.0.0.1:80", "[::1]:80" or "unix". Returns the length. */
 size_t ln_addr_text(const ln_addr *addr, char out[64]);
