@@ -8,8 +8,12 @@
  *     /n?i=7 /sid?sid=a     answer the parameter; repeated or missing: 400
  *     /big                  64 KiB; /redirect?to=X: 302 there, if X may stand in a header
  *     /post                 POST, counted and answered with its body; POST and GET on /both
+ *     /later?i=7 /release   waits; answers all that wait there, says how many
  *     /stats                the counters as JSON
+ *
+ * What the library logs goes to stderr.
  */
+#include <inttypes.h>
 #include <linnet/linnet.h>
 #include <signal.h>
 #include <stdio.h>
@@ -93,15 +97,49 @@ static void answer_post(linnet_request *r, void *user) {
     linnet_request_answer(r, 200, NULL, linnet_request_body(r));
 }
 
+#define LATER_MAX 2000
+static struct later {
+    linnet_conn_id id;
+    char text[8];
+} laters[LATER_MAX];
+static unsigned later_count;
+
+static void answer_later(linnet_request *r, void *user) {
+    linnet_slice i = linnet_request_query(r, "i");
+    if (later_count == LATER_MAX || i.size >= sizeof laters->text) {
+        linnet_request_answer(r, 400, NULL, linnet_str(""));
+        return;
+    }
+    struct later *l = &laters[later_count++];
+    l->id = linnet_request_id(r);
+    snprintf(l->text, sizeof l->text, "%.*s", (int)i.size, (const char *)i.data);
+}
+
+static void answer_release(linnet_request *r, void *user) {
+    char text[16];
+    for (unsigned i = 0; i < later_count; i++)
+        linnet_server_answer(server, laters[i].id, 200, NULL, linnet_str(laters[i].text));
+    snprintf(text, sizeof text, "%u", later_count);
+    later_count = 0;
+    linnet_request_answer(r, 200, NULL, linnet_str(text));
+}
+
 static void answer_stats(linnet_request *r, void *user) {
-    linnet_server_stats all = { .size = sizeof all };
-    char text[256];
+    linnet_server_stats all = LINNET_SERVER_STATS_INIT;
+    const char *reason;
+    char text[8192];
+    unsigned at = 0;
+    uint64_t count;
     linnet_server_get_stats(server, &all);
-    snprintf(text, sizeof text,
+    int n = snprintf(text, sizeof text,
         "{\"opens\":%lu,\"closes\":%lu,\"messages\":%lu,\"posts\":%lu,\"rtts\":%lu,"
-        "\"rejects\":%llu,\"connections\":%zu}\n",
-        opens, closes, messages, posts, rtts, (unsigned long long)all.rejects,
-        linnet_server_connections(server));
+        "\"rejects\":%" PRIu64 ",\"bytes_in\":%" PRIu64 ",\"accept_refusals\":%" PRIu64
+        ",\"accept_failures\":%" PRIu64 ",\"connections\":%zu,\"reasons\":{",
+        opens, closes, messages, posts, rtts, all.rejects, all.bytes_in, all.accept_refusals,
+        all.accept_failures, linnet_server_connections(server));
+    while ((reason = linnet_server_next_reject(server, &at, &count)))
+        n += snprintf(text + n, sizeof text - (size_t)n, "\"%s\":%" PRIu64 ",", reason, count);
+    snprintf(text + n, sizeof text - (size_t)n, "\"\":0}}\n");
     linnet_request_answer(r, 200, "application/json", linnet_str(text));
 }
 
@@ -138,9 +176,15 @@ static int declare(void) {
     if (err == LINNET_OK) err = add_http("/sid", "GET", answer_query, "sid");
     if (err == LINNET_OK) err = add_http("/big", "GET", answer_big, NULL);
     if (err == LINNET_OK) err = add_http("/redirect", "GET", answer_redirect, NULL);
+    if (err == LINNET_OK) err = add_http("/later", "GET", answer_later, NULL);
+    if (err == LINNET_OK) err = add_http("/release", "GET", answer_release, NULL);
     if (err == LINNET_OK) err = add_http("/post", "POST", answer_post, NULL);
     if (err == LINNET_OK) err = add_http("/both", "GET POST", answer_post, NULL);
     return err < 0 ? err : add_http("/stats", "GET", answer_stats, NULL);
+}
+
+static void on_log(void *ctx, linnet_log_level level, const char *line) {
+    fprintf(stderr, "%s\n", line);
 }
 
 static void on_signal(int number) {
@@ -154,6 +198,8 @@ int main(int argc, char **argv) {
     char bound[128];
 
     options.workers = 1;
+    options.log = on_log;
+    options.log_level = LINNET_LOG_INFO;
     for (int i = 1; i + 1 < argc; i += 2) {
         if (strcmp(argv[i], "--listen") == 0) address = argv[i + 1];
         if (strcmp(argv[i], "--tls-cert") == 0) tls.cert_file = argv[i + 1];

@@ -9,6 +9,7 @@ import time
 from ct import codec
 from ct.codec import BINARY, CLOSE, CONT, PING, TEXT
 
+from .crowd import Crowd
 from .frames import TlsPeer
 from .http import client_hello
 from .peer import Fail, Wire, Ws, answers, frame, request, upgrade
@@ -66,14 +67,28 @@ def is_408(got):
         raise Fail("answered %r" % got[:80])
 
 
-@row(30, "a head that drips: 408 after 10 s, counted from accept", slow=True)
+@row(30, "heads that drip, 20 or 19,000: 408 after 10 s, and others still come in", slow=True)
 def slowloris(w):
-    count = 6000 if w.full else 20
-    with contextlib.ExitStack() as stack:
-        began = time.monotonic()
-        wires = [stack.enter_context(w.wire()) for _ in range(count)]
-        taken = time.monotonic() - began  # to connect them all
-        expect_timeouts(watch(wires, upgrade(), 0.5, 20), 10, is_408, 0.6 + taken)
+    count = 19000 if w.full else 20
+    with w.server() as server, Crowd(server.addr, "heads", count, 2.5 if w.full else 0.5) as crowd:
+        crowd.opened()
+        crowd.go()
+        began, asked = time.monotonic(), 0
+        while time.monotonic() - began < 8:
+            with Wire(server.addr) as wire:
+                wire.send(request("GET /n?i=%d HTTP/1.1" % asked, "Connection: close"))
+                got = answers(wire.rest(5))
+            if [(a.status, a.body) for a in got] != [(200, b"%d" % asked)]:
+                raise Fail("somebody else is answered %s" % [a.status for a in got])
+            asked += 1
+            time.sleep(0.1)
+        seen = crowd.result()
+        w.note("%d, ended after %.1f to %.1f s; %d others answered meanwhile" %
+               (count, seen["first"], seen["last"], asked))
+        if seen["answers"] != {"408": count}:
+            raise Fail("answered %s" % seen["answers"])
+        within(seen["first"], 10, "the first ended")
+        within(seen["last"], 10, "the last ended")
 
 
 @row(30, "a second head that drips: 408 after 10 s", slow=True)
@@ -128,23 +143,25 @@ def timed_out(got):
         raise Fail("answered %s" % [str(e) for e in events])
 
 
-@row(41, "65,535 bytes announced, 10 sent: 1008 after 30 s, and no memory for the rest", slow=True)
+@row(41, "65,535 bytes announced, 10 sent, 50 or 10,000 times: 1008 after 30 s, no memory for the "
+     "rest", slow=True)
 def announced(w):
-    count = 8000 if w.full else 50
-    with w.server() as server, contextlib.ExitStack() as stack:
-        peers = [stack.enter_context(Ws(server.addr)) for _ in range(count)]
+    count = 10000 if w.full else 50
+    with w.server() as server, Crowd(server.addr, "announced", count) as crowd:
+        crowd.opened()
         idle = server.rss()
-        for ws in peers:
-            ws.send(frame(BINARY, b"x" * 10, length=65535))
+        crowd.go()
+        crowd.attacked()
         time.sleep(2)  # all of it has arrived
         held = (server.rss() - idle) / count
         w.note("%.2f KiB held for each of %d" % (held / 1024, count))
         if w.full and held > 1024:
             raise Fail("%.2f KiB held for each" % (held / 1024))
-        results = watch(peers, b"", 1, 45)
-        for seconds, got in results:
-            timed_out(got)
-            within((seconds or 99) + 2, 30, "closed")
+        seen = crowd.result()
+        if seen["answers"] != {"close 1008": count}:
+            raise Fail("answered %s" % seen["answers"])
+        within(seen["first"], 30, "the first closed")
+        within(seen["last"], 30, "the last closed")
 
 
 @row(41, "messages that drip, in one frame or in many: 1008 after 30 s", slow=True)
