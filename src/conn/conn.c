@@ -11,6 +11,8 @@
 #define FLOOD_SECONDS     5
 #define HTTP_STALL_MS     10000u /* a reader of whom nothing is seen for so long is gone */
 #define LEAVE_RATE        256u /* bytes a second that somebody reads whom we wait for at the end */
+#define DEAF_BYTES        (16u * 1024) /* of a refused head that are still taken */
+#define DEAF_MS           1000u        /* and then there is so much time to read the answer */
 #define BLOCKS_MAX        (1u << 24)
 
 int ln_env_init(ln_env *env, ln_loop *loop, ln_log *log) {
@@ -554,6 +556,16 @@ static void peer_finished(ln_conn *c) {
         ln_conn_drop(c, LINNET_ERR_RESET);
 }
 
+/* Whoever goes on with a head that was refused would have us read without end. A body is another
+ * matter: many a client reads no answer before it has sent all of it. */
+static void discard(ln_conn *c, uint32_t size) {
+    if (!ln_conn_is(c, LN_CF_DEAF)) return;
+    c->discarded += size;
+    if (c->discarded <= DEAF_BYTES) return;
+    reading(c, false);
+    arm_in(c, DEAF_MS);
+}
+
 static void on_recv(ln_conn *c, const ln_completion *completion) {
     if (completion->result < 0) {
         ln_conn_drop(c, completion->result);
@@ -565,7 +577,10 @@ static void on_recv(ln_conn *c, const ln_completion *completion) {
     }
     ln_stat_add(&c->env->bytes_in, (uint64_t)completion->result);
     c->heard = ln_conn_now(c);
-    if (c->state == LN_CONN_LINGERING) return;
+    if (c->state == LN_CONN_LINGERING) {
+        discard(c, (uint32_t)completion->result);
+        return;
+    }
     if (c->tls) {
         tls_input(c, ln_slice_of(completion->data.data, completion->data.size));
     } else if (ln_conn_is(c, LN_CF_DIRECT)) {

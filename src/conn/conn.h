@@ -13,7 +13,8 @@
  *   WS         open; ops->on_open was called
  *   CLOSING    our Close is on its way, or both are; waits for the peer's, at most close_ms
  *   LINGERING  nothing more to say: FIN is sent, input is discarded, until the peer's FIN or
- * linger_ms DEAD       the sock is closing; ops->on_close was called if on_open was; freed at its
+ *              linger_ms; not for long when it was its head that was refused
+ *   DEAD       the sock is closing; ops->on_close was called if on_open was; freed at its
  * CLOSED
  *
  * Callbacks are the last thing a function does; after ops->on_close none follows. A connection is
@@ -97,7 +98,11 @@ struct ln_conn {
     uint32_t slot, generation;            /* its name; lib/'s */
     uint32_t heard, spoke, pinged, since; /* ms, low 32 bits of the loop's clock; 0: never */
     uint32_t waiting;                     /* since when the oldest unsent byte waits */
-    uint32_t ping_hash, last_message;
+    uint32_t ping_hash;
+    union {
+        uint32_t last_message;
+        uint32_t discarded; /* LINGERING and deaf: bytes */
+    };
     uint32_t leaving; /* CLOSING, LINGERING: bytes unsent at the last look */
     uint32_t flood_at;
     uint16_t flood;      /* control frames in the bucket */

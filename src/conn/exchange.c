@@ -380,6 +380,7 @@ static bool step(ln_conn *c, ln_exchange *x, ln_slice *in) {
     if (r == LINNET_ERR_HTTP) {
         x->head_only = false;
         x->state = LN_EXCHANGE_WORK;
+        ln_conn_set(c, LN_CF_DEAF);
         ln_exchange_refuse(x, (ln_http1_fault)x->scan.fault);
         return false;
     }

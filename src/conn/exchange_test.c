@@ -514,6 +514,39 @@ static void test_a_long_last_answer(void **state) {
     rig_free(r);
 }
 
+/* More of a refused head is taken for a while, of a refused body as much as comes. */
+static void test_more_of_what_was_refused(void **state) {
+    (void)state;
+    static const struct {
+        const char *why, *said, *status;
+        bool deaf;
+    } rows[] = {
+        { "a line", "GET / HTTP/9.9\r\n", "HTTP/1.1 505 ", true },
+        { "a field", "GET / HTTP/1.1\r\nHost: h\r\n X", "HTTP/1.1 400 ", true },
+        { "a body", "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 99999999\r\n\r\n",
+            "HTTP/1.1 413 ", false },
+    };
+    static uint8_t more[10000];
+    for (size_t i = 0; i < LN_COUNT(rows); i++) {
+        rig *r = serve(wants_body);
+        rig_peer_says(r, ln_slice_str(rows[i].said));
+        rig_settle(r);
+        assert_has(heard(r), rows[i].status);
+        for (int k = 0; k < 4; k++) {
+            assert_int_equal(ln_conn_is(r->conn, LN_CF_READING), !rows[i].deaf || k < 2);
+            rig_peer_says(r, ln_slice_of(more, sizeof more));
+            rig_settle(r);
+        }
+        assert_int_equal(ln_stat_get(&r->env.bytes_in),
+            strlen(rows[i].said) + (rows[i].deaf ? 2 : 4) * sizeof more);
+        rig_pass(r, 900);
+        assert_non_null(r->conn); /* time to read the answer */
+        rig_pass(r, 200);
+        assert_int_equal(r->conn == NULL, rows[i].deaf);
+        rig_free(r);
+    }
+}
+
 /* ---- the other way out --------------------------------------------------------------------------
  */
 
@@ -725,6 +758,7 @@ int main(void) {
         cmocka_unit_test(test_a_stream_has_time),
         cmocka_unit_test(test_a_stream_has_a_bound),
         cmocka_unit_test(test_a_long_last_answer),
+        cmocka_unit_test(test_more_of_what_was_refused),
         cmocka_unit_test(test_become_ws),
         cmocka_unit_test(test_carry_stays_behind),
         cmocka_unit_test(test_ends_in_on_open),

@@ -23,6 +23,7 @@ enum {                     /* ln_conn.flags */
     LN_CF_DIALED = 32768,     /* the sock of a client is in use, so a CLOSED will come */
     LN_CF_REDIAL = 65536,     /* its CLOSED means the next address */
     LN_CF_WIDE = 262144,      /* the kernel may keep more unsent */
+    LN_CF_DEAF = 524288,      /* lingering, and soon not listening any more */
     LN_CF_UNBORN = 131072     /* dead without ever having had a sock: bury it at the flush */
 };
 

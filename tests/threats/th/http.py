@@ -13,16 +13,13 @@ POST = request("POST /post HTTP/1.1", "Content-Length: 1", body=b"x")
 
 
 def refuse(w, cases, behind=POST):
-    """Each input is answered with its status (or one of them), Connection: close and a short
+    """Each input is answered with its status, Connection: close and a short
     text, then TCP ends; what came behind it is neither answered nor executed."""
     def judge(raw, want):
         got, ended = w.ask(raw + behind)
-        want = want if isinstance(want, tuple) else (want,)
-        if not got and None in want and ended:
-            return
         if len(got) != 1:
             raise Fail("%d answers: %s" % (len(got), [a.status for a in got]))
-        if got[0].status not in want:
+        if got[0].status != want:
             raise Fail("answered %d" % got[0].status)
         if "close" not in (got[0].one("connection") or "").lower():
             raise Fail("no Connection: close but %r" % got[0].all("connection"))
@@ -30,7 +27,7 @@ def refuse(w, cases, behind=POST):
             raise Fail("%d bytes of body" % len(got[0].body))
         if not ended:
             raise Fail("the connection stays open")
-    with w.nothing_happens(rejects=len(cases)):
+    with w.nothing_happens(len(cases), lambda reason: reason.startswith("HTTP_")):
         every(cases, judge)
 
 
@@ -151,8 +148,7 @@ def both_framings(w):
         ("coding first", request(post, te, cl, body=b"0\r\n\r\nG"), 400),
         ("length 0", request(post, te, "Content-Length: 0", body=b"0\r\n\r\n"), 400),
         ("on a GET", request("GET /n?i=1 HTTP/1.1", te, cl, body=b"0\r\n\r\n"), 400),
-        ("unknown coding", request(post, "Transfer-Encoding: x", cl, body=b"0\r\n\r\n"),
-         (400, 501)),
+        ("unknown coding", request(post, "Transfer-Encoding: x", cl, body=b"0\r\n\r\n"), 400),
     ])
 
 
@@ -166,17 +162,17 @@ def codings(w):
         ("xchunked", post(b"xchunked"), 501),
         ("chunkedx", post(b"chunkedx"), 501),
         ("gzip, chunked", post(b"gzip, chunked"), 501),
-        ("chunked, identity", post(b"chunked, identity"), (400, 501)),
+        ("chunked, identity", post(b"chunked, identity"), 501),
         ("chunked, chunked", post(b"chunked, chunked"), 400),
         ("in two lines", request("POST /post HTTP/1.1", "Transfer-Encoding: chunked",
                                  "Transfer-Encoding: chunked", body=b"0\r\n\r\n"), 400),
         ("VT before", post(b"\x0bchunked"), 400),
         ("FF before", post(b"\x0cchunked"), 400),
         ("NUL before", post(b"\0chunked"), 400),
-        ("empty", post(b""), (400, 501)),
-        ("a comma", post(b","), (400, 501)),
-        ("quoted", post(b"\"chunked\""), (400, 501)),
-        ("a parameter", post(b"chunked;a=b"), (400, 501)),
+        ("empty", post(b""), 400),
+        ("a comma", post(b","), 400),
+        ("quoted", post(b"\"chunked\""), 501),
+        ("a parameter", post(b"chunked;a=b"), 501),
         ("in HTTP/1.0", post(b"chunked", "1.0"), 400),
     ])
 
@@ -187,7 +183,7 @@ def chunks(w):
     end = b"x\r\n0\r\n\r\n"
     refuse(w, [
         ("17 hex digits", head + b"00000000000000001\r\n" + end, 400),
-        ("16 hex digits, 2^64-1", head + b"ffffffffffffffff\r\n" + end, (400, 413)),
+        ("16 hex digits, 2^64-1", head + b"ffffffffffffffff\r\n" + end, 413),
         ("over the limit", head + b"100001\r\n" + end, 413),
         ("a sign", head + b"+1\r\n" + end, 400),
         ("minus", head + b"-1\r\n" + end, 400),
@@ -274,6 +270,7 @@ def long_heads(w):
 @row(14, "a head without end: the server soon stops taking bytes, and keeps none")
 def endless_head(w):
     most = 1 << 30 if w.full else 64 << 20
+    taken = w.stats()["bytes_in"]
     with w.cost() as cost, w.wire() as wire:
         wire.send(b"GET / HTTP/1.1\r\n")
         piece, sent, began = b"A: " + b"b" * 65531 + b"\r\n", 0, time.monotonic()
@@ -281,6 +278,14 @@ def endless_head(w):
             sent += len(piece)
         if time.monotonic() - began > 8:
             raise Fail("still taking bytes after %.0f s" % (time.monotonic() - began))
+        if [a.status for a in answers(wire.rest())] not in ([431], []):  # or lost in a reset
+            raise Fail("not answered 431")
+    # It reads up to 64 KiB at a time: one such piece with the limit in it, and one that is the
+    # end of its patience. The canary's few bytes are among them.
+    taken = w.stats()["bytes_in"] - taken
+    if taken > 160 << 10:
+        raise Fail("%d KiB were read" % (taken >> 10))
+    w.note("%d KiB were read" % (taken >> 10))
     w.note("%d MiB in %.1f s, %.2f s of CPU" % (sent >> 20, cost.seconds, cost.cpu))
     if cost.grown > 4 << 20:
         raise Fail("%d KiB more memory" % (cost.grown >> 10))
@@ -295,7 +300,7 @@ def methods(w):
         ("FOO", ask("FOO"), 501),
         ("300 letters", ask("A" * 300), 501),
         ("PRI", ask("PRI"), 501),
-        ("CONNECT", ask("CONNECT", "x:80"), (400, 501)),
+        ("CONNECT", ask("CONNECT", "x:80"), 501),
         ("TRACE", ask("TRACE"), 501),
         ("no token", ask("G(T"), 400),
         ("a tab behind it", request("GET\t/n?i=1 HTTP/1.1"), 400),
@@ -330,17 +335,17 @@ def strangers(w):
         ("HTTP/1.0 upgrade", upgrade(line="GET /echo HTTP/1.0"), 400),
         ("HTTP/1.2", GOOD.replace(b"1.1", b"1.2"), 505),
         ("HTTP/2.0", GOOD.replace(b"1.1", b"2.0"), 505),
-        ("HTTP/1.10", GOOD.replace(b"1.1", b"1.10"), (400, 505)),
+        ("HTTP/1.10", GOOD.replace(b"1.1", b"1.10"), 400),
         ("http/1.1", GOOD.replace(b"HTTP", b"http"), 400),
-        ("HTTP/2 preface", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", (400, 501, 505)),
+        ("HTTP/2 preface", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
         ("TLS", client_hello(), 400),
         ("SOCKS4", b"\x04\x01\x00\x50\x7f\0\0\x01root\0", 400),
         ("SOCKS5", b"\x05\x01\x00", 400),
-        ("SSH", b"SSH-2.0-OpenSSH_9.2\r\n", (400, 501)),
+        ("SSH", b"SSH-2.0-OpenSSH_9.2\r\n", 400),
         ("RDP", b"\x03\x00\x00\x13\x0e\xe0\0\0\0\0\0\x01\0\x08\0\x03\0\0\0", 400),
-        ("SMTP", b"EHLO x\r\n", (400, 501)),
-        ("Redis", b"*1\r\n$4\r\nPING\r\n", (400, 501)),
-        ("PROXY v1", b"PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\n" + GOOD, (400, 501)),
+        ("SMTP", b"EHLO x\r\n", 400),
+        ("Redis", b"*1\r\n$4\r\nPING\r\n", 400),
+        ("PROXY v1", b"PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\n" + GOOD, 400),
         ("PROXY v2", b"\r\n\r\n\0\r\nQUIT\n" + GOOD, 400),
     ])
 
@@ -453,8 +458,8 @@ def without_date(raw):
 def deliver(w, inputs):
     """Each input is a list of pieces that arrive apart from each other; what comes back."""
     out = []
-    for at in range(0, len(inputs), 100):
-        wires = [(w.wire(), pieces) for pieces in inputs[at:at + 100]]
+    for at in range(0, len(inputs), 500):
+        wires = [(w.wire(), pieces) for pieces in inputs[at:at + 500]]
         for step in range(max(len(pieces) for _, pieces in wires)):
             for wire, pieces in wires:
                 if step < len(pieces):
@@ -488,8 +493,9 @@ def cuts(w):
         if text != b"\x81\x05first\x8a\x01p\x88\x02\x03\xe8":
             raise Fail("head %d: answered %r" % (number, text))
         singles = [(i,) for i in range(1, len(whole))]
-        every_pair = [(i, j) for i in range(1, len(whole)) for j in range(i + 1, len(whole))]
-        pairs = chance.sample(every_pair, 3000 if w.full else 60)
+        pairs = [(i, j) for i in range(1, len(whole)) for j in range(i + 1, len(whole))]
+        if not w.full:
+            pairs = chance.sample(pairs, 60)
         chosen = singles[:: 1 if w.full or number < 2 else 5] + pairs
         inputs = [[whole[a:b] for a, b in zip((0, *at), (*at, len(whole)))] for at in chosen]
         wrong = [at for at, got in zip(chosen, deliver(w, inputs)) if got != want]
@@ -532,6 +538,24 @@ def pipeline(w):
                    (len(got), [a.body for a in got] == want[:len(got)]))
 
 
+@row(25, "200 pipelined requests that are answered later: in order, at most 16 at work")
+def pipeline_later(w):
+    count, most, released = 200, 0, 0
+    raw = b"".join(request("GET /later?i=%d HTTP/1.1" % i) for i in range(count - 1)) + \
+        request("GET /later?i=%d HTTP/1.1" % (count - 1), "Connection: close")
+    with w.wire() as wire, w.wire() as other:
+        wire.send(raw)
+        end = time.monotonic() + 20
+        while released < count and time.monotonic() < end:
+            other.send(request("GET /release HTTP/1.1"))
+            waiting = int(answers(other.some() or b"")[0].body)
+            most, released = max(most, waiting), released + waiting
+        got = answers(wire.rest())
+    w.note("%d at work" % most)
+    if [a.body for a in got] != [b"%d" % i for i in range(count)] or most > 16:
+        raise Fail("%d answers, %d at work at once" % (len(got), most))
+
+
 @row(25, "1,000 pipelined requests, answers of 64 KiB that nobody reads: at most 1 MiB waits")
 def pipeline_unread(w):
     raw = request("GET /big HTTP/1.1") * 999 + request("GET /big HTTP/1.1", "Connection: close")
@@ -545,7 +569,7 @@ def pipeline_unread(w):
         held = w.shared.rss() - cost.base
         data = wire.rest(20)
     w.note("%d KiB held" % (held >> 10))
-    if held > 4 << 20:
+    if held > 2 << 20:  # 1 MiB, and what a connection and the allocator need
         raise Fail("%d KiB wait for a reader who does not read" % (held >> 10))
     got = answers(data)
     if [len(a.body) for a in got] != [65536] * 1000:
@@ -584,7 +608,7 @@ def expectations(w):
                ("404", request("POST /none HTTP/1.1", *expect), 404),
                ("413", request("POST /post HTTP/1.1", "Content-Length: 1048577",
                                "Expect: 100-continue"), 413),
-               ("426", request("POST /echo HTTP/1.1", *expect), (405, 426)),
+               ("426", request("POST /echo HTTP/1.1", *expect), 405),
                ("404, chunked", request("POST /none HTTP/1.1", "Transfer-Encoding: chunked",
                                         "Expect: 100-continue"), 404)], behind=b"")
     got, ended = w.ask(request("PUT /post HTTP/1.1", *expect))

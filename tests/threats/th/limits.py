@@ -53,7 +53,12 @@ def exhausted(w):
                 raise Fail("not accepted %.1f s after descriptors were free" %
                            (time.monotonic() - began))
         w.note("accepted again after %.2f s" % (time.monotonic() - began))
+        told = [line for line in server.log() if line["event"] == "unheard"]
+        if len(told) != 1 or not told[0]["accept_failures"]:  # it is not ten seconds yet
+            raise Fail("the log says %s" % told)
         resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (hard, hard))
+        if not server.stats()["accept_failures"]:
+            raise Fail("not counted")
 
 
 @row(67, "started with 300 descriptors: refuses with 503 before it runs out")
@@ -128,11 +133,21 @@ def storm(addr, count, at_once, raw, reset=False):
     return worst
 
 
+@row(70, "4,096 may wait to be accepted")
+def backlog(w):
+    with open("/proc/sys/net/core/somaxconn", encoding="ascii") as text:
+        most = min(4096, int(text.read()))
+    said = subprocess.run(["ss", "-Hltn", "sport = :%d" % w.addr[1]], check=True,
+                          capture_output=True, text=True).stdout.split()
+    if said[:3] != ["LISTEN", said[1], str(most)]:
+        raise Fail("ss says %s" % said)
+
+
 @row(70, "a storm of connects: everybody is served, nobody waits long")
 def connects(w):
     count = 50000 if w.full else 3000
     began = time.monotonic()
-    worst = storm(w.addr, count, 8000 if w.full else 2000, GET, reset=True)
+    worst = storm(w.addr, count, 15000 if w.full else 2000, GET, reset=True)
     w.note("%d in %.1f s, the longest wait %.2f s" % (count, time.monotonic() - began, worst))
     if worst > 5:
         raise Fail("somebody waited %.1f s" % worst)

@@ -62,7 +62,7 @@ class Server:
             self.child.kill()
             raise Fail("no ready line from %s but %r; %s" % (argv[0], line, self.words()))
         self.addr = (m.group(2).strip("[]"), int(m.group(3)))
-        self.pid = self.child.pid
+        self.pid, self.began = self.child.pid, time.monotonic()
         self.canary = Canary(self.addr, tls, canary)
         self.settle()
 
@@ -129,6 +129,29 @@ class Server:
             wait_until(lambda: self.stats()["connections"] == self.connections, FDS_BACK,
                        lambda: "the server counts %d connections, %d before" %
                        (self.stats()["connections"], self.connections))
+
+    def log(self):
+        """What it has logged, in order; whatever else it says is no JSON."""
+        return [json.loads(line) for line in self.words().splitlines() if line.startswith("{")]
+
+    def judge_log(self):
+        """Every refusal was told of, or counted among those that were too many to tell."""
+        time.sleep(1.1)  # in the next second it says how many there were
+        with Wire(self.addr, tls=self.tls) as wire:
+            wire.send(request("GET /none HTTP/1.1"))
+            wire.rest()
+        told, seconds = self.log(), time.monotonic() - self.began
+        lines = [line for line in told if line["event"] == "refused"]
+        hidden = sum(line["lines"] for line in told if line["event"] == "suppressed")
+        hidden -= sum(line["event"] == "unheard" for line in told)
+        counted = self.stats()["rejects"]
+        if not counted - 5 <= len(lines) + hidden <= counted:
+            raise Fail("%d refusals, %d told of, %d not" % (counted, len(lines), hidden))
+        if len(told) > 102 * (seconds + 2):
+            raise Fail("%d lines in %.0f s" % (len(told), seconds))
+        for line in lines:
+            if sorted(line) != ["code", "event", "peer", "reason"]:
+                raise Fail("the log says %s" % line)
 
     def stop(self):
         """It ends in order when asked to. Raises Fail if not."""

@@ -14,10 +14,11 @@ import threading
 import time
 import traceback
 
-from .peer import Fail, Ws, Wire, answers
+from .peer import Fail, Ws, Wire, answers, wait_until
 from .server import ROOT, Cost, Server
 
 ROWS = []
+MEMORY_KEPT = 2 << 20  # what a row may leave behind
 
 
 def row(number, title, slow=False, full=False):
@@ -90,9 +91,10 @@ class World:
             return answers(wire.rest(limit)), wire.ended
 
     @contextlib.contextmanager
-    def nothing_happens(self, rejects=None):
+    def nothing_happens(self, rejects=None, fits=None):
         """No request of the attacker gets through to the program, and each refusal is counted
-        once. (Messages are counted too, but the canary's are among them.)"""
+        once, under a reason that fits. (Messages are counted too, but the canary's are among
+        them.)"""
         if not self.shared.gauge:
             yield
             return
@@ -104,6 +106,12 @@ class World:
         counted = after["rejects"] - before["rejects"]
         if rejects is not None and counted != rejects:
             raise Fail("%d refused, %d counted" % (rejects, counted))
+        rose = {reason: n - before["reasons"].get(reason, 0)
+                for reason, n in after["reasons"].items()}
+        if sum(rose.values()) != counted:
+            raise Fail("%d counted, but by reason %s" % (counted, rose))
+        if odd := [reason for reason, n in rose.items() if n and fits and not fits(reason)]:
+            raise Fail("counted as %s" % ", ".join(odd))
 
 
 class Listener:
@@ -166,11 +174,13 @@ class Run:
     def one(self, fn, server, judge):
         world, why, began = World(self.tree, self.full, server), None, time.monotonic()
         try:
+            before = server.rss()
             fn(world)
             if judge:
                 server.judge()
                 if self.full:
                     self.canary(world, server)
+                    self.memory(world, server, before)
         except (Fail, OSError, subprocess.SubprocessError) as err:
             why = str(err) or repr(err)
         except Exception:  # a broken row is a failed row, and the others go on
@@ -186,6 +196,12 @@ class Run:
                    (seen * 1e3, calm * 1e3, " (busy machine: not judged)" if busy else ""))
         if seen > max(0.05, 3 * calm) and not busy:
             raise Fail("the canary waits %.0f ms" % (seen * 1e3))
+
+    def memory(self, world, server, before):
+        """Within ten seconds it is what it was."""
+        if not world.asan:
+            wait_until(lambda: server.rss() <= before + MEMORY_KEPT, 10, lambda:
+                       "%d KiB are kept" % ((server.rss() - before) >> 10))
 
     def target(self):
         return Server([os.path.join(ROOT, self.tree, "tests", "threats", "target")], gauge=True)
@@ -225,6 +241,7 @@ class Run:
         why, began = None, time.monotonic()
         try:
             server.judge()
+            server.judge_log()
         except Fail as err:
             why = str(err)
         try:

@@ -7,7 +7,7 @@ import subprocess
 import time
 
 from ct import codec
-from ct.codec import BINARY, CLOSE, CONT, PING, TEXT
+from ct.codec import BINARY, CLOSE, CONT, PING, PONG, TEXT
 
 from .crowd import Crowd
 from .frames import TlsPeer
@@ -213,6 +213,23 @@ def steady_pings(w):
             ws.put(PING, b"%d" % number)
             ws.expect("pong", b"%d" % number)
             time.sleep(0.025)
+
+
+@row(54, "only a pong with the payload of a ping gives a round-trip time", slow=True)
+def round_trips(w):
+    """Pings come to whoever says nothing for 25 s."""
+    with w.server() as server, Ws(server.addr) as honest, Ws(server.addr) as liar:
+        before = server.stats()["rtts"]
+        ping = liar.expect("ping", limit=25 + LATE)
+        liar.put(PONG, bytes(b ^ 1 for b in ping.data) or b"x")
+        liar.put(PONG)
+        liar.ask()
+        if server.stats()["rtts"] != before:
+            raise Fail("a wrong payload gave a round-trip time")
+        honest.put(PONG, honest.expect("ping", limit=LATE).data)
+        honest.ask()
+        if server.stats()["rtts"] != before + 1:
+            raise Fail("a right one did not")
 
 
 # -- a peer that vanishes ---------------------------------------------------------------------
