@@ -133,6 +133,7 @@ struct ln_env {
     size_t current_size;
     bool current_text;                     /* and it is text, already checked */
     ln_buf cipher, plain, encoded, gather; /* scratch of the moment */
+    uint32_t unsent; /* bytes the kernel keeps unsent of an accepted connection; 0: all it can */
     ln_stat conns, messages_in, messages_out, bytes_in, bytes_out, sends, closes;
     ln_stat rejects[64];                            /* by error row number */
     ln_stat faults[64];                             /* by ln_http1_fault */

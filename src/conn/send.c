@@ -21,7 +21,7 @@
 #define LARGE        (8u * 1024)  /* a message sent from where it lies rather than copied */
 #define GATHER       (64u * 1024) /* at most this much ahead of the socket */
 #define BULK         (128u * 1024)
-#define BULK_LOWAT   (512u * 1024)
+#define BULK_LOWAT   (4096u * 1024)
 #define HTTP_HIGH    (256u * 1024) /* marks of a connection that has no route's yet */
 #define HTTP_LOW     (64u * 1024)
 
@@ -93,12 +93,19 @@ static ln_rendering *hold(ln_conn *c, ln_slice rest) {
 }
 
 /* The kernel keeps little unsent, so that what waits stays in our queue, where policy can act (row
- * 74). But no policy can act on a message that has begun to leave, and a large one would crawl
- * through that gap one wake-up after the other. */
+ * 74). But no policy can act on a message that has begun to leave: a large one would crawl through
+ * that gap one wake-up after the other, and lie in our memory instead of the kernel's. So behind
+ * such a one the gap is wide, until the next small message. */
 static void widen(ln_conn *c) {
-    if (ln_conn_is(c, LN_CF_WIDE) || ln_sock_pending(&c->sock).size < BULK) return;
+    bool narrow = c->env->unsent && !ln_conn_is(c, LN_CF_WIDE | LN_CF_CLIENT);
+    if (!narrow || ln_sock_pending(&c->sock).size < BULK) return;
     ln_conn_set(c, LN_CF_WIDE);
     ln_sock_tune(&c->sock, BULK_LOWAT, 0);
+}
+
+static void narrow(ln_conn *c) {
+    ln_conn_unset(c, LN_CF_WIDE);
+    ln_sock_tune(&c->sock, c->env->unsent, 0);
 }
 
 /* What is in flight has waited since then, and may not wait for ever. */
@@ -113,6 +120,7 @@ static void wait_since(ln_conn *c, uint32_t at) {
  * without it what the kernel does not take now is copied. */
 static void give(ln_conn *c, ln_slice bytes, ln_rendering *keep) {
     ln_env *env = c->env;
+    if (ln_conn_is(c, LN_CF_WIDE) && bytes.size < BULK) narrow(c);
     ln_stat_add(&env->sends, 1);
     ln_stat_add(&env->bytes_out, bytes.size);
     int r = ln_sock_send(env->loop, &c->sock, bytes);

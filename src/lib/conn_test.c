@@ -1,5 +1,8 @@
 /* The public face of a connection, both ends of it on one loop. */
+#include "lib/inner.h"
 #include "lib/lib_test.h"
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 
 static host *joined(host *h, linnet_ws_route *route) {
     assert_int_equal(linnet_server_ws(h->server, "/ws", route), LINNET_OK);
@@ -372,6 +375,43 @@ static void test_by_id_before_it_is_open(void **state) {
     host_free(&h);
 }
 
+static int unsent_of(const linnet_conn *conn) {
+    int value = 0;
+    socklen_t size = sizeof value;
+    int fd = conn->c.sock.fd;
+    assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &value, &size), 0);
+    return value;
+}
+
+/* The kernel keeps little unsent, but takes the rest of a large message that has begun to leave. */
+static void test_what_the_kernel_keeps_unsent(void **state) {
+    (void)state;
+    enum { LARGE = 6 * 1024 * 1024, LESS = 900000 };
+    host h;
+    host_open(&h);
+    linnet_ws_route route = host_route(&h);
+    route.limits.message_max = LESS;
+    joined(&h, &route);
+    assert_int_equal(unsent_of(h.served), 32 * 1024);
+    int as_dialled = unsent_of(h.dialled);
+    uint8_t *large = calloc(1, LARGE);
+    assert_non_null(large);
+    for (int i = 0; i < 2; i++) {
+        linnet_conn_send(h.served, LINNET_BINARY, (linnet_slice){ large, LARGE });
+        linnet_conn_send(h.dialled, LINNET_BINARY, (linnet_slice){ large, LESS });
+        host_await(&h, "c:binary of 6291456");
+        host_await(&h, "s:binary of 900000");
+        assert_int_equal(unsent_of(h.served), 4 * 1024 * 1024);
+        assert_int_equal(unsent_of(h.dialled), as_dialled);
+        linnet_conn_send(h.served, LINNET_TEXT, linnet_str("small"));
+        host_await(&h, "c:text small");
+        assert_int_equal(unsent_of(h.served), 32 * 1024);
+        h.said[0] = 0;
+    }
+    free(large);
+    host_free(&h);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_by_id_between_fragments),
@@ -385,6 +425,7 @@ int main(void) {
         cmocka_unit_test(test_topics),
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_a_slow_reader),
+        cmocka_unit_test(test_what_the_kernel_keeps_unsent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -93,6 +93,7 @@ static int make_workers(linnet_server *s) {
     for (unsigned i = 0; i < s->worker_count; i++) {
         int err = ln_worker_new(s->world, &o, s, (uint8_t)i, &s->workers[i]);
         if (err < 0) return err;
+        s->workers[i]->env.unsent = s->options.notsent_lowat;
         s->workers[i]->connections_max = LN_LIM_SLOTS; /* the server counts for all of them */
         if (!s->connections_max) s->connections_max = ln_worker_descriptors();
     }
@@ -104,6 +105,7 @@ static void use_loop(linnet_server *s, linnet_loop *loop) {
     s->workers[0] = loop;
     loop->server = s;
     loop->index = 0;
+    loop->env.unsent = s->options.notsent_lowat;
     if (!s->connections_max) s->connections_max = loop->connections_max;
 }
 
@@ -121,6 +123,8 @@ int ln_server_new_in(ln_world *world, const linnet_server_options *options, linn
     /* LINNET_OFF needs nothing: it is a month and a half. */
     s->options.head_ms = options->head_ms ? options->head_ms : LN_LIM_HEAD_MS;
     s->options.drain_ms = options->drain_ms ? options->drain_ms : LN_LIM_DRAIN_MS;
+    s->options.notsent_lowat = or_default(options->notsent_lowat, LN_LIM_NOTSENT_LOWAT);
+    s->options.user_timeout_ms = or_default(options->user_timeout_ms, LN_LIM_USER_TIMEOUT);
     s->connections_max = options->connections_max;
     s->own_loop = !options->loop;
     ln_rand r;
@@ -340,8 +344,8 @@ int linnet_server_listen(
     ln_entrance *l = new_listen(s, tls, &err);
     if (!l) return err;
     ln_listen_options o = { .reuse_port = s->worker_count > 1,
-        .notsent_lowat = or_default(s->options.notsent_lowat, LN_LIM_NOTSENT_LOWAT),
-        .user_timeout_ms = or_default(s->options.user_timeout_ms, LN_LIM_USER_TIMEOUT) };
+        .notsent_lowat = s->options.notsent_lowat,
+        .user_timeout_ms = s->options.user_timeout_ms };
     if (at.sa.sa_family == AF_UNIX &&
         !(l->file = ln_slice_dup(linnet_str(address + sizeof "unix:" - 1))))
         return unlisten(s, l, address, LINNET_ERR_NOMEM);
@@ -427,9 +431,8 @@ void ln_server_adopt(linnet_loop *w, int fd, ln_entrance *listen, ln_slice alrea
     conn->listen = listen;
     ln_stat_add(&w->served, 1);
     if (!listen) /* what a listener's sockets inherit */
-        ln_sock_tune(&conn->c.sock,
-            or_default(w->server->options.notsent_lowat, LN_LIM_NOTSENT_LOWAT),
-            or_default(w->server->options.user_timeout_ms, LN_LIM_USER_TIMEOUT));
+        ln_sock_tune(
+            &conn->c.sock, w->server->options.notsent_lowat, w->server->options.user_timeout_ms);
     if (ln_exchange_begin(&conn->c, w->server->options.head_ms) < 0) {
         ln_conn_drop(&conn->c, LINNET_ERR_NOMEM);
         return;
