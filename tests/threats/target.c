@@ -9,12 +9,14 @@
  *     /big                  64 KiB; /redirect?to=X: 302 there, if X may stand in a header
  *     /post                 POST, counted and answered with its body; POST and GET on /both
  *     /later?i=7 /release   waits; answers all that wait there, says how many
+ *     /trim                 gives what malloc keeps back to the kernel
  *     /stats                the counters as JSON
  *
  * What the library logs goes to stderr.
  */
 #include <inttypes.h>
 #include <linnet/linnet.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -124,6 +126,11 @@ static void answer_release(linnet_request *r, void *user) {
     linnet_request_answer(r, 200, NULL, linnet_str(text));
 }
 
+static void answer_trim(linnet_request *r, void *user) {
+    malloc_trim(0);
+    linnet_request_answer(r, 200, NULL, linnet_str(""));
+}
+
 static void answer_stats(linnet_request *r, void *user) {
     linnet_server_stats all = LINNET_SERVER_STATS_INIT;
     const char *reason;
@@ -178,6 +185,7 @@ static int declare(void) {
     if (err == LINNET_OK) err = add_http("/redirect", "GET", answer_redirect, NULL);
     if (err == LINNET_OK) err = add_http("/later", "GET", answer_later, NULL);
     if (err == LINNET_OK) err = add_http("/release", "GET", answer_release, NULL);
+    if (err == LINNET_OK) err = add_http("/trim", "GET", answer_trim, NULL);
     if (err == LINNET_OK) err = add_http("/post", "POST", answer_post, NULL);
     if (err == LINNET_OK) err = add_http("/both", "GET POST", answer_post, NULL);
     return err < 0 ? err : add_http("/stats", "GET", answer_stats, NULL);

@@ -88,6 +88,12 @@ class Server:
                 total += int(text.read().split()[0])
         return total / 1e9
 
+    def trim(self):
+        """Gives back what malloc keeps: what is left then is the server's."""
+        with Wire(self.addr, tls=self.tls) as wire:
+            wire.send(request("GET /trim HTTP/1.1", "Connection: close"))
+            wire.rest()
+
     def stats(self):
         with Wire(self.addr, tls=self.tls) as wire:
             wire.send(request("GET /stats HTTP/1.1", "Connection: close"))
