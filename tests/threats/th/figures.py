@@ -40,9 +40,23 @@ def refusals(w):
     for what, raw in (
             ("bare LF", good.replace(b"A: b\r\n", b"A: b\n")),
             ("two lengths", request("GET /n?i=1 HTTP/1.1", *["Content-Length: 1"] * 2)),
+            ("a length of minus the request", request("GET /n?i=1 HTTP/1.1",
+                                                      "Content-Length: -58")),
+            ("both framings", request("GET /n?i=1 HTTP/1.1", "Content-Length: 5",
+                                      "Transfer-Encoding: chunked", body=b"0\r\n\r\n")),
             ("no Host", request("GET /n?i=1 HTTP/1.1", "Connection: close", host=None)),
             ("a strange method", good.replace(b"GET", b"FOO")),
             ("no such path", good.replace(b"/n?", b"/x?"))):
+        ratio(w, what, each(w, raw), each(w, good))
+
+
+@row(9, "broken chunks cost no more than whole ones", full=True)
+def chunks(w):
+    head = request("POST /post HTTP/1.1", "Transfer-Encoding: chunked", "Connection: close")
+    good = head + b"1\r\nx\r\n" * 1000 + b"0\r\n\r\n"
+    for what, raw in (("no CR LF", head + b"1\r\nx\r\n" * 999 + b"1\r\nxy\r\n"),
+                      ("an endless extension", head + b"1;" + b"a" * 6000),
+                      ("an endless trailer", head + b"0\r\n" + b"A: b\r\n" * 1000)):
         ratio(w, what, each(w, raw), each(w, good))
 
 
@@ -52,6 +66,15 @@ def long_heads(w):
     ratio(w, "a head of 16 KiB", each(w, request("GET /n?i=1 HTTP/1.1", "A: " + "b" * 16000)),
           each(w, good))
     ratio(w, "65 fields", each(w, request("GET /n?i=1 HTTP/1.1", *["A: b"] * 64)), each(w, good))
+
+
+@row(18, "refused handshakes cost no more than accepted ones", full=True)
+def handshakes(w):
+    good = upgrade() + frame(CLOSE, codec.close_body(1000))
+    for what, raw in (("a short key", upgrade(key="x")), ("version 12", upgrade(version="12")),
+                      ("no Upgrade", upgrade(up=None)),
+                      ("a body", upgrade("/echo", "Content-Length: 9", body=b"x" * 9))):
+        ratio(w, what, each(w, raw), each(w, good))
 
 
 @row(35, "violations cost no more than a message and a Close", full=True)
@@ -114,6 +137,16 @@ def bombs(w):
         good = upgrade(path, offer) + packed(squeeze(b"\0" * 65536)) + end
         bad = upgrade(path, offer) + packed(squeeze(b"\0" * (8 << 20))) + end
         ratio(w, "8 MiB of zeros on " + path, each(w, bad, 200), each(w, good, 200))
+
+
+@row(61, "corrupt data costs no more than whole data", full=True)
+def corrupt(w):
+    offer = "Sec-WebSocket-Extensions: " + OFFER
+    data = squeeze(os.urandom(30000))
+    good = upgrade("/echot", offer) + packed(data) + frame(CLOSE, codec.close_body(1000))
+    for what, raw in (("a wrong block at the end", data[:-1] + b"\x06\xff"),
+                      ("a wrong block at the front", b"\x07" + data)):
+        ratio(w, what, each(w, upgrade("/echot", offer) + packed(raw), 200), each(w, good, 200))
 
 
 @row(57, "connections that are reset cost no more than those that close", full=True)

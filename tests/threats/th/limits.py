@@ -49,7 +49,7 @@ def exhausted(w):
             wire.close()
         began = time.monotonic()
         for wire in wires[free:2 * free]:
-            if asked(wire, 1.5) != 200:
+            if asked(wire, 1.0) != 200:
                 raise Fail("not accepted %.1f s after descriptors were free" %
                            (time.monotonic() - began))
         w.note("accepted again after %.2f s" % (time.monotonic() - began))
