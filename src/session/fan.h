@@ -31,4 +31,10 @@ static inline void ln_fan_out(const ln_row *row, ln_rendering *r) {
         if (c && ln_conn_queue(c, r) == LINNET_ERR_NOMEM) ln_conn_fail(c, LINNET_ERR_NOMEM);
     }
 }
+
+/* There is no memory for a rendering: nobody may be left with a hole that he cannot see. */
+static inline void ln_fan_fail(const ln_row *row) {
+    for (uint32_t i = 0; i < row->count; i++)
+        if (row->seats[i].target) ln_conn_fail(row->seats[i].target, LINNET_ERR_NOMEM);
+}
 #endif

@@ -14,7 +14,10 @@ static void raw_deliver(void *ctx, ln_row *row, const ln_publication *p) {
     (void)ctx;
     uint8_t opcode = p->flags & LN_PUB_BINARY ? LN_OP_BINARY : LN_OP_TEXT;
     ln_rendering *r = ln_rendering_of(opcode, ln_publication_data(p));
-    if (!r) return; /* class live promises nothing, and nobody's order is broken by it */
+    if (!r) {
+        ln_fan_fail(row);
+        return;
+    }
     ln_fan_out(row, r);
     ln_rendering_unref(r);
 }

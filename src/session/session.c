@@ -320,9 +320,8 @@ static void fan_choosy(ln_row *row, const ln_publication *p, ln_rendering *r) {
 
 static void on_deliver(void *ctx, ln_row *row, const ln_publication *p) {
     ln_rendering *r = render(ctx, ln_dialects[row->user], p);
-    if (!r) { /* nobody may be left with a hole that he cannot see */
-        for (uint32_t i = 0; i < row->count; i++)
-            if (row->seats[i].target) ln_conn_fail(row->seats[i].target, LINNET_ERR_NOMEM);
+    if (!r) {
+        ln_fan_fail(row);
         return;
     }
     if (row->owed || ln_publication_picky(p))
