@@ -113,8 +113,10 @@ LINNET_API bool linnet_conn_tls(const linnet_conn *conn);
 
 /* Raw topics, servers only: names of 1 to 255 bytes shared by all workers of the server. A
  * subscriber gets each publication once, as one message, in the order of each publisher. At most
- * 128 per connection (LINNET_ERR_LIMIT). LINNET_ERR_EXISTS, LINNET_ERR_NOT_FOUND, LINNET_ERR_NOMEM.
- */
+ * 128 per connection (LINNET_ERR_LIMIT). To unsubscribe takes effect behind what the connection has
+ * published there before, so others' messages that are on their way come too (unless a fragmented
+ * message is begun meanwhile, which ends it). LINNET_ERR_EXISTS,
+ * LINNET_ERR_NOT_FOUND, LINNET_ERR_NOMEM. */
 LINNET_API int linnet_conn_subscribe(linnet_conn *conn, linnet_slice topic);
 LINNET_API int linnet_conn_unsubscribe(linnet_conn *conn, linnet_slice topic);
 /* To all subscribers, this connection included when it is one. While too much waits at the worker

@@ -231,9 +231,11 @@ typedef struct reader {
     node *n;
     uint32_t worker;
     int channel; /* -1: in none */
-    bool joined;
+    bool joined, leaves;
     ln_position at;             /* last seen, from where it joined */
     uint32_t heard[PUBLISHERS]; /* last number of each, in this channel and since it joined */
+    uint32_t owed[PUBLISHERS];  /* to be heard before it has left, from who lives where it does */
+    uint32_t said[PUBLISHERS];  /* when it asked to join */
 } reader;
 
 struct node {
@@ -244,7 +246,7 @@ struct node {
     reader readers[WORKERS * PER_WORKER];
     ln_position head[CHANNELS];
     uint32_t log[CHANNELS][LOG_MAX]; /* publisher << 16 | number, by offset */
-    uint32_t said[PUBLISHERS][CHANNELS], answered, asked;
+    uint32_t said[PUBLISHERS][CHANNELS], answered, asked, left;
     ln_msec now;
 };
 
@@ -329,6 +331,29 @@ static void node_reset(void *ctx, ln_subscription *s) {
     fail_msg("nothing is lost here");
 }
 
+static void node_left(void *ctx, ln_subscription *s, ln_slice note) {
+    desk *d = ctx;
+    reader *r = (reader *)(void *)s;
+    assert_true(r->leaves);
+    assert_int_equal(note.size, 1);
+    assert_int_equal(note.data[0], r->channel);
+    for (uint32_t p = d->worker; p < PUBLISHERS; p += d->n->workers)
+        if (r->owed[p] > r->said[p]) assert_true(r->heard[p] >= r->owed[p]);
+    ln_hub_unsubscribe(d->n->hubs[d->worker], s);
+    r->channel = -1;
+    r->joined = r->leaves = false;
+    d->n->left++;
+}
+
+/* Leaves behind what was said. */
+static void node_leave(node *n, reader *r) {
+    uint8_t note = (uint8_t)r->channel;
+    for (int p = 0; p < PUBLISHERS; p++)
+        r->owed[p] = n->said[p][r->channel];
+    r->leaves = true;
+    assert_int_equal(ln_hub_leave(n->hubs[r->worker], &r->s, ln_slice_of(&note, 1)), LN_PENDING);
+}
+
 static void node_say(node *n, uint32_t publisher) {
     int channel = (int)ln_rand_below(&n->rand, CHANNELS);
     uint32_t value = publisher << 16 | ++n->said[publisher][channel];
@@ -349,13 +374,19 @@ static void node_say(node *n, uint32_t publisher) {
 static void node_move(node *n) {
     reader *r = &n->readers[ln_rand_below(&n->rand, n->workers * PER_WORKER)];
     ln_hub *hub = n->hubs[r->worker];
-    if (r->channel >= 0) {
+    if (r->channel >= 0 && !r->leaves && ln_rand_below(&n->rand, 2)) {
+        node_leave(n, r);
+        return;
+    }
+    if (r->channel >= 0) { /* at once, or because the connection died while it was leaving */
         ln_hub_unsubscribe(hub, &r->s);
         r->channel = -1;
-        r->joined = false;
+        r->joined = r->leaves = false;
         return;
     }
     r->channel = (int)ln_rand_below(&n->rand, CHANNELS);
+    for (int p = 0; p < PUBLISHERS; p++)
+        r->said[p] = n->said[p][r->channel];
     ln_slice name = ln_slice_str(names[r->channel]);
     int done = ln_hub_subscribe(hub, &r->s, LN_SPACE_CHANNELS, name);
     assert_true(done == LN_DONE || done == LN_PENDING);
@@ -397,7 +428,8 @@ static void node_open(node *n, desk *desks, uint32_t workers, uint64_t seed) {
             .ctx = &desks[i],
             .post = node_post };
         assert_int_equal(ln_hub_new(&o, &n->hubs[i]), LINNET_OK);
-        ln_hub_user user = { &desks[i], node_deliver, node_subscribed, node_published, node_reset };
+        ln_hub_user user = { &desks[i], node_deliver, node_subscribed, node_published, node_reset,
+            node_left };
         ln_hub_use(n->hubs[i], 0, &user);
         ln_hub_use(n->hubs[i], 1, &user);
         for (uint32_t j = 0; j < PER_WORKER; j++) {
@@ -440,6 +472,7 @@ static void live(uint32_t workers, uint64_t seed) {
     while (node_mail(&n)) {
     }
     assert_int_equal(n.answered, n.asked);
+    assert_true(n.left > 0);
     for (uint32_t i = 0; i < workers * PER_WORKER; i++) {
         reader *r = &n.readers[i];
         if (r->channel < 0) continue;

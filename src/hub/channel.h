@@ -28,9 +28,16 @@ typedef struct ln_subscription {
     void *target;        /* what fan-out works on: mostly a connection */
     ln_list waiting;     /* in channel->waiting */
     ln_row *row;         /* NULL: waits */
+    ln_leave *leaving;   /* under way; NULL: stays */
     uint32_t seat;
     uint8_t user; /* which row */
 } ln_subscription;
+
+/* One that is leaving stays after all: nobody will call user->left. */
+static inline void ln_subscription_stay(ln_subscription *s) {
+    if (s->leaving) s->leaving->sub = NULL;
+    s->leaving = NULL;
+}
 
 typedef struct ln_seat {
     void *target; /* NULL: left during the walk */
@@ -75,6 +82,9 @@ typedef struct ln_hub_user {
     /* The channel began a new epoch: what was delivered may have a hole. The subscription was taken
      * out of the channel. */
     void (*reset)(void *ctx, ln_subscription *s);
+    /* All that ln_hub_leave waited for was delivered, or will not be: the subscription is to be
+     * taken out now, with ln_hub_unsubscribe. note: as given to ln_hub_leave. */
+    void (*left)(void *ctx, ln_subscription *s, ln_slice note);
 } ln_hub_user;
 
 static inline ln_slice ln_channel_name(const ln_channel *c) {

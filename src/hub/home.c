@@ -368,6 +368,13 @@ static ln_slice letter_channel(ln_letter *letter, ln_space *space) {
 }
 
 void ln_homes_mail(ln_homes *h, ln_letter *letter) {
+    if (letter->kind == LN_MAIL_LEAVE) { /* that it was here, behind the others, is all */
+        letter->kind = LN_MAIL_LEFT;
+        letter->to = letter->from;
+        letter->from = (uint8_t)h->self;
+        h->post(h->ctx, letter->to, letter);
+        return;
+    }
     ln_space space;
     ln_slice name = letter_channel(letter, &space);
     ln_home *home = ln_map_get(&h->map[space], name);

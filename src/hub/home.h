@@ -65,7 +65,7 @@ typedef struct ln_homes {
 void ln_homes_init(ln_homes *h, ln_map_key key, uint32_t max);
 /* Closes all; letters that wait are discarded. */
 void ln_homes_fini(ln_homes *h);
-/* PUBLISH, INTEREST or DISINTEREST; taken. Never fails: failures are answered. */
+/* PUBLISH, INTEREST, DISINTEREST or LEAVE; taken. Never fails: failures are answered. */
 void ln_homes_mail(ln_homes *h, ln_letter *letter);
 void ln_homes_tick(ln_homes *h);
 ln_msec ln_homes_deadline(const ln_homes *h);

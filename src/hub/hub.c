@@ -133,6 +133,7 @@ int ln_hub_subscribe(ln_hub *h, ln_subscription *s, ln_space space, ln_slice nam
 }
 
 void ln_hub_unsubscribe(ln_hub *h, ln_subscription *s) {
+    ln_subscription_stay(s);
     ln_list_remove(&s->waiting);
     ln_channel *c = s->channel;
     if (!c) return;
@@ -144,8 +145,41 @@ void ln_hub_unsubscribe(ln_hub *h, ln_subscription *s) {
     channel_leave(h, c);
 }
 
+int ln_hub_leave(ln_hub *h, ln_subscription *s, ln_slice note) {
+    assert(s->channel && !s->leaving);
+    assert(note.size <= UINT8_MAX);
+    assert(h->users[s->user].left);
+    ln_leave *m = ln_malloc(sizeof *m + note.size);
+    if (!m) return LINNET_ERR_NOMEM;
+    *m = (ln_leave){ .letter = { .bytes = (uint32_t)(sizeof *m + note.size),
+                         .room = LN_LETTER_HUB,
+                         .kind = LN_MAIL_LEAVE },
+        .sub = s,
+        .note_size = (uint8_t)note.size };
+    if (note.size) memcpy(m->note, note.data, note.size);
+    s->leaving = m;
+    post_home(h, &m->letter, ln_channel_name(s->channel));
+    return LN_PENDING;
+}
+
+/* From here on it is like one that has never asked to leave. */
+static void let_go(ln_hub *h, ln_subscription *s, const ln_leave *m) {
+    ln_subscription_stay(s);
+    h->users[s->user].left(h->users[s->user].ctx, s, ln_slice_of(m->note, m->note_size));
+}
+
+static void left(ln_hub *h, ln_leave *m) {
+    if (m->sub) let_go(h, m->sub, m);
+    ln_free(m);
+}
+
 ln_channel *ln_hub_find(const ln_hub *h, ln_space space, ln_slice name) {
     return ln_map_get(&h->channels[space], name);
+}
+
+static void nowhere(ln_subscription *s) {
+    ln_subscription_stay(s);
+    s->channel = NULL;
 }
 
 /* Seats all who wait. The channel is pinned, because callbacks may do anything. */
@@ -155,7 +189,7 @@ static void admit(ln_hub *h, ln_channel *c) {
         ln_subscription *s = ln_list_item(node, ln_subscription, waiting);
         int err = ln_channel_seat(c, s);
         if (err < 0)
-            s->channel = NULL;
+            nowhere(s);
         else
             ln_stat_add(&h->subscriptions, 1);
         h->users[s->user].subscribed(h->users[s->user].ctx, s, err);
@@ -168,7 +202,7 @@ static void refused(ln_hub *h, ln_channel *c, ln_interest *m) {
     ln_list_splice(&waiting, &c->waiting);
     channel_drop(h, c);
     LN_LIST_FOREACH(node, &waiting) {
-        ln_list_item(node, ln_subscription, waiting)->channel = NULL;
+        nowhere(ln_list_item(node, ln_subscription, waiting));
     }
     for (ln_list *node; (node = ln_list_pop(&waiting));) {
         ln_subscription *s = ln_list_item(node, ln_subscription, waiting);
@@ -221,6 +255,10 @@ static void reset(ln_hub *h, ln_channel *c) {
         for (uint32_t i = 0; i < row->count; i++) {
             ln_subscription *s = row->seats[i].sub;
             if (!s) continue;
+            if (s->leaving) { /* what it waited for is lost */
+                let_go(h, s, s->leaving);
+                continue;
+            }
             ln_stat_sub(&h->subscriptions, 1);
             ln_channel_unseat(c, s);
             h->users[s->user].reset(h->users[s->user].ctx, s);
@@ -261,7 +299,9 @@ void ln_hub_mail(ln_hub *h, ln_letter *letter) {
     switch (kind) {
     case LN_MAIL_PUBLISH:
     case LN_MAIL_INTEREST:
-    case LN_MAIL_DISINTEREST: ln_homes_mail(&h->homes, letter); return;
+    case LN_MAIL_DISINTEREST:
+    case LN_MAIL_LEAVE: ln_homes_mail(&h->homes, letter); return;
+    case LN_MAIL_LEFT: left(h, ln_leave_of(letter)); return;
     case LN_MAIL_INTERESTED: interest_answered(h, ln_interest_of(letter)); return;
     case LN_MAIL_DELIVER:
     case LN_MAIL_ANSWER:

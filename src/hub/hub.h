@@ -8,8 +8,8 @@
  *
  * A publish is a letter to the channel's home, also when that is here, so that order is the same
  * for all: the worker drains its own mail in the same turn. Callbacks of users come only from
- * ln_hub_mail and from the late answers of a broker, never from inside subscribe, unsubscribe or
- * publish.
+ * ln_hub_mail and from the late answers of a broker, never from inside subscribe, unsubscribe,
+ * leave or publish.
  */
 #ifndef LN_HUB_HUB_H
 #define LN_HUB_HUB_H
@@ -75,6 +75,11 @@ static inline void ln_subscription_init(ln_subscription *s, uint8_t user, void *
 int ln_hub_subscribe(ln_hub *h, ln_subscription *s, ln_space space, ln_slice channel);
 /* From wherever it is, also when pending (then nothing is told any more). Nowhere is fine. */
 void ln_hub_unsubscribe(ln_hub *h, ln_subscription *s);
+/* The same for one that is in a channel, or pending, but behind what this worker has published
+ * there before: s stays until user->left tells (or user->subscribed, that it could not join). note:
+ * at most 255 bytes for user->left, copied. LN_PENDING, or LINNET_ERR_NOMEM: nothing has changed.
+ */
+int ln_hub_leave(ln_hub *h, ln_subscription *s, ln_slice note);
 /* The channel if anybody here is in it or about to be, else NULL; to compare with s->channel. */
 ln_channel *ln_hub_find(const ln_hub *h, ln_space space, ln_slice channel);
 static inline ln_position ln_subscription_at(const ln_subscription *s) {

@@ -8,6 +8,8 @@
  *   INTEREST     worker -> home     an ln_interest; comes back as
  *   INTERESTED   home -> worker     the same memory, with err, at and class filled
  *   DISINTEREST  worker -> home     the same memory again; the home frees it
+ *   LEAVE        worker -> home     an ln_leave; comes back at once as
+ *   LEFT         home -> worker     the same memory; the worker frees it
  *
  * Each pair of workers is a FIFO, and that is what the hub's order rests on: what a worker asks
  * of a home is done in the order asked, and a subscriber joins when INTERESTED arrives, so that
@@ -29,6 +31,8 @@ typedef enum ln_mail_kind {
     LN_MAIL_INTEREST,
     LN_MAIL_INTERESTED,
     LN_MAIL_DISINTEREST,
+    LN_MAIL_LEAVE,
+    LN_MAIL_LEFT,
 } ln_mail_kind;
 
 /* GUARANTEES.md 3.2. */
@@ -52,6 +56,20 @@ static inline ln_interest *ln_interest_of(ln_letter *letter) {
 }
 /* NULL without memory. */
 ln_interest *ln_interest_new(ln_space space, ln_slice name);
+
+/* A subscription's way out behind what was published before: there and back on the road of the
+ * publications, so that it returns behind the last of them. What a broker has not answered yet is
+ * not waited for. */
+typedef struct ln_leave {
+    ln_letter letter;
+    struct ln_subscription *sub; /* the leaving worker's; NULL: it has gone otherwise */
+    uint8_t note_size;
+    uint8_t note[]; /* the user's */
+} ln_leave;
+
+static inline ln_leave *ln_leave_of(ln_letter *letter) {
+    return (ln_leave *)(void *)letter; /* the first member */
+}
 
 /* Frees a letter that nobody will take in any more, and drops what it carries. */
 void ln_mail_discard(ln_letter *letter);

@@ -1,6 +1,6 @@
 #include "hub/message.h"
 #include "base/mem.h"
-#include "hub/mail.h"
+#include "hub/channel.h"
 #include <assert.h>
 
 static uint8_t *put(uint8_t *at, ln_slice s) {
@@ -113,5 +113,10 @@ void ln_mail_discard(ln_letter *letter) {
     case LN_MAIL_INTEREST:
     case LN_MAIL_INTERESTED:
     case LN_MAIL_DISINTEREST: ln_free(ln_interest_of(letter)); break;
+    case LN_MAIL_LEAVE:
+    case LN_MAIL_LEFT:
+        if (ln_leave_of(letter)->sub) ln_subscription_stay(ln_leave_of(letter)->sub);
+        ln_free(ln_leave_of(letter));
+        break;
     }
 }

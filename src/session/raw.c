@@ -47,16 +47,32 @@ static void raw_reset(void *ctx, ln_subscription *s) {
     topic_free((ln_topic *)(void *)s); /* topics have no log to lose: this is for completeness */
 }
 
+static void leave_now(ln_topic *t, ln_hub *hub) {
+    ln_raw *raw = t->raw;
+    ln_conn *c = t->s.target;
+    ln_hub_unsubscribe(hub, &t->s);
+    topic_free(t);
+    if (!raw->first) ln_conn_batch(c, false);
+}
+
+static void raw_left(void *ctx, ln_subscription *s, ln_slice note) {
+    (void)note;
+    leave_now((ln_topic *)(void *)s, ctx);
+}
+
 void ln_raw_use(ln_hub *hub) {
-    ln_hub_user user = { .deliver = raw_deliver, .subscribed = raw_subscribed, .reset = raw_reset };
+    ln_hub_user user = { hub, raw_deliver, raw_subscribed, NULL, raw_reset, raw_left };
     ln_hub_use(hub, LN_USER_RAW, &user);
 }
 
+/* count: those that are not leaving. */
 static ln_topic *topic_find(const ln_raw *raw, ln_slice name, uint32_t *count) {
     ln_topic *found = NULL;
     *count = 0;
-    for (ln_topic *t = raw->first; t; t = t->next, ++*count)
+    for (ln_topic *t = raw->first; t; t = t->next) {
         if (ln_slice_eq(ln_slice_of(t->name, t->name_size), name)) found = t;
+        if (!t->s.leaving) ++*count;
+    }
     return found;
 }
 
@@ -64,8 +80,13 @@ int ln_raw_subscribe(ln_raw *raw, ln_hub *hub, ln_conn *c, ln_slice topic, uint3
     int err = ln_channel_name_check(LN_SPACE_TOPICS, topic);
     if (err < 0) return err;
     uint32_t count;
-    if (topic_find(raw, topic, &count)) return LINNET_ERR_EXISTS;
+    ln_topic *there = topic_find(raw, topic, &count);
+    if (there && !there->s.leaving) return LINNET_ERR_EXISTS;
     if (count >= topics_max) return LINNET_ERR_LIMIT;
+    if (there) { /* nothing was missed in between */
+        ln_subscription_stay(&there->s);
+        return LINNET_OK;
+    }
     ln_topic *t = ln_malloc(sizeof *t + topic.size);
     if (!t) return LINNET_ERR_NOMEM;
     *t = (ln_topic){ .raw = raw, .name_size = (uint8_t)topic.size };
@@ -85,12 +106,16 @@ int ln_raw_subscribe(ln_raw *raw, ln_hub *hub, ln_conn *c, ln_slice topic, uint3
 int ln_raw_unsubscribe(ln_raw *raw, ln_hub *hub, ln_slice topic) {
     uint32_t count;
     ln_topic *t = topic_find(raw, topic, &count);
-    if (!t) return LINNET_ERR_NOT_FOUND;
-    ln_conn *c = t->s.target;
-    ln_hub_unsubscribe(hub, &t->s);
-    topic_free(t);
-    if (!raw->first) ln_conn_batch(c, false);
+    if (!t || t->s.leaving) return LINNET_ERR_NOT_FOUND;
+    if (ln_hub_leave(hub, &t->s, LN_SLICE("")) < 0) leave_now(t, hub); /* without memory */
     return LINNET_OK;
+}
+
+void ln_raw_hasten(ln_raw *raw, ln_hub *hub) {
+    for (const ln_topic *t = raw->first; t; t = t->next)
+        if (!t->s.leaving) return;
+    while (raw->first)
+        leave_now(raw->first, hub);
 }
 
 int ln_raw_publish(ln_hub *hub, ln_slice topic, uint8_t opcode, ln_slice payload) {

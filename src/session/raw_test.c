@@ -114,11 +114,74 @@ static void test_topics(void **state) {
     assert_told(&w, 0, "b:two ");
     assert_told(&w, 1, "b:two t: ");
     assert_int_equal(leave(&w, 0, "x"), LINNET_OK);
+    assert_told(&w, 0, "");
     assert_false(w.peers[0].batch);
     assert_true(w.peers[1].batch);
     publish(&w, "x", LN_OP_TEXT, "three");
     assert_told(&w, 0, "");
     assert_told(&w, 1, "t:three ");
+    end(&w);
+}
+
+/* What one connection says in one topic is done in the order said: '+' it joins, '-' leaves, a
+ * digit is published. Peer 1 is in the topic all the time, or nobody is. */
+static void test_order(void **state) {
+    (void)state;
+    static const struct {
+        const char *why, *orders, *told;
+    } rows[] = {
+        { "publish and leave", "+ 1-", "t:1 " },
+        { "before the home has answered", "+1-", "t:1 " },
+        { "afterwards", "+ 1-2", "t:1 " },
+        { "and back", "+ 1-+2", "t:1 t:2 " },
+        { "and back for a moment", "+ 1-+2-3", "t:1 t:2 " },
+        { "before the home has answered, and back", "+1-2+3", "t:1 t:2 t:3 " },
+        { "later", "+ 1- 2 +3", "t:1 t:3 " },
+    };
+    for (size_t i = 0; i < 2 * LN_COUNT(rows); i++) {
+        print_message("# %s\n", rows[i / 2].why);
+        world w;
+        begin(&w, 0);
+        if (i % 2) {
+            join(&w, 1, "x");
+            run(&w);
+        }
+        for (const char *o = rows[i / 2].orders; *o; o++) {
+            char text[2] = { *o, 0 };
+            if (*o == ' ')
+                run(&w);
+            else if (*o == '+')
+                assert_int_equal(join(&w, 0, "x"), LINNET_OK);
+            else if (*o == '-')
+                assert_int_equal(leave(&w, 0, "x"), LINNET_OK);
+            else
+                publish(&w, "x", LN_OP_TEXT, text);
+            if (*o == '-') assert_int_equal(leave(&w, 0, "x"), LINNET_ERR_NOT_FOUND);
+        }
+        assert_told(&w, 0, rows[i / 2].told);
+        end(&w);
+    }
+}
+
+/* Who is leaving takes no place of those that are allowed. */
+static void test_leaving(void **state) {
+    (void)state;
+    world w;
+    begin(&w, 0);
+    for (int i = 0; i < 10; i++) {
+        const char *names[] = { "a", "b", "c", "d" };
+        assert_int_equal(join(&w, 0, names[i % 4]), LINNET_OK);
+        if (i > 2) assert_int_equal(join(&w, 0, "too many"), LINNET_ERR_LIMIT);
+        if (i > 1) assert_int_equal(leave(&w, 0, names[(i - 2) % 4]), LINNET_OK);
+        if (i == 5) run(&w);
+    }
+    ln_raw_close(&w.peers[0].raw, w.hub); /* while some are leaving */
+    run(&w);
+    join(&w, 0, "x");
+    run(&w);
+    leave(&w, 0, "x");
+    ln_mail_discard(w.first); /* the way out of a server that ends */
+    w.first = NULL;
     end(&w);
 }
 
@@ -198,6 +261,8 @@ static void test_memory(void **state) {
         int err = ln_raw_publish(w.hub, LN_SLICE("x"), LN_OP_TEXT, LN_SLICE("one"));
         for (int i = 0; i < PEERS; i++) /* a hole that nobody sees is none of the answers */
             assert_told_or_closed(&w, i, joined[i] && err == LINNET_OK);
+        if (joined[0] && !w.peers[0].err) assert_int_equal(leave(&w, 0, "x"), LINNET_OK);
+        run(&w);
         done = memory.calls < memory.fail_at;
         if (done) assert_string_equal(w.peers[PEERS - 1].told, "t:one ");
         end(&w);
@@ -210,6 +275,8 @@ static void test_memory(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_topics),
+        cmocka_unit_test(test_order),
+        cmocka_unit_test(test_leaving),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_closed_while_asking),
         cmocka_unit_test(test_a_queue_without_memory),

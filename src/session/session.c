@@ -30,7 +30,7 @@ struct ln_session {
     ln_list beat; /* in node->beats, or in node->gone */
     ln_buf held;  /* commands that wait: a length in four bytes, and so many bytes; again */
     uint32_t slot, generation;
-    uint32_t sub_count, outstanding;
+    uint32_t sub_count, leaving, outstanding; /* `leaving` of sub_count are on their way out */
     uint64_t tokens;
     uint32_t filled;        /* ms, when the bucket was last */
     uint32_t errors, overs; /* since: */
@@ -38,6 +38,7 @@ struct ln_session {
     uint8_t dialect;        /* ln_user, or LN_DIALECT_AUTO */
     uint8_t text;           /* ln_session_text */
     bool paused, closed;    /* waits for answers; nothing more is to be said */
+    bool said;              /* it has published: what it leaves, it leaves behind that */
     uint8_t client_size;
     uint8_t client[];
 };
@@ -223,6 +224,7 @@ static ln_sub *sub_new(ln_session *s, const ln_native_command *c) {
 static void sub_free(ln_sub *sub) {
     ln_session *s = sub->session;
     if (sub->skipped && sub->s.row) sub->s.row->owed--;
+    if (sub->s.leaving) s->leaving--;
     ln_hub_unsubscribe(s->node->hub, &sub->s);
     ln_list_remove(&sub->node);
     if (--s->sub_count == 0) ln_conn_batch(s->conn, false);
@@ -260,6 +262,19 @@ static void on_subscribed(void *ctx, ln_subscription *ls, int err) {
     } else {
         ok_subscribed(s, sub);
     }
+    answered(s);
+}
+
+/* An unsubscribe that waited for what was published before it; note: its id. */
+static void on_left(void *ctx, ln_subscription *ls, ln_slice note) {
+    (void)ctx;
+    ln_sub *sub = (ln_sub *)(void *)ls;
+    ln_session *s = sub->session;
+    s->outstanding--;
+    s->leaving--; /* the hub has called it back already */
+    ln_reply reply = { .verb = LN_VERB_UNSUBSCRIBE, .re = note, .channel = sub_name(sub) };
+    ok(s, &reply);
+    sub_free(sub);
     answered(s);
 }
 
@@ -356,6 +371,13 @@ static void on_published(void *ctx, const ln_publication *p) {
 
 /* Commands -------------------------------------------------------------------------------- */
 
+/* Behind an unsubscribe from the same channel that is under way. */
+static bool must_wait(const ln_session *s, const ln_native_command *c) {
+    if (c->verb != LN_VERB_SUBSCRIBE || !s->leaving) return false;
+    const ln_sub *there = sub_find(s, c->channel);
+    return there && there->s.leaving;
+}
+
 static void subscribe(ln_session *s, const ln_native_command *c) {
     const ln_sub *there = sub_find(s, c->channel);
     if (there) {
@@ -367,7 +389,8 @@ static void subscribe(ln_session *s, const ln_native_command *c) {
         return;
     }
     int err = ln_channel_name_check(LN_SPACE_CHANNELS, c->channel);
-    if (err == LINNET_OK && s->limits->channels_max && s->sub_count >= s->limits->channels_max)
+    uint32_t count = s->sub_count - s->leaving;
+    if (err == LINNET_OK && s->limits->channels_max && count >= s->limits->channels_max)
         err = LINNET_ERR_LIMIT;
     if (err < 0) {
         refuse_err(s, c, err);
@@ -392,8 +415,15 @@ static void subscribe(ln_session *s, const ln_native_command *c) {
 
 static void unsubscribe(ln_session *s, const ln_native_command *c) {
     ln_sub *sub = sub_find(s, c->channel);
-    if (!sub) {
+    if (!sub || sub->s.leaving) {
         if (!dialect_of(s)->plain) refuse(s, c, LN_NATIVE_NOT_SUBSCRIBED, NULL);
+        return;
+    }
+    if (s->said && ln_subscription_joined(&sub->s)) { /* it is to hear what it has said, and then */
+        int err = ln_hub_leave(s->node->hub, &sub->s, c->id); /* no more once it is answered */
+        if (err < 0) refuse_err(s, c, err);
+        s->leaving += err >= 0;
+        s->outstanding += err >= 0;
         return;
     }
     if (!ln_subscription_joined(&sub->s) && !sub->quiet) {
@@ -473,6 +503,7 @@ static void publish(ln_session *s, const ln_native_command *c) {
     int err = pack_except(n, c);
     what.except = ln_buf_slice(&n->packed);
     if (err == LINNET_OK) err = ln_hub_publish(n->hub, &what);
+    s->said = true;
     if (err < 0)
         refuse_err(s, c, err);
     else if (what.who)
@@ -553,21 +584,25 @@ static bool unheard_of(const ln_session *s, const ln_native_command *c) {
            (c->verb == LN_VERB_OTHER || c->verb == LN_VERB_PUBLISH || c->verb == LN_VERB_AUTH);
 }
 
-static void hold(ln_session *s, ln_slice text);
+static void hold(ln_session *s, ln_slice text, bool single);
 
 static void command(ln_session *s, const ln_json_value *value) {
     if (s->closed) return;
-    if (s->outstanding >= s->limits->outstanding_max) {
-        hold(s, value->raw);
+    if (s->outstanding >= s->limits->outstanding_max || s->held.size) {
+        hold(s, value->raw, true);
         return;
     }
     ln_sessions *n = s->node;
-    ln_stat_add(&n->commands, 1);
     ln_buf_clear(&n->scratch);
     ln_native_command c;
     const char *why = NULL;
     int err = ln_native_parse(value, &n->scratch, &c, &why);
     if (s->dialect == LN_DIALECT_AUTO && value->kind == LN_JSON_OBJECT && !choose(s, &c)) return;
+    if (err >= 0 && must_wait(s, &c)) {
+        hold(s, value->raw, true);
+        return;
+    }
+    ln_stat_add(&n->commands, 1);
     if (unheard_of(s, &c))
         say(s, dialect_of(s)->unknown(&n->out, value->raw));
     else if (err < 0)
@@ -617,12 +652,12 @@ static void unparsable(ln_session *s, ln_slice text, int err) {
     refuse_full(s, &error);
 }
 
-static void take_text(ln_session *s, ln_slice text) {
+static void take_text(ln_session *s, ln_slice text, bool single) {
     ln_json_value top;
     int err = ln_json_check(text, &top);
     if (err < 0)
         unparsable(s, text, err);
-    else if (top.kind == LN_JSON_ARRAY && !dialect_of(s)->plain)
+    else if (top.kind == LN_JSON_ARRAY && !single && !dialect_of(s)->plain)
         batch(s, &top);
     else
         command(s, &top);
@@ -630,9 +665,12 @@ static void take_text(ln_session *s, ln_slice text) {
 
 /* Waiting for answers --------------------------------------------------------------------- */
 
-/* Keeps a text until answers have come; reading stops, so that it is not many. */
-static void hold(ln_session *s, ln_slice text) {
-    uint32_t size = (uint32_t)text.size;
+#define SINGLE (UINT32_C(1) << 31)
+
+/* Keeps a text until answers have come; reading stops, so that it is not many. single: it is one
+ * command, as it may have stood in an array, and no array of them. */
+static void hold(ln_session *s, ln_slice text, bool single) {
+    uint32_t size = (uint32_t)text.size | (single ? SINGLE : 0);
     if (!s->paused) {
         s->paused = true;
         ln_conn_pause(s->conn, LN_PAUSE_WAIT);
@@ -658,12 +696,14 @@ static void answered(ln_session *s) {
     while (work.size && !s->closed) {
         uint32_t size;
         memcpy(&size, ln_buf_slice(&work).data, sizeof size);
+        bool single = size & SINGLE;
+        size &= ~SINGLE;
         ln_buf_consume(&work, sizeof size);
         ln_slice text = ln_slice_sub(ln_buf_slice(&work), 0, size);
         if (s->held.size)
-            hold(s, text);
+            hold(s, text, single);
         else
-            take_text(s, text);
+            take_text(s, text, single);
         ln_buf_consume(&work, size);
     }
     ln_buf_fini(&work);
@@ -801,9 +841,9 @@ static void on_message(ln_conn *c, uint8_t opcode, ln_wslice data) {
     }
     ln_slice text = ln_slice_of(data.data, data.size);
     if (s->paused)
-        hold(s, text); /* it came in the same piece of input */
+        hold(s, text, false); /* it came in the same piece of input */
     else
-        take_text(s, text);
+        take_text(s, text, false);
 }
 
 /* The memory goes at the next tick: whoever caused this may still be at work on the session. */
@@ -838,7 +878,7 @@ int ln_sessions_init(ln_sessions *n, ln_hub *hub, ln_rand *rand, ln_slice node) 
     ln_buf_init(&n->packed, LN_BUF_MAX);
     int err = ln_buf_reserve(&n->scratch, LN_NATIVE_SCRATCH);
     if (err < 0) return err;
-    ln_hub_user user = { n, on_deliver, on_subscribed, on_published, on_reset };
+    ln_hub_user user = { n, on_deliver, on_subscribed, on_published, on_reset, on_left };
     for (uint8_t i = 0; i < LN_DIALECTS; i++)
         ln_hub_use(hub, i, &user);
     return LINNET_OK;

@@ -6,10 +6,11 @@
  *    UNDECIDED ──a text that tells──> a dialect, for good     (chosen before: it starts there)
  *
  * Order. Commands are handed to the hub in the order they came, and the mail to a channel's home
- * keeps it, so nothing waits behind a pending answer of its channel here; an unsubscribe cancels a
- * subscribe that is pending, which is answered with an error. Answers outstanding are bounded: at
- * the bound the session holds further commands, owning their bytes, and pauses reading until
- * answers have come.
+ * keeps it, so hardly anything waits behind a pending answer of its channel here. An unsubscribe
+ * cancels a subscribe that is pending, which is answered with an error. Of a session that publishes
+ * it takes the road of its publications, so that it hears them before it is out, and a subscribe
+ * behind it waits. Answers outstanding are bounded: at the bound the session holds further
+ * commands, owning their bytes, and pauses reading until answers have come.
  *
  * Answers of the hub to publications carry a handle (worker, slot, generation), so that one for a
  * session that is gone is nobody's.
