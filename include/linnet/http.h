@@ -47,7 +47,9 @@ LINNET_API int linnet_request_answer(
     linnet_request *r, int status, const char *type, linnet_slice body);
 /* A streamed answer (chunked): begin once, write any number, end once. linnet_request_buffered
  * tells how many bytes wait for the client to read them; who lets it come over 16 MiB gets
- * LINNET_ERR_SLOW from write, and the connection is dropped. LINNET_ERR_STATE out of order. */
+ * LINNET_ERR_SLOW from write, and the connection is dropped. LINNET_ERR_STATE out of order. Who
+ * goes on after the handler has returned needs the id; without it the connection is dropped then.
+ */
 LINNET_API int linnet_request_begin(linnet_request *r, int status, const char *type);
 LINNET_API int linnet_request_write(linnet_request *r, linnet_slice data);
 LINNET_API int linnet_request_end(linnet_request *r);

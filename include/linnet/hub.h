@@ -94,8 +94,8 @@ typedef struct linnet_publication {
 
 /* Publishes; any thread, once the hub has a server. LINNET_OK: it is on its way to the channel's
  * log (from the moment the server runs), behind what this thread published there before.
- * LINNET_ERR_INVAL (name, or an event over 255 bytes), LINNET_ERR_DENIED (a reserved name),
- * LINNET_ERR_JSON (data), LINNET_ERR_TOO_BIG, LINNET_ERR_AGAIN (too much is waiting),
+ * LINNET_ERR_INVAL (name, or an event over 255 bytes or not UTF-8), LINNET_ERR_DENIED (a reserved
+ * name), LINNET_ERR_JSON (data), LINNET_ERR_TOO_BIG, LINNET_ERR_AGAIN (too much is waiting),
  * LINNET_ERR_STATE (no server), LINNET_ERR_NOMEM. */
 LINNET_API int linnet_hub_publish(linnet_hub *hub, const linnet_publication *publication);
 

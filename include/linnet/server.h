@@ -42,7 +42,8 @@ typedef struct linnet_server_options {
 
 /* *out only on success. LINNET_ERR_NOMEM, LINNET_ERR_INVAL, LINNET_ERR_SYS. */
 LINNET_API int linnet_server_new(const linnet_server_options *options, linnet_server **out);
-/* Stops at once if it runs, and frees. Not from a callback. */
+/* Stops at once if it was started, and frees. Not from a callback, and not before linnet_server_run
+ * has returned. NULL is allowed. */
 LINNET_API void linnet_server_free(linnet_server *server);
 
 typedef struct linnet_tls_options {
@@ -64,10 +65,14 @@ LINNET_API int linnet_server_listen(
  * LINNET_ERR_INVAL: it is no listening stream socket. */
 LINNET_API int linnet_server_listen_fd(
     linnet_server *server, int fd, const linnet_tls_options *tls);
-/* Another certificate for a name, chosen by SNI, on the last TLS listener declared. */
+/* Another certificate for a name, chosen by SNI, on the last TLS listener declared. At most 1,024.
+ * LINNET_ERR_STATE (no such listener), LINNET_ERR_TLS, LINNET_ERR_INVAL, LINNET_ERR_LIMIT,
+ * LINNET_ERR_NOMEM. */
 LINNET_API int linnet_server_sni(
     linnet_server *server, const char *name, const char *cert_file, const char *key_file);
-/* Reads all certificates again, all or nothing; live connections keep theirs. Any thread. */
+/* Reads all certificates again, of all listeners or none; live connections keep theirs. Any thread,
+ * one at a time when the words of linnet_server_error are wanted. LINNET_ERR_TLS,
+ * LINNET_ERR_NOMEM. */
 LINNET_API int linnet_server_reload_tls(linnet_server *server);
 /* Words about the last failure of a declaring call. Good until the next one. */
 LINNET_API const char *linnet_server_error(const linnet_server *server);

@@ -336,10 +336,64 @@ static void test_dials_from_callbacks(void **state) {
     assert_has(h.said, "STATE"); /* and comes to an end */
 }
 
+/* Of two listeners one has a certificate that cannot be read: the other keeps what it has, too. */
+static void test_reload_of_all_or_none(void **state) {
+    (void)state;
+    char other_cert[80], other_key[80], other_ca[80], bound[128], url[256];
+    snprintf(other_cert, sizeof other_cert, "%s.2", cert);
+    snprintf(other_key, sizeof other_key, "%s.2", key);
+    snprintf(other_ca, sizeof other_ca, "%s.2", ca_file);
+    ln_test_ca other = ln_test_ca_new("another");
+    ln_test_pem(other_ca, other.cert, NULL);
+    ln_test_leaf(&other, "localhost", "DNS:localhost", 1, other_cert, other_key);
+    host h;
+    host_open(&h);
+    linnet_ws_route ws = host_route(&h);
+    assert_int_equal(linnet_server_ws(h.server, "/ws", &ws), LINNET_OK);
+    linnet_tls_options tls = LINNET_TLS_OPTIONS_INIT;
+    assert_int_equal(linnet_server_listen(h.server, ":0", &tls, NULL), LINNET_ERR_INVAL);
+    assert_true(*linnet_server_error(h.server));
+    tls.cert_file = cert;
+    assert_int_equal(linnet_server_listen(h.server, ":0", &tls, NULL), LINNET_ERR_INVAL);
+    tls.key_file = key;
+    assert_int_equal(linnet_server_listen(h.server, ":0", &tls, h.bound), LINNET_OK);
+    tls.cert_file = other_cert;
+    tls.key_file = other_key;
+    assert_int_equal(linnet_server_listen(h.server, ":0", &tls, bound), LINNET_OK);
+    assert_int_equal(linnet_server_sni(h.server, NULL, cert, key), LINNET_ERR_INVAL);
+    assert_int_equal(linnet_server_sni(h.server, "x", NULL, key), LINNET_ERR_INVAL);
+    assert_int_equal(linnet_server_sni(h.server, "x", cert, NULL), LINNET_ERR_INVAL);
+    assert_int_equal(linnet_server_start(h.server), LINNET_OK);
+    /* the first has the other authority's now, the second has nothing */
+    ln_test_leaf(&other, "localhost", "DNS:localhost", 2, cert, key);
+    unlink(other_cert);
+    assert_int_equal(linnet_server_reload_tls(h.server), LINNET_ERR_TLS);
+    linnet_dial_options o = host_dialling(&h, url, "/ws");
+    snprintf(url, sizeof url, "wss://%s/ws", h.bound);
+    o.tls_ca_file = ca_file;
+    o.tls_server_name = "localhost";
+    assert_int_equal(linnet_client_dial(h.loop, &o, NULL), LINNET_OK);
+    host_await(&h, "c:open"); /* what it had before */
+    ln_test_leaf(&other, "localhost", "DNS:localhost", 3, other_cert, other_key);
+    assert_int_equal(linnet_server_reload_tls(h.server), LINNET_OK);
+    o.tls_ca_file = other_ca;
+    h.said[0] = 0;
+    assert_int_equal(linnet_client_dial(h.loop, &o, NULL), LINNET_OK);
+    host_await(&h, "c:open");
+    host_free(&h);
+    ln_test_ca_free(&other);
+    unlink(other_cert);
+    unlink(other_key);
+    unlink(other_ca);
+    tidy(NULL);
+    prepare(NULL);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_options),
         cmocka_unit_test(test_tls),
+        cmocka_unit_test(test_reload_of_all_or_none),
         cmocka_unit_test(test_refused_at_once),
         cmocka_unit_test(test_failures),
         cmocka_unit_test(test_names),

@@ -43,10 +43,17 @@ struct linnet_hub_subscription {
     uint8_t name[];
 };
 
+#define MANY (1u << 30) /* and a table holds no more */
+
 /* ---- options ----------------------------------------------------------------------- */
 
 static uint32_t or_default(uint32_t value, uint32_t standard) {
     return value ? value : standard;
+}
+
+/* More is no limit: there is no memory for so many. */
+static uint32_t bounded(uint32_t count) {
+    return count < MANY ? count : MANY;
 }
 
 static void take_limits(linnet_hub *hub) {
@@ -75,6 +82,8 @@ int linnet_hub_new(const linnet_hub_options *options, linnet_hub **out) {
     linnet_hub *hub = ln_calloc(1, sizeof *hub);
     if (!hub) return LINNET_ERR_NOMEM;
     hub->options = *options;
+    hub->options.channels_max = bounded(options->channels_max);
+    hub->options.idle_channels = bounded(options->idle_channels);
     int err = ln_limits_conn(&options->limits, false, &hub->plain, &deflate);
     if (err < 0) {
         ln_free(hub);
@@ -275,6 +284,7 @@ int linnet_hub_unsubscribe(linnet_hub_subscription *sub) {
 int linnet_hub_publish(linnet_hub *hub, const linnet_publication *said) {
     if (!hub || !said || !ln_sized(said, sizeof *said) || said->event.size > LN_EVENT_NAME_MAX)
         return LINNET_ERR_INVAL;
+    if (!ln_utf8_valid(said->event)) return LINNET_ERR_INVAL;
     linnet_server *s = hub->server;
     if (!s) return LINNET_ERR_STATE;
     int err = ln_channel_name_check(LN_SPACE_CHANNELS, said->channel);
@@ -317,6 +327,10 @@ int ln_host_hub_broker(linnet_hub *hub, linnet_loop *w, ln_broker **out) {
         .logs_max = o->channels_max,
     };
     return ln_memory_new(&m, out);
+}
+
+void ln_host_hub_leave(linnet_hub *hub) {
+    hub->server = NULL;
 }
 
 uint32_t ln_host_hub_channels(const linnet_hub *hub) {

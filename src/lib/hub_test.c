@@ -337,8 +337,143 @@ static void test_threads(void **state) {
     linnet_hub_free(hub);
 }
 
+/* ---- careless programs ----------------------------------------------------------------- */
+
+typedef struct careless {
+    linnet_hub_subscription *sub;
+    linnet_server *server;
+    linnet_loop *loop;
+    int heard, joined, ended, deed;
+} careless;
+
+static void hear_carelessly(void *ctx, linnet_hub *hub, const linnet_publication *p) {
+    careless *c = ctx;
+    if (c->heard++) return; /* it may hear more until the end */
+    switch (c->deed) {
+    case 0: assert_int_equal(linnet_hub_unsubscribe(c->sub), LINNET_OK); break;
+    case 1: assert_int_equal(linnet_hub_publish(hub, p), LINNET_OK); break;
+    case 2: linnet_server_stop(c->server, 0); break;
+    case 3: assert_int_equal(linnet_loop_turn(c->loop, 0), LINNET_ERR_STATE); break;
+    default:
+        assert_int_equal(
+            linnet_hub_subscribe(hub, p->channel, hear_carelessly, NULL, c, NULL), LINNET_OK);
+    }
+}
+
+static void end_carelessly(void *ctx, linnet_hub *hub, int err) {
+    careless *c = ctx;
+    c->ended++;
+    (void)err;
+    (void)publish(hub, "c", "", "2");
+    /* in vain, or ended with the server */
+    if (c->ended == 1 && linnet_hub_subscribe(hub, linnet_str("c"), hear_carelessly, end_carelessly,
+                             c, &c->sub) == LINNET_OK)
+        c->joined++;
+}
+
+static void test_careless_programs(void **state) {
+    (void)state;
+    for (int deed = 0; deed < 5; deed++) {
+        for (int live = 0; live < 2; live++) {
+            world w;
+            world_open(&w, live);
+            careless c = { .server = w.server, .loop = w.loop, .deed = deed };
+            assert_int_equal(linnet_hub_subscribe(w.hub, linnet_str("c"), hear_carelessly,
+                                 end_carelessly, &c, &c.sub),
+                LINNET_OK);
+            assert_int_equal(publish(w.hub, "c", "", "1"), LINNET_OK);
+            for (int i = 0; i < 10; i++)
+                assert_int_equal(linnet_loop_turn(w.loop, 5), LINNET_OK);
+            assert_true(c.heard > 0);
+            world_close(&w);
+            assert_int_equal(c.ended, 1 + c.joined);
+        }
+    }
+}
+
+static void test_what_may_be_published(void **state) {
+    (void)state;
+    static char long_name[257], long_event[257], deep[3000];
+    memset(long_name, 'n', 256);
+    memset(long_event, 'e', 256);
+    memset(deep, '[', sizeof deep - 1);
+    static const struct {
+        const char *channel, *event, *data;
+        int expected;
+    } rows[] = {
+        { "", "", "1", LINNET_ERR_INVAL },
+        { "a b", "", "1", LINNET_ERR_INVAL },
+        { "a\r\nb", "", "1", LINNET_ERR_INVAL },
+        { "\xff", "", "1", LINNET_ERR_INVAL },
+        { long_name, "", "1", LINNET_ERR_INVAL },
+        { "$a", "", "1", LINNET_ERR_DENIED },
+        { "@a", "", "1", LINNET_ERR_DENIED },
+        { "system", "", "1", LINNET_ERR_DENIED },
+        { "a", long_event, "1", LINNET_ERR_INVAL },
+        { "a", "\xff", "1", LINNET_ERR_INVAL },
+        { "a", "", "", LINNET_ERR_JSON },
+        { "a", "", "1 2", LINNET_ERR_JSON },
+        { "a", "", "{\"a\":1,}", LINNET_ERR_JSON },
+        { "a", "", "\"\xff\"", LINNET_ERR_JSON },
+        { "a", "", "\"\n\"", LINNET_ERR_JSON },
+        { "a", "", deep, LINNET_ERR_JSON },
+        { "a", "\"\n\\", "1", LINNET_OK },
+    };
+    world w;
+    client a;
+    world_open(&w, false);
+    dial(&w, &a, "/ws", "linnet.v1");
+    await(&w, &a, "welcome");
+    say(&a, "{\"type\":\"subscribe\",\"id\":1,\"channel\":\"a\"}");
+    await(&w, &a, "\"re\":1");
+    for (size_t i = 0; i < LN_COUNT(rows); i++)
+        if (publish(w.hub, rows[i].channel, rows[i].event, rows[i].data) != rows[i].expected)
+            fail_msg("%zu: %.20s %.20s %.20s", i, rows[i].channel, rows[i].event, rows[i].data);
+    await(&w, &a, "\"event\":\"\\\"\\n\\\\\"");
+    world_close(&w);
+}
+
+/* The smallest and the largest number everywhere. */
+static void test_numbers_at_their_ends(void **state) {
+    (void)state;
+    static const uint32_t ends[] = { 1, UINT32_MAX - 1, UINT32_MAX };
+    for (size_t i = 0; i < LN_COUNT(ends); i++) {
+        world w = { 0 };
+        program g = { 0 };
+        linnet_hub_subscription *sub;
+        linnet_hub_options ho = LINNET_HUB_OPTIONS_INIT;
+        ho.history_count = ho.history_ms = ho.history_bytes = ho.idle_channels = ho.idle_ms =
+            ho.channels_max = ho.channels_per_connection = ho.outstanding_max = ho.commands_max =
+                ho.errors_max = ho.publish_rate = ho.publish_burst = ends[i];
+        ho.history_bytes_all = i ? UINT64_MAX : 1;
+        assert_int_equal(linnet_loop_new(NULL, &w.loop), LINNET_OK);
+        linnet_server_options so = LINNET_SERVER_OPTIONS_INIT;
+        so.loop = w.loop;
+        assert_int_equal(linnet_server_new(&so, &w.server), LINNET_OK);
+        assert_int_equal(linnet_hub_new(&ho, &w.hub), LINNET_OK);
+        assert_int_equal(linnet_server_hub(w.server, "/ws", w.hub), LINNET_OK);
+        assert_int_equal(linnet_server_listen(w.server, ":0", NULL, w.bound), LINNET_OK);
+        assert_int_equal(linnet_server_start(w.server), LINNET_OK);
+        assert_int_equal(
+            linnet_hub_subscribe(w.hub, linnet_str("c"), hear, end, &g, &sub), LINNET_OK);
+        assert_int_equal(publish(w.hub, "c", "", "1"), LINNET_OK);
+        client a;
+        dial(&w, &a, "/ws", "linnet.v1");
+        await(&w, &a, "welcome");
+        say(&a, "{\"type\":\"subscribe\",\"id\":1,\"channel\":\"c\"}");
+        await(&w, &a, "\"re\":1");
+        assert_int_equal(publish(w.hub, "c", "", "2"), LINNET_OK);
+        await(&w, &a, "\"data\":2");
+        world_close(&w);
+        assert_int_equal(g.ended, 1);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_careless_programs),
+        cmocka_unit_test(test_what_may_be_published),
+        cmocka_unit_test(test_numbers_at_their_ends),
         cmocka_unit_test(test_program_and_clients),
         cmocka_unit_test(test_live),
         cmocka_unit_test(test_paths),

@@ -567,6 +567,131 @@ static void test_from_callbacks(void **state) {
     }
 }
 
+/* ---- requests -----------------------------------------------------------------------------------
+ */
+
+static void begins_and_forgets(linnet_request *r, void *user) {
+    (void)user;
+    assert_int_equal(linnet_request_begin(r, 200, NULL), LINNET_OK);
+    assert_int_equal(linnet_request_write(r, linnet_str("half")), LINNET_OK);
+}
+
+static void kept(linnet_request *r, void *user) {
+    host *h = user;
+    h->id = linnet_request_id(r);
+    host_say(h, "kept");
+}
+
+/* Begun, and nobody has the id by which it could be ended: the client does not wait for ever. */
+static void test_a_stream_without_an_end(void **state) {
+    (void)state;
+    host h;
+    host_open(&h);
+    linnet_http_route r = LINNET_HTTP_ROUTE_INIT;
+    r.handler = begins_and_forgets;
+    assert_int_equal(linnet_server_http(h.server, "/", &r), LINNET_OK);
+    host_start(&h);
+    const char *answer = host_ask(&h, "GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+    assert_lacks(answer, "0\r\n\r\n"); /* and does not take it for whole */
+    assert_int_equal(linnet_server_connections(h.server), 0);
+    host_free(&h);
+}
+
+/* Closed by id while it waits for its answer. */
+static void test_a_request_closed_by_id(void **state) {
+    (void)state;
+    host h;
+    host_open(&h);
+    linnet_http_route r = LINNET_HTTP_ROUTE_INIT;
+    r.handler = kept;
+    r.user = &h;
+    assert_int_equal(linnet_server_http(h.server, "/", &r), LINNET_OK);
+    host_start(&h);
+    int fd = host_visit(&h, linnet_str("GET / HTTP/1.1\r\nHost: h\r\n\r\n"));
+    host_await(&h, "kept");
+    assert_int_equal(linnet_server_send(h.server, h.id, LINNET_TEXT, linnet_str("x")), LINNET_OK);
+    assert_int_equal(linnet_server_close(h.server, h.id, 1000, NULL), LINNET_OK);
+    for (int i = 0; i < 500 && !h.ended; i++) {
+        host_turn(&h, 1);
+        host_hear(&h, fd);
+    }
+    assert_true(h.ended);
+    (void)linnet_server_answer(h.server, h.id, 200, NULL, linnet_str("late"));
+    host_turn(&h, 3);
+    host_hear(&h, fd);
+    assert_lacks(h.heard, "x");
+    close(fd);
+    for (int i = 0; i < 500 && linnet_server_connections(h.server); i++)
+        host_turn(&h, 1);
+    assert_int_equal(linnet_server_connections(h.server), 0);
+    host_free(&h);
+}
+
+/* Every dial has an end, also when its loop has one. */
+static void test_dials_without_a_loop(void **state) {
+    (void)state;
+    host h;
+    host_open(&h);
+    linnet_ws_route route = host_route(&h);
+    assert_int_equal(linnet_server_ws(h.server, "/ws", &route), LINNET_OK);
+    host_start(&h);
+    linnet_dial_options o = LINNET_DIAL_OPTIONS_INIT;
+    o.on_fail = host_on_fail;
+    o.user = &h;
+    o.url = "ws://localhost:1/";
+    assert_int_equal(linnet_client_dial(h.loop, &o, NULL), LINNET_OK);
+    o.url = "ws://127.0.0.1:1/";
+    assert_int_equal(linnet_client_dial(h.loop, &o, NULL), LINNET_OK);
+    host_dial(&h, "/ws");
+    assert_int_equal(linnet_loop_close(h.loop, h.id, 999, NULL), LINNET_ERR_INVAL);
+    assert_int_equal(linnet_loop_close(h.loop, h.id, 0, NULL), LINNET_OK);
+    host_turn(&h, 2);
+    assert_has(h.said, "fail CANCELLED");
+    host_dial(&h, "/ws");
+    linnet_server_free(h.server);
+    linnet_loop_free(h.loop);
+    assert_int_equal(h.fails, 4);
+}
+
+/* ---- timers -------------------------------------------------------------------------------------
+ */
+
+static linnet_timer *timers[3];
+static int fired;
+
+static void frees_all(linnet_timer *timer, void *ctx) {
+    (void)ctx;
+    fired++;
+    linnet_timer_set(timer, 0);
+    for (size_t i = 0; i < LN_COUNT(timers); i++)
+        linnet_timer_free(timers[i]); /* this one, and others that are due */
+}
+
+static void fires_on(linnet_timer *timer, void *ctx) {
+    (void)ctx;
+    fired++;
+    linnet_timer_set(timer, 0);
+}
+
+static void test_timers_misused(void **state) {
+    (void)state;
+    host h;
+    host_open(&h);
+    canary(&h);
+    host_start(&h);
+    for (size_t i = 0; i < LN_COUNT(timers); i++) {
+        assert_int_equal(linnet_timer_new(h.loop, frees_all, NULL, &timers[i]), LINNET_OK);
+        linnet_timer_set(timers[i], 0);
+    }
+    host_turn(&h, 3);
+    assert_int_equal(fired, 1);
+    assert_int_equal(linnet_timer_new(h.loop, fires_on, NULL, &timers[0]), LINNET_OK);
+    linnet_timer_set(timers[0], 0);
+    assert_has(host_ask(&h, HEAD("")), "pong"); /* who fires for ever lets others live */
+    assert_true(fired > 10);
+    host_free(&h);
+}
+
 /* ---- without I/O
  * --------------------------------------------------------------------------------- */
 
@@ -671,6 +796,10 @@ int main(void) {
         cmocka_unit_test(test_wrong_limits),
         cmocka_unit_test(test_server_times),
         cmocka_unit_test(test_from_callbacks),
+        cmocka_unit_test(test_a_stream_without_an_end),
+        cmocka_unit_test(test_a_request_closed_by_id),
+        cmocka_unit_test(test_dials_without_a_loop),
+        cmocka_unit_test(test_timers_misused),
         cmocka_unit_test(test_sans_io),
         cmocka_unit_test(test_nothing),
     };

@@ -9,6 +9,8 @@ void ln_request_begin(linnet_conn *conn, ln_exchange *x, const ln_route *route) 
     linnet_request r = { .x = x, .conn = conn, .route = route };
     ln_buf_init(&r.scratch, LN_SCRATCH_MAX);
     route->handler(&r, route->user);
+    /* It began an answer that nobody can end. */
+    if (x->state == LN_EXCHANGE_STREAM && !r.named) ln_conn_drop(&conn->c, LINNET_ERR_STATE);
     ln_buf_fini(&r.scratch);
 }
 
@@ -43,6 +45,7 @@ size_t linnet_request_peer(const linnet_request *r, char out[64]) {
 }
 
 linnet_conn_id linnet_request_id(const linnet_request *r) {
+    ((linnet_request *)(uintptr_t)r)->named = true; /* it lies on our stack */
     bool begun = r->x->state == LN_EXCHANGE_STREAM;
     ln_owe(r->conn, r->x, begun ? LN_OWED_STREAM : LN_OWED_REQUEST);
     return ln_conn_name(r->conn);

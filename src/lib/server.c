@@ -6,6 +6,7 @@
 #include "lib/sized.h"
 #include "wire/url.h"
 #include <arpa/inet.h>
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -184,11 +185,13 @@ static void remove_file(ln_entrance *l) {
 
 void linnet_server_free(linnet_server *s) {
     if (!s) return;
+    assert(s->own_loop || !s->workers[0] || !s->workers[0]->turning); /* not from a callback */
     if (s->thread_count) {
         ln_flag_raise(&s->killed);
         linnet_server_stop(s, 0);
         linnet_server_join(s);
     }
+    if (s->hub) ln_host_hub_leave(s->hub);
     if (!s->own_loop) leave_loop(s);
     for (unsigned i = 0; s->own_loop && i < s->worker_count; i++) {
         linnet_loop_free(s->workers[i]);
@@ -389,19 +392,21 @@ int linnet_server_sni(
     ln_tls_ctx *tls = NULL;
     for (unsigned i = 0; i < s->listen_count; i++)
         if (s->listens[i].tls) tls = s->listens[i].tls;
-    if (!tls || !name)
-        return ln_server_say(s, LINNET_ERR_STATE, "no TLS listener was declared yet");
+    if (!tls) return ln_server_say(s, LINNET_ERR_STATE, "no TLS listener was declared yet");
+    if (!name || !cert_file || !key_file)
+        return ln_server_say(s, LINNET_ERR_INVAL, "a name, a certificate and its key are needed");
     return ln_tls_ctx_add_cert(tls, name, cert_file, key_file, s->error);
 }
 
 int linnet_server_reload_tls(linnet_server *s) {
     char reason[256] = "";
-    for (unsigned i = 0; i < s->listen_count; i++) {
-        if (!s->listens[i].tls) continue;
-        int err = ln_tls_ctx_reload(s->listens[i].tls, reason);
-        if (err < 0) return ln_server_say(s, err, "%.200s", reason);
-    }
-    return LINNET_OK;
+    ln_tls_ctx *all[LN_LISTENS_MAX];
+    size_t count = 0;
+    static_assert(LN_LISTENS_MAX <= LN_TLS_RELOAD_MAX, "one context for each listener");
+    for (unsigned i = 0; i < s->listen_count; i++)
+        if (s->listens[i].tls) all[count++] = s->listens[i].tls;
+    int err = ln_tls_ctx_reload_all(all, count, reason);
+    return err < 0 ? ln_server_say(s, err, "%.200s", reason) : LINNET_OK;
 }
 
 /* ---- accepting -------------------------------------------------------------------- */

@@ -86,6 +86,7 @@ struct linnet_upgrade {
 struct linnet_request {
     ln_exchange *x;
     linnet_conn *conn;
+    bool named; /* somebody has its id */
     const ln_route *route;
     ln_buf scratch;
 };

@@ -32,6 +32,10 @@ int ln_tls_ctx_add_cert(ln_tls_ctx *ctx, const char *name, const char *cert_file
 /* Loads all files again, all or nothing; handshakes that begin later use the new ones, live
  * connections keep theirs, tickets stay valid. Any thread. */
 int ln_tls_ctx_reload(ln_tls_ctx *ctx, char reason[256]);
+/* The same for several, all of them or none. At most LN_TLS_RELOAD_MAX, each once, and in the same
+ * order whoever calls. */
+#define LN_TLS_RELOAD_MAX 32
+int ln_tls_ctx_reload_all(ln_tls_ctx *const *all, size_t count, char reason[256]);
 
 /* host: client: for SNI and verification (NULL on servers). session: from ln_tls_session, or NULL.
  */

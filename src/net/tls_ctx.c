@@ -318,16 +318,28 @@ static ln_tls_set *swap(ln_tls_ctx *ctx, ln_tls_set *set) {
     return old;
 }
 
-int ln_tls_ctx_reload(ln_tls_ctx *ctx, char reason[256]) {
-    ln_tls_set *set, *old = NULL;
-    /* The files are read under the lock: handshakes that begin meanwhile wait some milliseconds,
+int ln_tls_ctx_reload_all(ln_tls_ctx *const *all, size_t count, char reason[256]) {
+    ln_tls_set *sets[LN_TLS_RELOAD_MAX];
+    size_t built = 0;
+    int err = LINNET_OK;
+    assert(count <= LN_TLS_RELOAD_MAX);
+    /* The files are read under the locks: handshakes that begin meanwhile wait some milliseconds,
      * and in exchange two reloads, or a reload and an added certificate, cannot overtake. */
-    pthread_mutex_lock(&ctx->lock);
-    int err = build(ctx, NULL, &set, reason);
-    if (err == LINNET_OK) old = swap(ctx, set);
-    pthread_mutex_unlock(&ctx->lock);
-    ln_tls_set_unref(old);
+    for (size_t i = 0; i < count; i++)
+        pthread_mutex_lock(&all[i]->lock);
+    while (built < count && (err = build(all[built], NULL, &sets[built], reason)) == LINNET_OK)
+        built++;
+    for (size_t i = 0; err == LINNET_OK && i < count; i++)
+        sets[i] = swap(all[i], sets[i]); /* the old one is what has to go */
+    for (size_t i = 0; i < count; i++)
+        pthread_mutex_unlock(&all[i]->lock);
+    for (size_t i = 0; i < built; i++)
+        ln_tls_set_unref(sets[i]);
     return err;
+}
+
+int ln_tls_ctx_reload(ln_tls_ctx *ctx, char reason[256]) {
+    return ln_tls_ctx_reload_all(&ctx, 1, reason);
 }
 
 static bool name_valid(const char *name) {
