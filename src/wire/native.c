@@ -182,8 +182,10 @@ static void read_except(reading *r) {
     }
     ln_json_iter it = ln_json_iter_of(v);
     ln_json_value key, item;
-    while (ln_json_next(&it, &key, &item))
+    uint32_t count = 0;
+    while (ln_json_next(&it, &key, &item) && ++count <= LN_NATIVE_EXCEPT_MAX)
         if (item.kind != LN_JSON_STRING) fault(r, "except holds something that is no string");
+    if (count > LN_NATIVE_EXCEPT_MAX) fault(r, "except holds more than 128 names");
 }
 
 static void read_recover(reading *r) {

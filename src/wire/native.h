@@ -85,6 +85,7 @@ typedef enum ln_native_key {
 #define LN_NATIVE_ID_MAX     64   /* bytes of a string id */
 #define LN_NATIVE_NAME_BYTES 255  /* of a channel; longer ones may be cut short by a fault */
 #define LN_NATIVE_EVENT_MAX  255  /* bytes of an event name */
+#define LN_NATIVE_EXCEPT_MAX 128  /* names; each subscriber is compared to all */
 #define LN_NATIVE_RE_MAX     255  /* bytes of an id as JSON, with quotes and escapes */
 #define LN_NATIVE_SCRATCH    4096 /* bytes a command needs at most in its scratch */
 
