@@ -8,7 +8,7 @@ from .deflate import OFFER, packed, squeeze
 from .frames import STAGES, broken, flood, leave
 from .http import refuse
 from .native import V1, Client, publish
-from .peer import Fail, Ws, answers, frame, request, upgrade
+from .peer import Fail, Ws, answers, frame, request, upgrade, wait_until
 from .suite import every, row
 
 
@@ -48,6 +48,20 @@ def heads(w):
              403),
             ("nothing there", request("GET /none HTTP/1.1"), 404),
         ], behind=b"")
+
+
+@row(17, "serve: with --log-level info each refusal is a line of JSON, and without it none")
+def told(w):
+    bad = request("GET /none?token=t0ps3cr3t HTTP/1.1")
+    for flags, count in ((("--log-level", "info"), 3), ((), 0)):
+        with serving(w, *flags) as server:
+            for _ in range(3):
+                w.against(server).ask(bad)
+            if count:
+                wait_until(lambda: len(server.log()) >= count, 5, "no lines in the log")
+            told = [(line["level"], line["reason"], line["code"]) for line in server.log()]
+            if told != [("info", "HTTP_NOT_FOUND", 404)] * count or "t0ps" in server.words():
+                raise Fail("it says %s" % server.words())
 
 
 @row(25, "serve: 1,000 pipelined requests for a page, answers unread: at most 1 MiB waits")
