@@ -34,6 +34,8 @@ typedef struct hub_worker {
 struct linnet_hub_subscription {
     ln_subscription s; /* the first member */
     ln_list node;      /* in its worker's list */
+    ln_ref refs;       /* one until its end, and one per LEAVE, which may come later than that */
+    bool ended;        /* its worker's to look at */
     linnet_hub *hub;
     linnet_loop *worker;
     linnet_hub_fn *fn;
@@ -199,12 +201,18 @@ static void host_deliver(void *ctx, ln_row *row, const ln_publication *p) {
     }
 }
 
+void ln_host_hub_unref(void *subscription) {
+    linnet_hub_subscription *sub = subscription;
+    if (ln_ref_put(&sub->refs)) ln_free(sub);
+}
+
 /* It is in its worker's list, or nowhere; no callback follows. */
 static void host_end(linnet_hub_subscription *sub, int err) {
     if (sub->worker->hub) ln_hub_unsubscribe(sub->worker->hub, &sub->s);
     ln_list_remove(&sub->node);
+    sub->ended = true;
     if (sub->end) sub->end(sub->ctx, sub->hub, err);
-    ln_free(sub);
+    ln_host_hub_unref(sub);
 }
 
 static void host_subscribed(void *ctx, ln_subscription *s, int err) {
@@ -225,7 +233,8 @@ void ln_host_hub_mail(linnet_loop *w, ln_post *m) {
     linnet_hub_subscription *sub = m->ctx;
     m->ctx = NULL;
     if (m->letter.kind == LN_POST_LEAVE) {
-        host_end(sub, LINNET_ERR_CANCELLED);
+        if (!sub->ended) host_end(sub, LINNET_ERR_CANCELLED);
+        ln_host_hub_unref(sub);
         return;
     }
     hub_worker *h = w->sessions;
@@ -261,6 +270,7 @@ int linnet_hub_subscribe(linnet_hub *hub, linnet_slice channel, linnet_hub_fn *f
     sub->worker = s->workers[ln_hub_home(s->key, s->worker_count, channel)];
     sub->name_size = (uint8_t)channel.size;
     memcpy(sub->name, channel.data, channel.size);
+    ln_ref_init(&sub->refs, 1);
     ln_subscription_init(&sub->s, LN_USER_HOST, sub);
     ln_list_init(&sub->node);
     if (out) *out = sub; /* before its end can come */
@@ -278,6 +288,7 @@ int linnet_hub_unsubscribe(linnet_hub_subscription *sub) {
     ln_post *m = ln_post_new(LN_POST_LEAVE, 0, 0, NULL, ln_slice_of("", 0));
     if (!m) return LINNET_ERR_NOMEM;
     m->ctx = sub;
+    ln_ref_get(&sub->refs, 1);
     return ln_worker_post(sub->worker, m);
 }
 

@@ -20,8 +20,10 @@ void ln_host_hub_tick(linnet_loop *w);
 ln_msec ln_host_hub_deadline(const linnet_loop *w);
 /* JOIN and LEAVE. */
 void ln_host_hub_mail(linnet_loop *w, ln_post *mail);
-/* A JOIN or LEAVE that never arrived. */
+/* A JOIN that never arrived: ends the subscription. */
 void ln_host_hub_undelivered(void *subscription);
+/* A LEAVE that never arrived. */
+void ln_host_hub_unref(void *subscription);
 
 /* server.c: an ln_hub on each worker, with this hub (or, NULL, for raw topics alone). Those that
  * are there already stay. LINNET_ERR_NOMEM: as if nothing had happened. */

@@ -391,6 +391,49 @@ static void test_careless_programs(void **state) {
     }
 }
 
+typedef struct pair { /* of subscriptions; the first one to end leaves the other */
+    linnet_hub_subscription *subs[2];
+    int ended[2];
+} pair;
+
+static void end_first(void *ctx, linnet_hub *hub, int err) {
+    pair *p = ctx;
+    (void)hub;
+    p->ended[0]++;
+    assert_int_equal(err, LINNET_ERR_CANCELLED);
+    if (!p->ended[1]) assert_int_equal(linnet_hub_unsubscribe(p->subs[1]), LINNET_OK);
+}
+
+static void end_second(void *ctx, linnet_hub *hub, int err) {
+    pair *p = ctx;
+    (void)hub;
+    (void)err;
+    p->ended[1]++;
+}
+
+/* The letter to leave arrives when its subscription has ended otherwise. */
+static void test_left_and_ended(void **state) {
+    (void)state;
+    for (int late = 0; late < 2; late++) {
+        world w;
+        world_open(&w, false);
+        pair p = { 0 };
+        assert_int_equal(
+            linnet_hub_subscribe(w.hub, linnet_str("c"), hear, end_first, &p, &p.subs[0]),
+            LINNET_OK);
+        assert_int_equal(
+            linnet_hub_subscribe(w.hub, linnet_str("c"), hear, end_second, &p, &p.subs[1]),
+            LINNET_OK);
+        if (late) turn(&w);
+        linnet_server_free(w.server);
+        linnet_hub_free(w.hub);
+        assert_int_equal(linnet_loop_turn(w.loop, 0), LINNET_OK);
+        linnet_loop_free(w.loop);
+        assert_int_equal(p.ended[0], 1);
+        assert_int_equal(p.ended[1], 1);
+    }
+}
+
 static void test_what_may_be_published(void **state) {
     (void)state;
     static char long_name[257], long_event[257], deep[3000];
@@ -472,6 +515,7 @@ static void test_numbers_at_their_ends(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_careless_programs),
+        cmocka_unit_test(test_left_and_ended),
         cmocka_unit_test(test_what_may_be_published),
         cmocka_unit_test(test_numbers_at_their_ends),
         cmocka_unit_test(test_program_and_clients),

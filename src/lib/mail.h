@@ -9,7 +9,7 @@
  *   ANSWER, BEGIN, WRITE, END              id of a request, status, type, bytes
  *   ADOPT     linnet_server_adopt          a descriptor, and the bytes read from it so far
  *   JOIN      linnet_hub_subscribe         ctx: the subscription
- *   LEAVE     linnet_hub_unsubscribe       ctx: the subscription, which its worker owns
+ *   LEAVE     linnet_hub_unsubscribe       ctx: the subscription, one reference
  *
  * One block of memory each; freed by the worker that took it in, or by whoever could not post it.
  */
@@ -54,6 +54,7 @@ static inline const char *ln_post_text(const ln_post *m) {
 static inline ln_slice ln_post_data(const ln_post *m) {
     return ln_slice_of(m->bytes + m->text_size + 1, m->size);
 }
-/* Frees it and what it carries (an ADOPT closes its descriptor, a JOIN ends its subscription). */
+/* Frees it and what it carries (an ADOPT closes its descriptor, a JOIN ends its subscription, a
+ * LEAVE drops its reference). */
 void ln_post_free(ln_post *m);
 #endif
