@@ -434,9 +434,8 @@ static void drop_one(linnet_conn *conn, void *ctx) {
     ln_conn_terminate(&conn->c);
 }
 
-/* Mail that came too late. What it carries is freed; a call that was promised is not made. */
-static void discard_mail(linnet_loop *w) {
-    for (ln_letter *l = ln_inbox_take(w->inbox), *next; l; l = next) {
+static void discard(linnet_loop *w, ln_letter *l) {
+    for (ln_letter *next; l; l = next) {
         next = l->next;
         if (l->room == LN_LETTER_HUB) {
             ln_mail_discard(l);
@@ -446,6 +445,13 @@ static void discard_mail(linnet_loop *w) {
         ln_upgrade_abandon(w->server, m);
         ln_post_free(m);
     }
+}
+
+/* Mail that came too late. What it carries is freed; a call that was promised is not made. Who is
+ * told of an abandoned upgrade may send more. */
+static void discard_mail(linnet_loop *w) {
+    for (ln_letter *l; (l = ln_inbox_take(w->inbox));)
+        discard(w, l);
 }
 
 void linnet_loop_free(linnet_loop *w) {

@@ -557,7 +557,7 @@ int linnet_server_run(linnet_server *s) {
 
 bool linnet_server_stopped(const linnet_server *s) {
     for (unsigned i = 0; i < s->worker_count; i++)
-        if (!ln_flag_up(&s->workers[i]->through)) return false;
+        if (s->workers[i] && !ln_flag_up(&s->workers[i]->through)) return false;
     return true;
 }
 
@@ -700,6 +700,7 @@ int linnet_server_publish(
         .space = LN_SPACE_TOPICS,
         .flags = opcode == LINNET_BINARY ? LN_PUB_BINARY : 0 };
     uint32_t home = ln_hub_home(s->key, s->worker_count, topic);
+    if (!s->workers[home]) return LINNET_ERR_STATE; /* the server is being freed */
     if (ln_flag_up(&s->workers[home]->crowded)) return LINNET_ERR_AGAIN;
     ln_publication *p = ln_publication_new(&what, s->worker_count);
     if (!p) return LINNET_ERR_NOMEM;
@@ -719,6 +720,7 @@ int linnet_server_get_stats(const linnet_server *s, linnet_server_stats *out) {
     if (t.size < sizeof t.size || t.size > LN_SIZED_MAX) return LINNET_ERR_INVAL;
     for (unsigned i = 0; i < s->worker_count; i++) {
         const linnet_loop *w = s->workers[i];
+        if (!w) continue;
         t.connections += ln_stat_get(&w->env.conns);
         t.messages_in += ln_stat_get(&w->env.messages_in);
         t.messages_out += ln_stat_get(&w->env.messages_out);

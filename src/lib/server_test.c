@@ -365,6 +365,41 @@ static void an_acceptance_while_draining(void **state) {
     house_close(&h);
 }
 
+static void abandon_and_ask(void *user) {
+    linnet_server *s = ((house *)user)->server;
+    linnet_server_stats stats = LINNET_SERVER_STATS_INIT;
+    linnet_slice x = linnet_str("x");
+    (void)linnet_server_connections(s);
+    (void)linnet_server_stopped(s);
+    (void)linnet_server_get_stats(s, &stats);
+    for (char c = 'a'; c < 'g'; c++)
+        (void)linnet_server_publish(s, ln_slice_of(&c, 1), LINNET_TEXT, x);
+    for (linnet_conn_id worker = 0; worker < 3; worker++)
+        (void)linnet_server_send(s, worker << 56 | 1, LINNET_TEXT, x);
+    (void)linnet_server_adopt(s, 0, x);
+    (void)linnet_server_accept(s, 1, user, NULL);
+    linnet_server_stop(s, 0);
+    note(user, linnet_str("abandoned"));
+}
+
+/* Who is told that an upgrade came to nothing may call the server, whose first worker has gone. */
+static void calls_while_a_server_goes(void **state) {
+    (void)state;
+    house h = { .loop = NULL };
+    linnet_server_options o = LINNET_SERVER_OPTIONS_INIT;
+    o.workers = 2;
+    assert_int_equal(linnet_server_new(&o, &h.server), LINNET_OK);
+    linnet_server_on_abandon(h.server, abandon_and_ask);
+    assert_int_equal(linnet_server_start(h.server), LINNET_OK);
+    linnet_server_stop(h.server, 0);
+    assert_int_equal(linnet_server_join(h.server), LINNET_OK);
+    ln_post *m = ln_post_new(LN_POST_ACCEPT, 1, 0, NULL, ln_slice_of("", 0));
+    m->ctx = &h;
+    assert_int_equal(ln_worker_post(h.server->workers[1], m), LINNET_OK);
+    linnet_server_free(h.server);
+    assert_string_equal(h.said, "abandoned|");
+}
+
 /* Mail that is under way when the server goes. */
 static void mail_for_a_server_that_has_gone(void **state) {
     (void)state;
@@ -761,6 +796,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(an_acceptance_while_draining),
         cmocka_unit_test(mail_for_a_server_that_has_gone),
         cmocka_unit_test(mail_for_workers_that_have_gone),
+        cmocka_unit_test(calls_while_a_server_goes),
         cmocka_unit_test(a_stop_with_a_strange_code),
         cmocka_unit_test(the_hosts_clients_are_not_the_servers),
         cmocka_unit_test(a_loop_takes_another_server),

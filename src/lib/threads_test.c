@@ -273,6 +273,57 @@ static void test_handed_over_or_back(void **state) {
     }
 }
 
+/* Several decide and answer all at once: each is decided and answered by one of them. */
+static void *decides_all(void *arg) {
+    town *t = arg;
+    for (unsigned i = 0, r = 0; !t->over;) {
+        uint64_t id = i < IDS_MAX ? t->upgrades[i] : 0, request = r < IDS_MAX ? t->requests[r] : 0;
+        if (id) {
+            int err = linnet_server_accept(t->server, id, t, NULL);
+            if (err == LINNET_OK) t->handed++;
+            assert_true(err == LINNET_OK || err == LINNET_ERR_NOT_FOUND);
+            i++;
+        }
+        if (request) {
+            int err = linnet_server_answer_begin(t->server, request, 200, NULL);
+            assert_true(err == LINNET_OK || err == LINNET_ERR_STATE || err == LINNET_ERR_NOT_FOUND);
+            if (err == LINNET_OK) {
+                t->messages++;
+                err = linnet_server_answer_write(t->server, request, linnet_str("later"));
+                assert_int_equal(err, LINNET_OK);
+                assert_int_equal(linnet_server_answer_end(t->server, request), LINNET_OK);
+            }
+            r++;
+        }
+    }
+    return NULL;
+}
+
+static void test_one_of_several(void **state) {
+    (void)state;
+    static town t;
+    enum { UPGRADES = 60, REQUESTS = 40 };
+    town_open(&t, 2);
+    pthread_t threads[3];
+    for (size_t i = 0; i < LN_COUNT(threads); i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, decides_all, &t), 0);
+    for (int i = 0; i < UPGRADES; i++)
+        dial(&t, "/deferred");
+    for (int i = 0; i < REQUESTS; i++)
+        assert_true(ask_later(&t));
+    while (t.client_open < UPGRADES)
+        assert_int_equal(linnet_loop_turn(t.loop, 5), LINNET_OK);
+    t.over = true;
+    for (size_t i = 0; i < LN_COUNT(threads); i++)
+        pthread_join(threads[i], NULL);
+    assert_int_equal(t.handed, UPGRADES);
+    assert_true(t.messages >= REQUESTS);
+    linnet_server_free(t.server);
+    linnet_loop_free(t.loop);
+    assert_int_equal(t.opened, UPGRADES);
+    assert_int_equal(t.abandoned, 0);
+}
+
 static void *runs(void *arg) {
     assert_int_equal(linnet_server_run(arg), LINNET_OK);
     return NULL;
@@ -427,6 +478,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_foreign_threads),
         cmocka_unit_test(test_handed_over_or_back),
+        cmocka_unit_test(test_one_of_several),
         cmocka_unit_test(test_starts_and_stops),
         cmocka_unit_test(test_listening_descriptor),
         cmocka_unit_test(test_few_descriptors),
