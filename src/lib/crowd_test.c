@@ -8,8 +8,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define PAYLOAD 60000
-#define HEAD    8 /* of a masked frame of that size */
+#define PAYLOAD  60000
+#define HEAD     8 /* of a masked frame of that size */
+#define RESTLESS 64
 
 typedef struct crowd {
     ln_world world;
@@ -27,6 +28,13 @@ static void nobody(void *ctx, void (*fn)(void *arg), void *arg) {
 
 static void publish(linnet_conn *conn, linnet_opcode opcode, linnet_slice data) {
     crowd *c = linnet_conn_user(conn);
+    if (data.size == 1) { /* in and out again */
+        for (int i = 0; i < RESTLESS; i++) {
+            assert_int_equal(linnet_conn_subscribe(conn, linnet_str(c->topic)), LINNET_OK);
+            assert_int_equal(linnet_conn_unsubscribe(conn, linnet_str(c->topic)), LINNET_OK);
+        }
+        return;
+    }
     if (opcode == LINNET_TEXT) {
         assert_int_equal(linnet_conn_send(conn, opcode, data), LINNET_OK);
         return;
@@ -177,6 +185,32 @@ static void a_busy_worker_slows_its_publishers(void **state) {
     }
 }
 
+/* Each way out is a letter too. */
+static void who_comes_and_goes_waits_too(void **state) {
+    (void)state;
+    const uint8_t one[] = { 0x82, 0x81, 0, 0, 0, 0, 'x' };
+    crowd c;
+    uint32_t letters;
+    size_t bytes;
+    crowd_open(&c, 2, 1);
+    int fds[2] = { visit(&c), visit(&c) };
+    for (unsigned i = 0; i < 3 * LN_LIM_MAIL / RESTLESS; i++) {
+        if (write(fds[0], one, sizeof one) < 0) break; /* it is not read */
+        if (i % 16 == 0) turn(&c, 1);
+    }
+    turn(&c, 1);
+    ln_inbox_load(c.server->workers[1]->inbox, &letters, &bytes);
+    assert_in_range(letters, LN_LIM_MAIL + 1, LN_LIM_MAIL + 2 * RESTLESS);
+    for (int i = 0; i < 100; i++)
+        turn(&c, 0);
+    ln_inbox_load(c.server->workers[1]->inbox, &letters, &bytes);
+    assert_int_equal(letters, 0);
+    echoes(&c, fds[0], 0);
+    close(fds[0]);
+    close(fds[1]);
+    linnet_server_free(c.server);
+}
+
 /* Who waits for mail can still be closed, by himself and by the end of the server. */
 static void a_server_ends_in_a_crowd(void **state) {
     (void)state;
@@ -202,6 +236,7 @@ static void a_server_ends_in_a_crowd(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_busy_worker_slows_its_publishers),
+        cmocka_unit_test(who_comes_and_goes_waits_too),
         cmocka_unit_test(a_server_ends_in_a_crowd),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

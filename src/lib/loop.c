@@ -141,7 +141,8 @@ void ln_hub_posted(void *ctx, uint32_t worker, ln_letter *letter) {
         ln_inbox_post(to->inbox, letter, letter, 1, letter->bytes);
     }
     bool full = to != w && over(to, 1);
-    if (kind == LN_MAIL_PUBLISH && (full || ln_flag_up(&to->crowded)))
+    bool pressing = kind == LN_MAIL_PUBLISH || kind == LN_MAIL_LEAVE;
+    if (pressing && (full || ln_flag_up(&to->crowded)))
         hold(w);
     else if (full && (kind == LN_MAIL_DELIVER || kind == LN_MAIL_DELIVER_ANSWER))
         ln_flag_raise(&w->crowded);
