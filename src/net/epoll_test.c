@@ -84,7 +84,15 @@ typedef struct fixture {
     uint8_t last[65536];
     int watched_fd;
     unsigned watched_events;
+    ln_sock *guest; /* takes the next accepted descriptor at once, */
+    bool rude;      /* and closes it in the same breath */
 } fixture;
+
+static void receive(fixture *f, int fd) {
+    assert_int_equal(ln_sock_adopt(f->loop, f->guest, 1, fd), LINNET_OK);
+    assert_int_equal(ln_sock_recv_start(f->loop, f->guest), LINNET_OK);
+    if (f->rude) ln_sock_close(f->loop, f->guest, false);
+}
 
 static void take(fixture *f, const ln_completion *c) {
     switch (c->kind) {
@@ -92,6 +100,10 @@ static void take(fixture *f, const ln_completion *c) {
         assert_true(f->accepted < 256);
         assert_true(fcntl(c->fd, F_GETFL) & O_NONBLOCK);
         assert_true(fcntl(c->fd, F_GETFD) & FD_CLOEXEC);
+        if (f->guest) {
+            receive(f, c->fd);
+            break;
+        }
         f->fds[f->accepted++] = c->fd;
         break;
     case LN_C_LISTENER_CLOSED: f->doors_closed++; break;
@@ -587,6 +599,49 @@ static void an_echo_is_three_system_calls(void **state) {
     close_all(&f);
 }
 
+/* Whoever is accepted is looked at in the same turn, because mostly something has come already. */
+static void a_guest_is_heard_in_the_turn_he_comes(void **state) {
+    (void)state;
+    static const struct {
+        const char *why, *says;
+        bool leaves, rude;
+        int recvs, received, result;
+    } rows[] = {
+        { "he has spoken", "hello", false, false, 1, 5, 5 },
+        { "he says nothing yet", "", false, false, 1, 0, 1 },
+        { "he has gone again", "", true, false, 1, 0, 0 },
+        { "he was shown the door", "hello", false, true, 0, 0, 1 },
+    };
+    for (size_t i = 0; i < LN_COUNT(rows); i++) {
+        fixture f;
+        ln_sock sock;
+        open_with(&f, NULL);
+        f.guest = &sock;
+        f.rude = rows[i].rude;
+        int fd = dial(&f.at);
+        if (rows[i].says[0]) say(fd, rows[i].says);
+        if (rows[i].leaves) shutdown(fd, SHUT_WR);
+        honest();
+        turn(&f, 1000);
+        if (recv_call.count != rows[i].recvs || (int)f.received != rows[i].received ||
+            f.recv_result != rows[i].result)
+            fail_msg("%s: %d recvs, %zu bytes, %d", rows[i].why, recv_call.count, f.received,
+                f.recv_result);
+        assert_int_equal(f.closed, rows[i].rude);
+        if (!rows[i].rude) {
+            if (!rows[i].leaves) {
+                size_t before = f.received;
+                say(fd, "again");
+                UNTIL(&f, f.received == before + 5);
+            }
+            end_pair(&f, &sock, fd);
+        } else {
+            close(fd);
+        }
+        close_all(&f);
+    }
+}
+
 /* -- connecting ----------------------------------------------------------------------------- */
 
 static void a_refused_connect_is_told(void **state) {
@@ -883,6 +938,7 @@ int main(void) {
         cmocka_unit_test(the_kernel_refuses_to_watch),
         cmocka_unit_test(an_interrupted_wait_is_an_empty_turn),
         cmocka_unit_test(an_echo_is_three_system_calls),
+        cmocka_unit_test(a_guest_is_heard_in_the_turn_he_comes),
         cmocka_unit_test(a_refused_connect_is_told),
         cmocka_unit_test(from_another_source_address),
         cmocka_unit_test(released_in_the_middle_of_a_batch),
