@@ -128,6 +128,29 @@ describe('Chromium', () => {
         await bob.context().close();
       });
 
+      it('Enter in the name takes the reader to the message and sends nothing', async () => {
+        const ann = await open(browser, url, DESKTOP);
+        const message = ann.getByRole('textbox', { name: 'Message' });
+        await message.fill('not yet');
+        await ann.getByRole('textbox', { name: 'Your name' }).fill('Ann');
+        await ann.keyboard.press('Enter');
+        assert.equal(await message.inputValue(), 'not yet');
+        assert.equal(await ann.getByRole('article').count(), 0);
+        await ann.keyboard.press('Enter');
+        await hears(ann, 'not yet');
+        assert.equal(await message.inputValue(), '');
+        assert.equal(await ann.getByRole('article', { name: /^You, / }).count(), 1);
+        await ann.context().close();
+      });
+
+      it('is as high as a desktop, and only the conversation scrolls', async () => {
+        const page = await open(browser, url, DESKTOP);
+        const [high, seen] = await page.evaluate(() =>
+          [document.documentElement.scrollHeight, window.innerHeight]);
+        assert.ok(high <= seen, `${high} is higher than ${seen}`);
+        await page.context().close();
+      });
+
       it('fits a phone without scrolling sideways', async () => {
         const page = await open(browser, url, PHONE);
         await say(page, 'a word that is much too long '.repeat(6) + 'x'.repeat(200));
@@ -148,6 +171,9 @@ describe('Chromium', () => {
     await say(page, 'before');
     await hears(page, 'before');
     await first.stop();
+    await page.getByRole('status').getByText('reconnecting').waitFor();
+    await say(page, 'meanwhile');
+    await page.locator('.pending').waitFor();
     const second = await serve(1, '--listen', `127.0.0.1:${first.port}`);
     const other = await open(browser, `${second.http}/demo/chat/`, DESKTOP);
     for (let n = 0; n < 40; n++) {
@@ -157,6 +183,8 @@ describe('Chromium', () => {
       if (heard) break;
       assert.ok(n < 39, 'the first page did not come back');
     }
+    await page.locator('.pending').waitFor({ state: 'detached' });
+    await page.getByRole('status').getByText('connected', { exact: true }).waitFor();
     await page.context().close();
     await other.context().close();
     await second.stop();

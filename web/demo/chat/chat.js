@@ -4,7 +4,7 @@ import { Link } from './link.js';
 const ROOM = /^[A-Za-z0-9_.-]{1,64}$/;
 const KEPT = 500; // messages in the page
 const GROUP_MS = 5 * 60_000; // messages of one person closer than this stand together
-const WORDS = { connecting: 'connecting …', open: 'connected', waiting: 'connection lost, trying again …', closed: 'closed' };
+const WORDS = { connecting: 'connecting …', open: 'connected', waiting: 'reconnecting …', closed: 'closed' };
 
 const $ = id => document.getElementById(id);
 const log = $('log');
@@ -74,6 +74,7 @@ function show({ id, name: who, text, at, own, pending }) {
   body.append(meta, make('div', 'bubble', text));
   article.append(face, body);
   article.title = time.format(at);
+  article.ariaLabel = `${own ? 'You' : who}, ${time.format(at)}`;
   seen.set(id, article);
   append(article, own);
 }
@@ -125,8 +126,10 @@ url.search = '';
 url.hash = '';
 const link = new Link(url, {
   state(state, why) {
+    const again = state === 'connecting' && link.attempts > 0; // one word for the whole absence
+    const words = why || WORDS[again ? 'waiting' : state];
     $('state').dataset.state = state;
-    $('state').textContent = why || WORDS[state];
+    if ($('state').textContent !== words) $('state').textContent = words; // it is read aloud
     if (state === 'open') outbox.forEach((_, id) => deliver(id));
   },
   message: hear,
@@ -142,15 +145,13 @@ $('name').addEventListener('change', () => { stored.name = name(); });
 
 $('composer').addEventListener('submit', event => {
   event.preventDefault();
+  const inName = document.activeElement === $('name'); // Enter there ends the name, nothing else
+  $('text').focus();
+  if (inName) return;
   const text = $('text').value.trim();
   if (text) say(text);
-  if (document.activeElement !== $('name')) {
-    $('text').value = '';
-    grow();
-    $('text').focus();
-  } else {
-    $('text').focus();
-  }
+  $('text').value = '';
+  grow();
 });
 
 $('text').addEventListener('keydown', event => {
