@@ -319,9 +319,7 @@ static int send_plain_frame(ln_conn *c, uint8_t opcode, ln_slice payload, uint8_
     uint8_t *at = cork_room(c, head + payload.size);
     if (at) {
         ln_frame f = { .length = payload.size, .opcode = opcode, .fin = true };
-        uint8_t bytes[LN_FRAME_HEAD_MAX];
-        ln_frame_encode(&f, bytes);
-        memcpy(at, bytes, head);
+        ln_frame_encode(&f, at); /* writes no more than it must */
         if (payload.size) memcpy(at + head, payload.data, payload.size);
         return LINNET_OK;
     }
