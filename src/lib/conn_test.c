@@ -198,6 +198,17 @@ static void test_topics(void **state) {
         linnet_server_publish(h.server, news, LINNET_BINARY, linnet_str("two")), LINNET_OK);
     host_await(&h, "c:binary two");
     host_said(&h, "c:text one|c:binary two");
+    /* a message that is refused does not cut short who is leaving */
+    assert_int_equal(linnet_conn_publish(h.served, news, LINNET_TEXT, x), LINNET_OK);
+    assert_int_equal(linnet_conn_unsubscribe(h.served, news), LINNET_OK);
+    assert_int_equal(linnet_conn_send_fragment(h.served, LINNET_TEXT, true, linnet_str("\xff")),
+        LINNET_ERR_UTF8);
+    assert_int_equal(
+        linnet_conn_send_fragment(h.served, LINNET_CONTINUATION, true, x), LINNET_ERR_STATE);
+    host_await(&h, "c:text x");
+    host_said(&h, "c:text x");
+    assert_int_equal(linnet_conn_subscribe(h.served, news), LINNET_OK);
+    host_turn(&h, 2);
     assert_int_equal(linnet_conn_unsubscribe(h.served, news), LINNET_OK);
     assert_int_equal(linnet_conn_publish(h.served, news, LINNET_TEXT, x), LINNET_OK);
     assert_int_equal(

@@ -170,6 +170,9 @@ static void leave_loop(linnet_server *s) {
     while (ln_stat_get(&w->served) || ln_server_listening(w));
     ln_timer_stop(ln_loop_wheel(w->net), &w->drain);
     ln_worker_unhub(w);
+    ln_stat_sub(&w->refused, ln_stat_get(&w->refused)); /* they were of its listeners */
+    ln_stat_sub(&w->starved, ln_stat_get(&w->starved));
+    w->unheard_told = w->unheard_until = 0;
     w->server = NULL;
     w->index = LN_WORKER_NONE;
     w->draining = false;
@@ -303,18 +306,19 @@ static int listen_failed(linnet_server *s, const char *address, int err) {
     return ln_server_say(s, err, "cannot listen on %.100s: %s", address, why);
 }
 
-/* Nothing of it is left, so that the same address may be tried again. Listeners end in a turn of
- * their loop; only a server of several workers can have come so far, whose loops are its own and
- * stand still. */
+/* Nothing of it is left, so that the same address may be tried again. Listeners end by a completion
+ * of their loop. Only a server of several workers can have come so far, whose loops are its own and
+ * stand still: they do not wait here, so nobody comes in at another door. */
 static int unlisten(linnet_server *s, ln_entrance *l, const char *address, int err) {
     int why = errno;
     if (l->listeners[0].sock.state) remove_file(l); /* else the file is another's */
     for (unsigned i = 0; i < s->worker_count; i++) {
-        linnet_loop *w = s->workers[i];
+        ln_loop *net = s->workers[i]->net;
+        ln_completion closed;
         if (!l->listeners[i].sock.state) continue;
-        ln_listener_close(w->net, &l->listeners[i]);
-        while (l->listeners[i].sock.state)
-            if (linnet_loop_turn(w, 0) < 0) break;
+        ln_listener_close(net, &l->listeners[i]);
+        while (l->listeners[i].sock.state && ln_loop_next(net, &closed)) {
+        }
     }
     ln_tls_ctx_unref(l->tls);
     ln_free(l->listeners);
@@ -749,6 +753,7 @@ static const char *const fault_names[REASONS] = { NULL,
 static uint64_t rejects(const linnet_server *s, unsigned reason) {
     uint64_t n = 0;
     for (unsigned i = 0; i < s->worker_count; i++) {
+        if (!s->workers[i]) continue; /* the server is being freed */
         const ln_env *env = &s->workers[i]->env;
         n += ln_stat_get(reason < REASONS ? &env->rejects[reason] : &env->faults[reason - REASONS]);
     }

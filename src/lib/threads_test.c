@@ -2,6 +2,7 @@
  * with answers for later. Meant for the thread sanitizer as much as for its assertions. */
 #include "lib/lib_test.h"
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/resource.h>
@@ -474,6 +475,55 @@ static void test_few_descriptors(void **state) {
     listen_with_few(FEW_GIVEN);
 }
 
+static int knock(const char *bound) {
+    struct sockaddr_in to = { .sin_family = AF_INET };
+    to.sin_port = htons((uint16_t)strtoul(strrchr(bound, ':') + 1, NULL, 10));
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_true(fd >= 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
+    return fd;
+}
+
+static void count_request(linnet_request *r, void *user) {
+    atomic_fetch_add((atomic_int *)user, 1);
+    (void)linnet_request_answer(r, 200, NULL, linnet_str("now"));
+}
+
+/* Who knocks at a door before the server starts waits there, whatever becomes of another door. */
+static void test_nobody_is_served_early(void **state) {
+    (void)state;
+    linnet_server_options o = LINNET_SERVER_OPTIONS_INIT;
+    linnet_http_route route = LINNET_HTTP_ROUTE_INIT;
+    linnet_server *s;
+    atomic_int requests = 0;
+    static const char ask[] = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+    char bound[128], answer[16];
+    int guests[16];
+    o.workers = 2;
+    assert_int_equal(linnet_server_new(&o, &s), LINNET_OK);
+    route.handler = count_request;
+    route.user = &requests;
+    assert_int_equal(linnet_server_http(s, "/", &route), LINNET_OK);
+    assert_int_equal(linnet_server_listen(s, "127.0.0.1:0", NULL, bound), LINNET_OK);
+    for (size_t i = 0; i < LN_COUNT(guests); i++) {
+        guests[i] = knock(bound);
+        assert_int_equal(write(guests[i], ask, sizeof ask - 1), sizeof ask - 1);
+    }
+    int before = open_descriptors();
+    limit_descriptors((rlim_t)next_descriptor() + 1);
+    assert_int_equal(linnet_server_listen(s, "127.0.0.1:0", NULL, NULL), LINNET_ERR_SYS);
+    limit_descriptors(0);
+    assert_int_equal(open_descriptors(), before);
+    assert_int_equal(atomic_load(&requests), 0);
+    assert_int_equal(linnet_server_start(s), LINNET_OK);
+    for (size_t i = 0; i < LN_COUNT(guests); i++) {
+        assert_true(recv(guests[i], answer, sizeof answer, MSG_WAITALL) > 0);
+        close(guests[i]);
+    }
+    linnet_server_free(s);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_foreign_threads),
@@ -482,6 +532,7 @@ int main(void) {
         cmocka_unit_test(test_starts_and_stops),
         cmocka_unit_test(test_listening_descriptor),
         cmocka_unit_test(test_few_descriptors),
+        cmocka_unit_test(test_nobody_is_served_early),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
