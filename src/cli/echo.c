@@ -53,7 +53,7 @@ int ln_verb_echo(int argc, char **argv) {
         { "busy-poll", "US", LN_ARG_NUMBER, &f.busy_poll, 0, 1000000,
             "spin so many microseconds before sleeping" },
         { "tls-cert", "FILE", LN_ARG_TEXT, &f.cert, 0, 0, "PEM certificate chain: serve wss://" },
-        { "tls-key", "FILE", LN_ARG_TEXT, &f.key, 0, 0, "PEM private key" },
+        { "tls-key", "FILE", LN_ARG_TEXT, &f.key, 0, 0, "PEM private key, not encrypted" },
         LN_WSFLAGS_ROWS(f.ws),
     };
     const ln_args a = { .usage = "linnet echo --listen ADDR [options]",

@@ -50,20 +50,25 @@ static int written(int code) {
     return code == 0 ? 1 : code;
 }
 
+static int run(int argc, char **argv) {
+    for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++)
+        if (strcmp(argv[0], verbs[i].name) == 0) return verbs[i].run(argc, argv);
+    ln_say("there is no verb '%.50s'; 'linnet --help' lists them", argv[0]);
+    return 2;
+}
+
 int main(int argc, char **argv) {
     occupy_standard();
     if (argc < 2) {
         usage(stderr);
         return 2;
     }
-    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
-        strcmp(argv[1], "help") == 0) {
+    bool help = strcmp(argv[1], "help") == 0;
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || (help && argc == 2)) {
         usage(stdout);
         return written(0);
     }
+    if (help) return written(run(2, (char *[]){ argv[2], "--help", NULL }));
     if (strcmp(argv[1], "--version") == 0) argv[1] += 2;
-    for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++)
-        if (strcmp(argv[1], verbs[i].name) == 0) return written(verbs[i].run(argc - 1, argv + 1));
-    ln_say("there is no verb '%.50s'; 'linnet --help' lists them", argv[1]);
-    return 2;
+    return written(run(argc - 1, argv + 1));
 }

@@ -5,6 +5,7 @@
 #include <openssl/rand.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <string.h>
 #include <strings.h>
 
 #define REASON_SIZE  256
@@ -31,11 +32,17 @@ struct ln_tls_ctx {
 
 /* -- words ------------------------------------------------------------------------------- */
 
-/* Says what failed with which file, and takes OpenSSL's queue. */
+static const char *words_of(unsigned long number) {
+    if (!number) return NULL;
+    if (ERR_SYSTEM_ERROR(number)) return strerrordesc_np(ERR_GET_REASON(number));
+    return ERR_reason_error_string(number);
+}
+
+/* Says what failed with which file, and takes OpenSSL's queue. The oldest error in it is the cause;
+ * the newest only names the library that passed it on ("system lib"). */
 static int refuse(char *reason, const char *what, const char *file) {
-    unsigned long number = ERR_peek_last_error();
-    const char *why = number ? ERR_reason_error_string(number) : NULL;
-    bool memory = ERR_GET_REASON(number) == ERR_R_MALLOC_FAILURE;
+    const char *why = words_of(ERR_peek_error());
+    bool memory = ERR_GET_REASON(ERR_peek_last_error()) == ERR_R_MALLOC_FAILURE;
     if (reason)
         snprintf(reason, REASON_SIZE, "%s%s%s: %s", what, file ? " " : "", file ? file : "",
             why ? why : "not possible");

@@ -415,6 +415,10 @@ static void a_name_chooses_the_certificate(void **state) {
     assert_int_equal(ln_tls_ctx_add_cert(server, "*", cert, key, reason), LINNET_ERR_INVAL);
     assert_int_equal(ln_tls_ctx_add_cert(server, "x", garbage, key, reason), LINNET_ERR_TLS);
     assert_non_null(strstr(reason, "garbage.pem"));
+    assert_non_null(strstr(reason, "start line")); /* the cause, not "PEM lib" */
+    assert_int_equal(ln_tls_ctx_add_cert(server, "x", "/no/cert.pem", key, reason), LINNET_ERR_TLS);
+    assert_string_equal(
+        reason, "cannot use the certificate /no/cert.pem: No such file or directory");
     assert_int_equal(answer_for(client, server, "other.example"), LN_DONE);
     ln_tls_ctx_unref(client);
     ln_tls_ctx_unref(server);

@@ -28,6 +28,13 @@ describe('help', () => {
     });
   }
 
+  it('of a verb, asked for as a verb', async () => {
+    const { code, stdout } = await linnet(['help', 'serve']);
+    assert.equal(code, 0);
+    assert.equal(stdout, (await linnet(['serve', '--help'])).stdout);
+    assert.equal((await linnet(['help', 'srve'])).code, 2);
+  });
+
   it('without a verb is short, on stderr, and a usage error', async () => {
     const { code, stdout, stderr } = await linnet([]);
     assert.equal(code, 2);
@@ -86,7 +93,8 @@ describe('failure leaves with 1 and a sentence', () => {
     ['nobody listens there, bench', ['bench', 'echo', '--count', '1', 'ws://127.0.0.1:1/'], /refused/i],
     ['a name that is none', ['connect', 'ws://no-such-host.invalid/'], /no-such-host\.invalid/],
     ['a certificate that is not there',
-      ['echo', '--listen', ':0', '--tls-cert', '/no/cert.pem', '--tls-key', '/no/key.pem'], /no\/cert/],
+      ['echo', '--listen', ':0', '--tls-cert', '/no/cert.pem', '--tls-key', '/no/key.pem'],
+      /\/no\/cert\.pem: No such file/],
     ['an address that is not ours', ['echo', '--listen', '192.0.2.1:0'], /192\.0\.2\.1/],
   ]) {
     it(why, async () => {
