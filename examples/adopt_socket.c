@@ -60,6 +60,7 @@ int main(int argc, char **argv) {
     int listener = listen_on((uint16_t)(argc > 1 ? strtoul(argv[1], NULL, 10) : 9004));
     for (int fd; listener >= 0 && (fd = accept(listener, NULL, NULL)) >= 0;)
         handle(server, fd);
+    perror("adopt_socket"); /* it ends with its listener only */
     linnet_server_free(server);
     return 1;
 }

@@ -75,7 +75,10 @@ int main(int argc, char **argv) {
     if (linnet_server_new(&options, &server) < 0) return 1;
     linnet_server_on_abandon(server, free);
     linnet_server_ws(server, "/", &route);
-    if (linnet_server_listen(server, address, NULL, bound) < 0) return 1;
+    if (linnet_server_listen(server, address, NULL, bound) < 0) {
+        fprintf(stderr, "%s\n", linnet_server_error(server));
+        return 1;
+    }
     signal(SIGTERM, on_signal);
     signal(SIGINT, on_signal);
     printf("listening on ws://%s\n", bound);

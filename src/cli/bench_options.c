@@ -95,13 +95,14 @@ static void print_kinds(FILE *to, unsigned which) {
 }
 
 static void print_help(unsigned which) {
-    puts("usage: linnet bench echo|fanout|connect|idle [FLAGS] URL\n\n"
+    puts("usage: linnet bench echo|fanout|connect|idle [options] URL\n\n"
          "Loads a WebSocket server and prints rate, latency and, with --pid, what a\n"
          "message costs it. URL is ws://HOST[:PORT][/PATH] or wss://... (certificates\n"
-         "are not verified).\n");
+         "are not verified).\n\n"
+         "loads:");
     for (int i = 0; i < KIND_COUNT; i++)
         printf("  %-9s %s\n", kinds[i].name, kinds[i].help);
-    puts("");
+    puts("\noptions:");
     for (int i = 0; i < FLAG_COUNT; i++) {
         const flag *f = &flags[i];
         if (!(f->kinds & which)) continue;
@@ -120,8 +121,12 @@ static void print_help(unsigned which) {
         }
         puts("");
     }
-    puts("\nThe server of bench/ speaks /echo, /echoz, /echozs and /ps; exit code 1 means that\n"
-         "it could not be reached or answered wrongly.");
+    puts("  --help              this text\n\n"
+         "examples:\n"
+         "  linnet bench echo --connections 100 --size 1k ws://127.0.0.1:9001/\n"
+         "  linnet bench connect --sources 4 --duration 10 wss://127.0.0.1:8443/ws\n\n"
+         "exit codes: 0 measured; 1 the server could not be reached or answered wrongly;\n"
+         "2 wrong use");
 }
 
 /* A sentence about what would be right. */
