@@ -20,14 +20,16 @@
 enum {
     STAMP = 8, /* characters: four for the slot, four for the sequence */
     SEQ_MASK = (1 << 24) - 1,
-    NATIVE_MAX = 64 * 1024, /* of a message that came in pieces */
-    RAW_GREETINGS = 4,      /* raw: enough that TCP takes it for a dialogue, see bench/README.md */
+    NATIVE_MAX = 64 * 1024,           /* of a message that came in pieces */
+    NATIVE_GAP_NS = 10 * 1000 * 1000, /* `linnet serve` takes 100 a second from a connection */
+    RAW_GREETINGS = 4, /* raw: enough that TCP takes it for a dialogue, see bench/README.md */
 };
 
 typedef struct round {
     uint64_t left; /* deliveries still to come */
     uint64_t began_ns;
-    uint32_t seq; /* of the last publication sent */
+    uint64_t due_ns; /* native: the next one not before */
+    uint32_t seq;    /* of the last publication sent */
 } round_state;
 
 typedef struct fanout_load {
@@ -65,15 +67,18 @@ static int wrong(fanout_link *f, const char *why) {
 
 /* -- stamps -------------------------------------------------------------- */
 
+/* Digits from '0' on without the backslash, which in JSON would be the beginning of something. */
 static void write24(uint8_t *p, uint32_t v) {
-    for (int i = 0; i < 4; i++)
-        p[i] = (uint8_t)('0' + (v >> (6 * i) & 63));
+    for (int i = 0; i < 4; i++) {
+        uint32_t digit = '0' + (v >> (6 * i) & 63);
+        p[i] = (uint8_t)(digit + (digit >= '\\'));
+    }
 }
 
 static uint32_t read24(const uint8_t *p) {
     uint32_t v = 0;
     for (int i = 0; i < 4; i++)
-        v |= (uint32_t)((p[i] - '0') & 63) << (6 * i);
+        v |= (uint32_t)((p[i] - '0' - (p[i] > '\\')) & 63) << (6 * i);
     return v;
 }
 
@@ -99,7 +104,8 @@ static int take_delivery(fanout_link *f, const uint8_t stamp[STAMP]) {
     ln_bench_hist_add(&load->meter->latency, load->now_ns - round->began_ns, 1);
     load->meter->messages++;
     load->meter->verified++;
-    return --round->left ? 0 : send_round(load, slot);
+    if (--round->left || load->now_ns < round->due_ns) return 0;
+    return send_round(load, slot);
 }
 
 /* -- /ps and raw --------------------------------------------------------- */
@@ -260,6 +266,7 @@ static int send_round(fanout_load *load, uint32_t slot) {
     }
     round->left = (uint64_t)load->audience[topic] * o->burst;
     round->began_ns = ln_bench_now_ns();
+    if (o->native) round->due_ns = round->began_ns + NATIVE_GAP_NS * o->burst * o->in_flight;
     size_t publisher = o->connections + slot % o->publishers;
     return ln_bench_link_send_copy(
         &load->pool, ln_bench_pool_link(&load->pool, publisher), load->frames, n);
@@ -360,8 +367,18 @@ static void load_fini(fanout_load *load) {
     free(load->frames);
 }
 
+/* Native: the rounds that were over before the next one might begin. */
+static int send_due(fanout_load *load, uint64_t now_ns) {
+    const ln_bench_options *o = load->o;
+    for (uint32_t i = 0; o->native && i < o->publishers * o->in_flight; i++)
+        if (load->rounds[i].left == 0 && load->rounds[i].due_ns <= now_ns &&
+            send_round(load, i) < 0)
+            return -1;
+    return 0;
+}
+
 static int turn(fanout_load *load, uint64_t *now_ns) {
-    int moved = ln_bench_pool_turn(&load->pool, 10);
+    int moved = ln_bench_pool_turn(&load->pool, load->o->native ? 1 : 10);
     *now_ns = ln_bench_now_ns();
     return moved < 0 ? -1 : ln_bench_pool_alive(&load->pool, moved > 0, *now_ns);
 }
@@ -377,7 +394,7 @@ static int run(fanout_load *load) {
     for (uint32_t i = 0; i < o->publishers * o->in_flight; i++)
         if (send_round(load, i) < 0) return -1;
     while (ln_bench_meter_goes_on(load->meter, now))
-        if (turn(load, &now) < 0) return -1;
+        if (turn(load, &now) < 0 || send_due(load, now) < 0) return -1;
     return 0;
 }
 

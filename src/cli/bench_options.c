@@ -60,7 +60,7 @@ static const flag flags[] = {
     { "--publishers", "N", NUMBER, F, AT(publishers), 1, 10000,
         "publishing connections (default 1)" },
     { "--native", NULL, SWITCH, F, AT(native), 0, 0,
-        "speak the protocol of `linnet serve` instead of bench_server's /ps" },
+        "the protocol of `linnet serve`: 100 publications a second each" },
     { "--raw", NULL, SWITCH, ALL, AT(raw), 0, 0,
         "no WebSocket: the same bytes to bench/peers/raw_*" },
     { "--spin", NULL, SWITCH, ALL, AT(spin), 0, 0, "never sleep: poll for answers" },
@@ -124,6 +124,7 @@ static void print_help(unsigned which) {
     puts("  --help              this text\n\n"
          "examples:\n"
          "  linnet bench echo --connections 100 --size 1k ws://127.0.0.1:9001/\n"
+         "  linnet bench fanout --native --connections 500 ws://127.0.0.1:8080/ws\n"
          "  linnet bench connect --sources 4 --duration 10 wss://127.0.0.1:8443/ws\n\n"
          "exit codes: 0 measured; 1 the server could not be reached or answered wrongly;\n"
          "2 wrong use");

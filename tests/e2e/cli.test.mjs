@@ -170,3 +170,14 @@ describe('INT leaves with 130', () => {
     });
   }
 });
+
+describe('bench', () => {
+  it('fanout keeps to what serve takes from one connection, for longer than its burst', async () => {
+    const server = await serve(1);
+    const { code, stdout, stderr } = await linnet(['bench', 'fanout', '--native', '--connections', '2',
+      '--warmup', '0', '--count', '500', '--json', `${server.url}/ws`], { ms: 20_000 });
+    assert.equal(code, 0, stderr);
+    assert.ok(JSON.parse(stdout).messages >= 500, stdout);
+    await server.stop();
+  });
+});
