@@ -30,19 +30,27 @@ static void on_close(linnet_conn *conn, uint16_t code, linnet_slice reason, int 
     if (t->code < 0) t->code = t->events->on_close(t, code, reason, err);
 }
 
+static const char *remedy(int err) {
+    switch (err) {
+    case LINNET_ERR_TLS: return "; perhaps the server speaks ws:// there";
+    case LINNET_ERR_TLS_VERIFY: return "; --tls-ca FILE trusts others, --insecure everybody";
+    default: return "";
+    }
+}
+
 /* Without what may be secret: user, password, query. */
-static void say_failure(const char *url, const char *words) {
+static void say_failure(const char *url, int err, const char *words) {
     const char *host = strstr(url, "//") + 2, *end = host + strcspn(host, "/?#");
     const char *at = memchr(host, '@', (size_t)(end - host));
     if (at) host = at + 1;
-    ln_say("cannot connect to %.*s//%.*s: %s", (int)strcspn(url, "/"), url, (int)strcspn(host, "?"),
-        host, words);
+    ln_say("cannot connect to %.*s//%.*s: %s%s", (int)strcspn(url, "/"), url,
+        (int)strcspn(host, "?"), host, words, remedy(err));
 }
 
 static void on_fail(void *user, int err, int status, const char *words) {
     ln_talk *t = user;
     if (t->code >= 0) return;
-    say_failure(t->url, words);
+    say_failure(t->url, err, words);
     t->code = 1;
 }
 
@@ -60,7 +68,7 @@ static int dial(ln_talk *t, linnet_dial_options *o) {
     else if (err == LINNET_ERR_INVAL)
         ln_say("a subprotocol, header or limit among the options is not allowed");
     else
-        say_failure(o->url, linnet_strerror(err));
+        say_failure(o->url, err, linnet_strerror(err));
     return err == LINNET_ERR_URL || err == LINNET_ERR_INVAL ? 2 : 1;
 }
 
