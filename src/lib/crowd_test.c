@@ -155,7 +155,7 @@ static void a_busy_worker_slows_its_publishers(void **state) {
         crowd c;
         static flood f;
         int fds[4];
-        print_message("%s\n", rows[i].why);
+        print_message("# %s\n", rows[i].why);
         crowd_open(&c, rows[i].workers, rows[i].home);
         for (unsigned k = 0; k < c.workers + 1; k++)
             fds[k] = visit(&c);

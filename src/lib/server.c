@@ -110,6 +110,16 @@ static void use_loop(linnet_server *s, linnet_loop *loop) {
     if (!s->connections_max) s->connections_max = loop->connections_max;
 }
 
+static void take_options(linnet_server *s, const linnet_server_options *o) {
+    s->options = *o;
+    /* LINNET_OFF needs nothing: it is a month and a half. */
+    s->options.head_ms = o->head_ms ? o->head_ms : LN_LIM_HEAD_MS;
+    s->options.drain_ms = o->drain_ms ? o->drain_ms : LN_LIM_DRAIN_MS;
+    s->options.notsent_lowat = or_default(o->notsent_lowat, LN_LIM_NOTSENT_LOWAT);
+    s->options.user_timeout_ms = or_default(o->user_timeout_ms, LN_LIM_USER_TIMEOUT);
+    s->connections_max = o->connections_max;
+}
+
 int ln_server_new_in(ln_world *world, const linnet_server_options *options, linnet_server **out) {
     if (!options || !out || !ln_sized(options, sizeof *options) ||
         options->workers > LN_LIM_WORKERS)
@@ -120,13 +130,7 @@ int ln_server_new_in(ln_world *world, const linnet_server_options *options, linn
     linnet_server *s = ln_calloc(1, sizeof *s);
     if (!s) return LINNET_ERR_NOMEM;
     s->world = world;
-    s->options = *options;
-    /* LINNET_OFF needs nothing: it is a month and a half. */
-    s->options.head_ms = options->head_ms ? options->head_ms : LN_LIM_HEAD_MS;
-    s->options.drain_ms = options->drain_ms ? options->drain_ms : LN_LIM_DRAIN_MS;
-    s->options.notsent_lowat = or_default(options->notsent_lowat, LN_LIM_NOTSENT_LOWAT);
-    s->options.user_timeout_ms = or_default(options->user_timeout_ms, LN_LIM_USER_TIMEOUT);
-    s->connections_max = options->connections_max;
+    take_options(s, options);
     s->own_loop = !options->loop;
     ln_rand r;
     ln_world_rand(world, &r);
