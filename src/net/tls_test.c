@@ -5,7 +5,7 @@
 #include <malloc.h>
 #include <openssl/err.h>
 
-static char folder[] = "/tmp/linnet-tls-XXXXXX";
+static char folder[] = "/tmp/linnet-tls-XXXXXX"; /* mkdtemp fills in the X */
 static char ca_file[64], cert[64], key[64], other_cert[64], other_key[64], old_cert[64],
     old_key[64];
 static char client_cert[64], client_key[64], stranger_cert[64], stranger_key[64], garbage[64];

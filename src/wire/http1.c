@@ -414,7 +414,7 @@ static void gather(const ln_http1_head *h, essentials *e) {
     }
 }
 
-/* Exactly one coding, and that "chunked": others are not implemented, and twice or none
+/* Exactly one coding, and that "chunked": others get 501 (RFC 9112 6.1), and twice or none
  * at all is nonsense. */
 static ln_http1_fault judge_coding(const ln_http1_head *h) {
     ln_http1_list list = ln_http1_list_of(h, LN_SLICE("transfer-encoding"));

@@ -86,8 +86,8 @@
     X(LENGTH, 400, "malformed or repeated Content-Length", "")                                     \
     X(FRAMING, 400, "Content-Length and Transfer-Encoding together", "")                           \
     X(CODING, 400, "malformed Transfer-Encoding", "")                                              \
-    X(CODING_UNKNOWN, 501, "transfer coding not implemented", "")                                  \
-    X(METHOD, 501, "method not implemented", "")                                                   \
+    X(CODING_UNKNOWN, 501, "transfer coding not implemented", "") /* 501 by its name */            \
+    X(METHOD, 501, "method not implemented", "")                  /* 501 by its name */            \
     X(VERSION, 505, "speak HTTP/1.1", "")                                                          \
     X(LINE_LONG, 414, "request line too long", "")                                                 \
     X(HEAD_LONG, 431, "request head too long", "")                                                 \
