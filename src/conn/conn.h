@@ -112,8 +112,6 @@ struct ln_conn {
     uint8_t pauses;      /* LN_PAUSE_* */
     uint8_t user_tag;    /* the owner's */
     uint32_t flags;
-    bool sending_text;    /* the fragmented message of ours under way is text */
-    ln_utf8 sending_utf8; /* and where its validation stands */
 };
 
 /* One per worker: what all its connections share. */

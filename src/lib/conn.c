@@ -134,16 +134,16 @@ int linnet_conn_send_fragment(
     if ((unsigned)opcode > LINNET_BINARY) return LINNET_ERR_INVAL;
     if (data.size > LN_LIM_MESSAGE_CEILING) return LINNET_ERR_TOO_BIG;
     ln_conn *c = &conn->c;
-    bool text = opcode == LINNET_TEXT || (opcode == LINNET_CONTINUATION && c->sending_text);
-    ln_utf8 state = opcode == LINNET_TEXT ? 0 : c->sending_utf8;
+    bool text = opcode == LINNET_TEXT || (opcode == LINNET_CONTINUATION && c->ws.sending_text);
+    ln_utf8 state = opcode == LINNET_TEXT ? 0 : c->ws.sending_utf8;
     if (text && (!ln_utf8_feed(&state, data) || (fin && !ln_utf8_complete(state))))
         return LINNET_ERR_UTF8;
     if (conn->raw.first && opcode != LINNET_CONTINUATION)
         ln_raw_hasten(&conn->raw, ln_worker_of(conn)->hub);
     int err = ln_conn_send_fragment(c, (uint8_t)opcode, fin, data);
     if (err < 0) return err;
-    c->sending_text = text && !fin;
-    c->sending_utf8 = fin ? 0 : state;
+    c->ws.sending_text = text && !fin;
+    c->ws.sending_utf8 = fin ? 0 : state;
     send_held(conn);
     return LINNET_OK;
 }

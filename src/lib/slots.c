@@ -1,8 +1,10 @@
 #include "lib/slots.h"
 #include "base/mem.h"
+#include <assert.h>
 #include <string.h>
 
-#define FIRST 1024u /* slots in the first chunk */
+#define FIRST  1024u             /* slots in the first chunk */
+#define NOBODY (UINT32_MAX >> 1) /* behind the last free slot */
 
 static unsigned chunk_of(uint32_t slot) {
     return slot < FIRST ? 0 : 32 - (unsigned)__builtin_clz(slot / FIRST);
@@ -17,9 +19,21 @@ static uint64_t word_of(uint32_t generation, ln_owed what) {
     return (uint64_t)generation << 8 | what;
 }
 
+static uint32_t generation_of(const ln_slot *slot) {
+    return (uint32_t)(ln_word_get(&slot->word) >> 8);
+}
+
+static ln_owed owed_by(const ln_slot *slot) {
+    return (ln_owed)(ln_word_get(&slot->word) & 255);
+}
+
+static uintptr_t free_before(uint32_t next) {
+    return (uintptr_t)next << 1 | 1;
+}
+
 void ln_slots_init(ln_slots *s) {
     memset(s, 0, sizeof *s);
-    s->free = UINT32_MAX;
+    s->free = NOBODY;
 }
 
 void ln_slots_fini(ln_slots *s) {
@@ -39,66 +53,66 @@ static int grow(ln_slots *s) {
 }
 
 int ln_slots_take(ln_slots *s, void *holder, uint32_t *slot, uint32_t *generation) {
+    assert(!((uintptr_t)holder & 1));
     uint32_t index = s->free;
     ln_slot *taken;
-    if (index != UINT32_MAX) {
+    if (index != NOBODY) {
         taken = at(s, index);
-        s->free = taken->next_free;
+        s->free = (uint32_t)(taken->held >> 1);
     } else {
         int err = s->fresh < ln_word_get(&s->room) ? LINNET_OK : grow(s);
         if (err < 0) return err;
         index = s->fresh++;
         taken = at(s, index);
-        taken->generation = 1;
+        ln_word_set(&taken->word, word_of(1, LN_OWED_NEVER));
     }
     s->used++;
-    taken->holder = holder;
+    taken->held = (uintptr_t)holder;
     *slot = index;
-    *generation = taken->generation;
+    *generation = generation_of(taken);
     return LINNET_OK;
 }
 
 void ln_slots_give(ln_slots *s, uint32_t slot) {
-    ln_slot *given = at(s, slot);
-    ln_slots_forgive(s, slot);
     ln_slots_rename(s, slot);
-    given->holder = NULL;
-    given->next_free = s->free;
+    at(s, slot)->held = free_before(s->free);
     s->free = slot;
     s->used--;
 }
 
 uint32_t ln_slots_rename(ln_slots *s, uint32_t slot) {
     ln_slot *named = at(s, slot);
-    if (++named->generation == 0) named->generation = 1; /* an id is never 0 */
-    return named->generation;
+    uint32_t generation = generation_of(named) + 1;
+    if (generation == 0) generation = 1; /* an id is never 0 */
+    ln_word_set(&named->word, word_of(generation, LN_OWED_NEVER));
+    return generation;
 }
 
 void *ln_slots_find(const ln_slots *s, uint32_t slot, uint32_t generation) {
-    if (slot >= s->fresh) return NULL;
-    const ln_slot *asked = at(s, slot);
-    return asked->generation == generation ? asked->holder : NULL;
+    if (slot >= s->fresh || generation_of(at(s, slot)) != generation) return NULL;
+    return ln_slots_holder(s, slot);
 }
 
 void *ln_slots_holder(const ln_slots *s, uint32_t slot) {
-    return at(s, slot)->holder;
+    uintptr_t held = at(s, slot)->held;
+    return held & 1 ? NULL : (void *)held;
 }
 
 void ln_slots_owe(ln_slots *s, uint32_t slot, ln_owed what) {
     ln_slot *to = at(s, slot);
-    if (ln_word_get(&to->owed) >> 8 != to->generation)
-        ln_word_set(&to->owed, word_of(to->generation, what));
+    if (owed_by(to) == LN_OWED_NEVER) ln_word_set(&to->word, word_of(generation_of(to), what));
 }
 
 void ln_slots_forgive(ln_slots *s, uint32_t slot) {
-    ln_word_set(&at(s, slot)->owed, 0);
+    ln_slot *to = at(s, slot);
+    ln_word_set(&to->word, word_of(generation_of(to), LN_OWED_NEVER));
 }
 
 int ln_slots_settle(ln_slots *s, uint32_t slot, uint32_t generation, ln_owed from, ln_owed to) {
     if (slot >= ln_word_get(&s->room)) return LINNET_ERR_NOT_FOUND;
-    ln_word *owed = &at(s, slot)->owed;
-    if (ln_word_move(owed, word_of(generation, from), word_of(generation, to))) return LINNET_OK;
-    uint64_t now = ln_word_get(owed);
+    ln_word *word = &at(s, slot)->word;
+    if (ln_word_move(word, word_of(generation, from), word_of(generation, to))) return LINNET_OK;
+    uint64_t now = ln_word_get(word);
     bool other = now == word_of(generation, LN_OWED_REQUEST) ||
                  now == word_of(generation, LN_OWED_STREAM);
     return other && from >= LN_OWED_REQUEST ? LINNET_ERR_STATE : LINNET_ERR_NOT_FOUND;

@@ -8,10 +8,13 @@
  * Who answers later, from any thread, must be told at once whether somebody still waits. So each
  * slot has a word: the generation, and what is owed to it. The worker writes it when it gives a
  * name away and when the answer is no longer wanted; whoever answers moves it from one value to the
- * next, and only one can.
+ * next, and only one can. A slot is 16 bytes, because idle connections are counted in bytes.
  *
- *    NOTHING ──> UPGRADE ──────────────> NOTHING
- *       └──────> REQUEST ──> STREAM ────────^
+ *    NEVER ──> UPGRADE ──────────────> NOTHING
+ *      └─────> REQUEST ──> STREAM ────────^
+ *
+ * A fresh name is owed nothing yet (NEVER); what was written for it once is not written again, so
+ * that an answer that came first stays given.
  */
 #ifndef LN_LIB_SLOTS_H
 #define LN_LIB_SLOTS_H
@@ -19,16 +22,16 @@
 #include "base/ref.h"
 
 typedef enum ln_owed {
-    LN_OWED_NOTHING,
+    LN_OWED_NEVER,   /* nothing so far */
+    LN_OWED_NOTHING, /* nothing any more */
     LN_OWED_UPGRADE, /* a verdict */
     LN_OWED_REQUEST, /* an answer, or the beginning of one */
     LN_OWED_STREAM   /* the rest of it */
 } ln_owed;
 
 typedef struct ln_slot {
-    void *holder; /* NULL: free */
-    ln_word owed; /* generation << 8 | ln_owed */
-    uint32_t generation, next_free;
+    ln_word word;   /* generation << 8 | ln_owed */
+    uintptr_t held; /* the holder's address; of a free slot: the next free one << 1 | 1 */
 } ln_slot;
 
 #define LN_SLOT_CHUNKS 15 /* each as large as all before it: 2^24 slots */
@@ -44,7 +47,7 @@ void ln_slots_fini(ln_slots *s);
 
 /* The worker's own ------------------------------------------------------------------- */
 
-/* LINNET_ERR_LIMIT, LINNET_ERR_NOMEM. */
+/* holder: at an even address. LINNET_ERR_LIMIT, LINNET_ERR_NOMEM. */
 int ln_slots_take(ln_slots *s, void *holder, uint32_t *slot, uint32_t *generation);
 void ln_slots_give(ln_slots *s, uint32_t slot);
 /* Its holder has another generation from now on: the names given before are over. */

@@ -72,6 +72,9 @@ typedef struct ln_ws {
     uint8_t peer_masks;   /* 0x80 where the peer must mask, which is when we do not */
     bool quiet, in_frame, fin, compressed, lent, close_sent, close_seen, hearing;
     uint8_t head[LN_FRAME_HEAD_MAX]; /* a header cut by the end of the input */
+    /* The owner's, here because there is room: */
+    bool sending_text;    /* the fragmented message under way outwards is text */
+    ln_utf8 sending_utf8; /* and where its validation stands */
 } ln_ws;
 #define LN_WS_HEADROOM 16
 
