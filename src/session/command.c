@@ -1,0 +1,334 @@
+#include "session/inner.h"
+
+/* Commands -------------------------------------------------------------------------------- */
+
+/* Behind an unsubscribe from the same channel that is under way. */
+static bool must_wait(const ln_session *s, const ln_native_command *c) {
+    if (c->verb != LN_VERB_SUBSCRIBE || !s->leaving) return false;
+    const ln_sub *there = ln_sub_find(s, c->channel);
+    return there && there->s.leaving;
+}
+
+static void subscribe(ln_session *s, const ln_native_command *c) {
+    const ln_sub *there = ln_sub_find(s, c->channel);
+    if (there) {
+        /* Clients of other servers may repeat themselves: theirs kept a set. */
+        if (!ln_session_dialect(s)->plain)
+            ln_session_refuse(s, c, LN_NATIVE_ALREADY_SUBSCRIBED, NULL);
+        else if (ln_subscription_joined(&there->s))
+            ln_sub_tell(s, there);
+        return;
+    }
+    int err = ln_channel_name_check(LN_SPACE_CHANNELS, c->channel);
+    uint32_t count = s->sub_count - s->leaving;
+    if (err == LINNET_OK && s->limits->channels_max && count >= s->limits->channels_max)
+        err = LINNET_ERR_LIMIT;
+    if (err < 0) {
+        ln_session_refuse_err(s, c, err);
+        return;
+    }
+    ln_sub *sub = ln_sub_new(s, c);
+    if (!sub) {
+        ln_session_refuse_err(s, c, LINNET_ERR_NOMEM);
+        return;
+    }
+    err = ln_hub_subscribe(s->node->hub, &sub->s, LN_SPACE_CHANNELS, c->channel);
+    if (err < 0) {
+        ln_sub_free(sub);
+        ln_session_refuse_err(s, c, err);
+        return;
+    }
+    if (err == LN_PENDING)
+        s->outstanding++;
+    else
+        ln_sub_tell(s, sub);
+}
+
+static void unsubscribe(ln_session *s, const ln_native_command *c) {
+    ln_sub *sub = ln_sub_find(s, c->channel);
+    if (!sub || sub->s.leaving) {
+        if (!ln_session_dialect(s)->plain) ln_session_refuse(s, c, LN_NATIVE_NOT_SUBSCRIBED, NULL);
+        return;
+    }
+    if (s->said && ln_subscription_joined(&sub->s)) { /* it is to hear what it has said, and then */
+        int err = ln_hub_leave(s->node->hub, &sub->s, c->id); /* no more once it is answered */
+        if (err < 0) ln_session_refuse_err(s, c, err);
+        s->leaving += err >= 0;
+        s->outstanding += err >= 0;
+        return;
+    }
+    if (!ln_subscription_joined(&sub->s) && !sub->quiet) {
+        s->outstanding--;
+        if (sub->re_size) {
+            ln_native_error error = { .re = ln_sub_re(sub),
+                .channel = ln_sub_name(sub),
+                .code = LN_NATIVE_NOT_SUBSCRIBED,
+                .message = "an unsubscribe came behind it" };
+            ln_session_say(s, ln_session_dialect(s)->error(&s->node->out, &error));
+        }
+    }
+    ln_sub_free(sub);
+    ln_reply reply = { .verb = LN_VERB_UNSUBSCRIBE, .re = c->id, .channel = c->channel };
+    ln_session_ok(s, &reply);
+}
+
+/* True when the bucket had a token. Otherwise *wait_ms says when it will. */
+static bool bucket_take(ln_session *s, uint32_t *wait_ms) {
+    const ln_session_limits *l = s->limits;
+    if (!l->publish_rate) return true;
+    uint64_t full = (uint64_t)(l->publish_burst ? l->publish_burst : 1) * LN_TOKEN;
+    s->tokens += (uint64_t)(ln_session_now(s) - s->filled) * l->publish_rate;
+    if (s->tokens > full) s->tokens = full;
+    s->filled = ln_session_now(s);
+    if (s->tokens >= LN_TOKEN) {
+        s->tokens -= LN_TOKEN;
+        return true;
+    }
+    *wait_ms = (uint32_t)((LN_TOKEN - s->tokens + l->publish_rate - 1) / l->publish_rate);
+    return false;
+}
+
+/* Packs `except` into node->packed. Names that nobody can have are left out. */
+static int pack_except(ln_sessions *n, const ln_native_command *c) {
+    ln_buf_clear(&n->packed);
+    if (!(c->keys & LN_KEY_EXCEPT)) return LINNET_OK;
+    ln_json_iter it = ln_json_iter_of(&c->except);
+    ln_json_value key, item;
+    while (ln_json_next(&it, &key, &item)) {
+        uint32_t start = n->packed.size;
+        int err = ln_buf_add_byte(&n->packed, 0);
+        if (err == LINNET_OK) err = ln_json_unescape(&item, &n->packed);
+        if (err < 0) return err;
+        uint32_t size = n->packed.size - start - 1;
+        if (size == 0 || size > LN_CLIENT_NAME_MAX)
+            n->packed.size = start;
+        else
+            n->packed.data[n->packed.head + start] = (uint8_t)size;
+    }
+    return LINNET_OK;
+}
+
+static void publish(ln_session *s, const ln_native_command *c) {
+    ln_sessions *n = s->node;
+    uint32_t wait_ms = 0;
+    if (!bucket_take(s, &wait_ms)) {
+        ln_native_error error = { .re = c->id,
+            .channel = c->channel,
+            .code = LN_NATIVE_RATE_LIMITED,
+            .retry_after_ms = wait_ms };
+        if (c->channel.size > LN_CHANNEL_NAME_MAX) error.channel = LN_SLICE("");
+        ln_session_error(s, &error);
+        return;
+    }
+    ln_publish what = {
+        .channel = c->channel,
+        .event = c->event,
+        .data = c->data.size ? c->data : LN_SLICE("null"),
+        .from = ln_slice_of(s->client, s->client_size),
+        .re = c->id,
+        .without = c->no_echo ? ln_session_handle(s) : 0,
+        .who = c->id.size ? ln_session_handle(s) : 0,
+        .user = ln_session_dialect(s) == &ln_dialect_native ? LN_USER_NATIVE : s->dialect,
+        .flags = c->is_volatile ? LN_PUB_VOLATILE : 0,
+    };
+    int err = pack_except(n, c);
+    what.except = ln_buf_slice(&n->packed);
+    if (err == LINNET_OK) err = ln_hub_publish(n->hub, &what);
+    s->said = true;
+    if (err < 0)
+        ln_session_refuse_err(s, c, err);
+    else if (what.who)
+        s->outstanding++;
+    ln_scratch_clear(&n->packed);
+}
+
+static void other(ln_session *s, const ln_native_command *c) {
+    bool strict = s->dialect == LN_USER_NATIVE || s->dialect == LN_DIALECT_AUTO;
+    if (!c->id.size && strict) {
+        ln_stat_add(&s->node->unknown, 1);
+        return;
+    }
+    ln_session_refuse(s, c, LN_NATIVE_UNKNOWN_TYPE, NULL);
+}
+
+/* What stands in the way of a command that names a channel. */
+static const char *lacking(const ln_session *s, const ln_native_command *c) {
+    if (!c->channel.data) return "channel is missing";
+    if (c->verb != LN_VERB_PUBLISH || s->dialect == LN_USER_CHANNEL) return NULL;
+    return c->data.size ? NULL : "data is missing";
+}
+
+static void obey(ln_session *s, const ln_native_command *c) {
+    const char *why;
+    switch (c->verb) {
+    case LN_VERB_PING: ln_session_say(s, ln_native_put_pong(&s->node->out, c->id)); return;
+    case LN_VERB_PONG:
+    case LN_VERB_HEARTBEAT: return;
+    case LN_VERB_AUTH:
+    case LN_VERB_OTHER: other(s, c); return;
+    case LN_VERB_SUBSCRIBE:
+    case LN_VERB_UNSUBSCRIBE:
+    case LN_VERB_PUBLISH: break;
+    }
+    if ((why = lacking(s, c))) {
+        ln_session_refuse(s, c, LN_NATIVE_BAD_REQUEST, why);
+        return;
+    }
+    if (c->verb == LN_VERB_PUBLISH && (c->keys & (LN_KEY_SEQ | LN_KEY_KEY))) {
+        /* To take it and not to keep its promise would be worse. */
+        ln_session_refuse(s, c, LN_NATIVE_NOT_AVAILABLE, "seq and key are not kept here");
+        return;
+    }
+    if (c->verb == LN_VERB_SUBSCRIBE)
+        subscribe(s, c);
+    else if (c->verb == LN_VERB_UNSUBSCRIBE)
+        unsubscribe(s, c);
+    else
+        publish(s, c);
+}
+
+/* Before a dialect is chosen: whose hand is it? False: it is answered, and nobody's. */
+static bool choose(ln_session *s, const ln_native_command *c) {
+    switch (ln_native_detect(c)) {
+    case LN_HAND_NOBODY: return true;
+    case LN_HAND_NATIVE: ln_session_decide(s, LN_USER_NATIVE); return true;
+    case LN_HAND_CHANNEL: ln_session_decide(s, LN_USER_CHANNEL); return true;
+    case LN_HAND_TOPIC: ln_session_decide(s, LN_USER_TOPIC); return true;
+    case LN_HAND_RPC:
+    case LN_HAND_EVENT: break;
+    }
+    ln_session_refuse(s, c, LN_NATIVE_NOT_AVAILABLE, "this dialect is not spoken here");
+    return false;
+}
+
+/* In B, of all that is not about topics or heartbeats. */
+static bool unheard_of(const ln_session *s, const ln_native_command *c) {
+    return ln_session_dialect(s)->unknown &&
+           (c->verb == LN_VERB_OTHER || c->verb == LN_VERB_PUBLISH || c->verb == LN_VERB_AUTH);
+}
+
+static void command(ln_session *s, const ln_json_value *value) {
+    if (s->closed) return;
+    if (s->outstanding >= s->limits->outstanding_max || s->held.size) {
+        ln_session_hold(s, value->raw, true);
+        return;
+    }
+    ln_sessions *n = s->node;
+    ln_buf_clear(&n->scratch);
+    ln_native_command c;
+    const char *why = NULL;
+    int err = ln_native_parse(value, &n->scratch, &c, &why);
+    if (s->dialect == LN_DIALECT_AUTO && value->kind == LN_JSON_OBJECT && !choose(s, &c)) return;
+    if (err >= 0 && must_wait(s, &c)) {
+        ln_session_hold(s, value->raw, true);
+        return;
+    }
+    ln_stat_add(&n->commands, 1);
+    if (unheard_of(s, &c))
+        ln_session_say(s, ln_session_dialect(s)->unknown(&n->out, value->raw));
+    else if (err < 0)
+        ln_session_refuse(s, &c, LN_NATIVE_BAD_REQUEST, why);
+    else
+        obey(s, &c);
+}
+
+static void batch(ln_session *s, const ln_json_value *list) {
+    if (s->dialect == LN_DIALECT_AUTO) ln_session_decide(s, LN_USER_NATIVE);
+    ln_json_iter it = ln_json_iter_of(list);
+    ln_json_value key, item;
+    for (uint32_t count = 0; !s->closed && ln_json_next(&it, &key, &item); count++) {
+        if (count < s->limits->commands_max) {
+            command(s, &item);
+            continue;
+        }
+        ln_native_command c;
+        const char *why;
+        ln_buf_clear(&s->node->scratch);
+        ln_native_parse(&item, &s->node->scratch, &c, &why);
+        ln_session_refuse(s, &c, LN_NATIVE_LIMIT_EXCEEDED, "too many commands in one frame");
+    }
+}
+
+/* Begins like JSON: an object or an array, behind white space or a byte order mark. */
+static bool looks_like_json(ln_slice text) {
+    if (ln_slice_starts(text, LN_SLICE("\xef\xbb\xbf"))) ln_slice_skip(&text, 3);
+    while (text.size && (text.data[0] == ' ' || (text.data[0] >= 9 && text.data[0] <= 13)))
+        ln_slice_skip(&text, 1);
+    return text.size && (text.data[0] == '{' || text.data[0] == '[');
+}
+
+static void unparsable(ln_session *s, ln_slice text, int err) {
+    if (s->dialect == LN_DIALECT_AUTO && !looks_like_json(text)) {
+        if (s->text == LN_TEXT_ECHO) {
+            ln_conn_send(s->conn, LN_OP_TEXT, text);
+        } else {
+            s->closed = true;
+            ln_conn_fail(s->conn, LINNET_ERR_DATA_TYPE);
+        }
+        return;
+    }
+    bool deep = err == LINNET_ERR_LIMIT;
+    ln_native_error error = { .code = LN_NATIVE_BAD_REQUEST,
+        .message = deep ? "JSON too deep, or with too many keys" : "not JSON" };
+    ln_session_error(s, &error);
+}
+
+void ln_session_read(ln_session *s, ln_slice text, bool single) {
+    ln_json_value top;
+    int err = ln_json_check(text, &top);
+    if (err < 0)
+        unparsable(s, text, err);
+    else if (top.kind == LN_JSON_ARRAY && !single && !ln_session_dialect(s)->plain)
+        batch(s, &top);
+    else
+        command(s, &top);
+}
+
+/* Waiting for answers --------------------------------------------------------------------- */
+
+#define SINGLE (UINT32_C(1) << 31)
+
+/* Keeps a text until answers have come; reading stops, so that it is not many. single: it is one
+ * command, as it may have stood in an array, and no array of them. */
+void ln_session_hold(ln_session *s, ln_slice text, bool single) {
+    uint32_t size = (uint32_t)text.size | (single ? SINGLE : 0);
+    if (!s->paused) {
+        s->paused = true;
+        ln_conn_pause(s->conn, LN_PAUSE_WAIT);
+    }
+    ln_stat_add(&s->node->held, 1);
+    int err = ln_buf_reserve(&s->held, sizeof size + text.size);
+    if (err == LINNET_ERR_TOO_BIG) {
+        ln_session_end(s, 3009, "too many commands at once");
+    } else if (err < 0) {
+        ln_conn_fail(s->conn, err);
+    } else {
+        ln_buf_add(&s->held, ln_slice_of(&size, sizeof size));
+        ln_buf_add(&s->held, text);
+    }
+}
+
+/* An answer has come. From half of the bound downwards there is room for what waits; what still
+ * does not fit is kept again, in its order. */
+void ln_session_answered(ln_session *s) {
+    if (!s->paused || s->closed || s->outstanding > s->limits->outstanding_max / 2) return;
+    ln_buf work = s->held;
+    ln_buf_init(&s->held, work.max);
+    while (work.size && !s->closed) {
+        uint32_t size;
+        memcpy(&size, ln_buf_slice(&work).data, sizeof size);
+        bool single = size & SINGLE;
+        size &= ~SINGLE;
+        ln_buf_consume(&work, sizeof size);
+        ln_slice text = ln_slice_sub(ln_buf_slice(&work), 0, size);
+        if (s->held.size)
+            ln_session_hold(s, text, single);
+        else
+            ln_session_read(s, text, single);
+        ln_buf_consume(&work, size);
+    }
+    ln_buf_fini(&work);
+    if (s->held.size || s->closed) return;
+    s->paused = false;
+    ln_conn_resume(s->conn, LN_PAUSE_WAIT);
+}

@@ -1,0 +1,103 @@
+/* inner.h -- what the files of session/ share among each other.
+ *
+ *   session.c   slots, what is said, the dialect, heartbeat, opening and closing
+ *   command.c   texts to commands, and what each command does
+ *   subs.c      subscriptions, and the hub's calls: answers and fan-out
+ */
+#ifndef LN_SESSION_INNER_H
+#define LN_SESSION_INNER_H
+#include "session/session.h"
+
+#define LN_TOKEN 1000 /* of a bucket, so that milliseconds count */
+
+/* A subscription of a session. Freed when it leaves its channel, and with the session. */
+typedef struct ln_sub {
+    ln_subscription s; /* the first member */
+    ln_list node;      /* in session->subs */
+    ln_session *session;
+    ln_position recover;  /* where the client says it stands */
+    uint64_t skipped_to;  /* what was left out since the last message: up to this offset, */
+    uint32_t skipped;     /* so many */
+    bool recovers, quiet; /* it asked; nobody waits for the answer */
+    uint8_t name_size, re_size;
+    uint8_t bytes[]; /* name, re */
+} ln_sub;
+
+struct ln_session {
+    ln_sessions *node;
+    ln_conn *conn;
+    const ln_session_limits *limits;
+    const ln_conn_config *plain; /* for the connection, see ln_session_options */
+    ln_list subs;
+    ln_list beat; /* in node->beats, or in node->gone */
+    ln_buf held;  /* commands that wait: a length in four bytes, and so many bytes; again */
+    uint32_t slot, generation;
+    uint32_t sub_count, leaving, outstanding; /* `leaving` of sub_count are on their way out */
+    uint64_t tokens;
+    uint32_t filled;        /* ms, when the bucket was last */
+    uint32_t errors, overs; /* since: */
+    uint32_t window;        /* ms */
+    uint8_t dialect;        /* ln_user, or LN_DIALECT_AUTO */
+    uint8_t text;           /* ln_session_text */
+    bool paused, closed;    /* waits for answers; nothing more is to be said */
+    bool said;              /* it has published: what it leaves, it leaves behind that */
+    uint8_t client_size;
+    uint8_t client[];
+};
+
+static inline ln_slice ln_sub_name(const ln_sub *sub) {
+    return ln_slice_of(sub->bytes, sub->name_size);
+}
+
+static inline ln_slice ln_sub_re(const ln_sub *sub) {
+    return ln_slice_of(sub->bytes + sub->name_size, sub->re_size);
+}
+
+static inline uint32_t ln_session_now(const ln_session *s) {
+    return (uint32_t)ln_hub_now(s->node->hub);
+}
+
+static inline const ln_dialect *ln_session_dialect(const ln_session *s) {
+    return ln_dialects[s->dialect == LN_DIALECT_AUTO ? LN_USER_NATIVE : s->dialect];
+}
+
+/* session.c ------------------------------------------------------------------------------- */
+uint64_t ln_session_handle(const ln_session *s);
+/* NULL: it has gone. */
+ln_session *ln_session_of(const ln_sessions *n, uint64_t handle);
+/* Frees what a large text left behind. */
+void ln_scratch_clear(ln_buf *b);
+/* Sends what a writer left in node->out, unless it failed. */
+void ln_session_say(ln_session *s, int err);
+void ln_session_ok(ln_session *s, const ln_reply *reply);
+/* With the dialects of strangers all that is about policy is 1008. */
+void ln_session_end(ln_session *s, uint16_t code, const char *reason);
+/* Each of these counts as a fault of the peer, and too many of them end it. message NULL: the
+ * code's words. */
+void ln_session_error(ln_session *s, const ln_native_error *error);
+void ln_session_refuse(
+    ln_session *s, const ln_native_command *c, ln_native_code code, const char *message);
+void ln_session_refuse_err(ln_session *s, const ln_native_command *c, int err);
+ln_native_code ln_session_code(int err);
+/* For good. */
+void ln_session_decide(ln_session *s, uint8_t dialect);
+
+/* command.c ------------------------------------------------------------------------------- */
+/* One text. single: it is one command, as it may have stood in an array, and no array of them. */
+void ln_session_read(ln_session *s, ln_slice text, bool single);
+/* Keeps a text until answers have come; reading stops, so that it is not many. */
+void ln_session_hold(ln_session *s, ln_slice text, bool single);
+/* An answer has come, and with it perhaps room for what is held. */
+void ln_session_answered(ln_session *s);
+
+/* subs.c ---------------------------------------------------------------------------------- */
+/* NULL without memory. */
+ln_sub *ln_sub_new(ln_session *s, const ln_native_command *c);
+void ln_sub_free(ln_sub *sub);
+/* Of this session; NULL: none. */
+ln_sub *ln_sub_find(const ln_session *s, ln_slice channel);
+/* Answers its subscribe: it has joined. */
+void ln_sub_tell(ln_session *s, const ln_sub *sub);
+/* The hub's callbacks for all dialects. */
+ln_hub_user ln_subs_user(ln_sessions *n);
+#endif

@@ -1,0 +1,188 @@
+#include "base/mem.h"
+#include "session/fan.h"
+#include "session/inner.h"
+
+/* Subscriptions --------------------------------------------------------------------------- */
+
+ln_sub *ln_sub_new(ln_session *s, const ln_native_command *c) {
+    ln_sub *sub = ln_malloc(sizeof *sub + c->channel.size + c->id.size);
+    if (!sub) return NULL;
+    *sub = (ln_sub){
+        .session = s,
+        .recover = { c->recover_epoch, c->recover_offset },
+        .recovers = c->recover,
+        .name_size = (uint8_t)c->channel.size,
+        .re_size = (uint8_t)c->id.size,
+    };
+    ln_subscription_init(&sub->s, s->dialect, s->conn);
+    memcpy(sub->bytes, c->channel.data, c->channel.size);
+    if (c->id.size) memcpy(sub->bytes + c->channel.size, c->id.data, c->id.size);
+    ln_list_push(&s->subs, &sub->node);
+    if (s->sub_count++ == 0) ln_conn_batch(s->conn, true);
+    return sub;
+}
+
+void ln_sub_free(ln_sub *sub) {
+    ln_session *s = sub->session;
+    if (sub->skipped && sub->s.row) sub->s.row->owed--;
+    if (sub->s.leaving) s->leaving--;
+    ln_hub_unsubscribe(s->node->hub, &sub->s);
+    ln_list_remove(&sub->node);
+    if (--s->sub_count == 0) ln_conn_batch(s->conn, false);
+    ln_free(sub);
+}
+
+ln_sub *ln_sub_find(const ln_session *s, ln_slice channel) {
+    const ln_channel *c = ln_hub_find(s->node->hub, LN_SPACE_CHANNELS, channel);
+    if (!c) return NULL;
+    LN_LIST_FOREACH(node, &s->subs) {
+        ln_sub *sub = ln_list_item(node, ln_sub, node);
+        if (sub->s.channel == c) return sub;
+    }
+    return NULL;
+}
+
+void ln_sub_tell(ln_session *s, const ln_sub *sub) {
+    ln_reply reply = {
+        .verb = LN_VERB_SUBSCRIBE,
+        .re = ln_sub_re(sub),
+        .channel = ln_sub_name(sub),
+        .at = ln_subscription_at(&sub->s),
+        .class = sub->s.channel->class,
+        .recover = sub->recovers,
+    };
+    /* Without replay only who has missed nothing has recovered. */
+    reply.recovered = sub->recovers && reply.at.epoch && sub->recover.epoch == reply.at.epoch &&
+                      sub->recover.offset == reply.at.offset;
+    ln_session_ok(s, &reply);
+}
+
+static void on_subscribed(void *ctx, ln_subscription *ls, int err) {
+    (void)ctx;
+    ln_sub *sub = (ln_sub *)(void *)ls;
+    ln_session *s = sub->session;
+    if (sub->quiet) { /* it was in the channel before, and is again, or not */
+        sub->quiet = false;
+        if (err < 0) ln_conn_fail(s->conn, err);
+        return;
+    }
+    s->outstanding--;
+    if (err < 0) {
+        ln_native_error error = {
+            .re = ln_sub_re(sub), .channel = ln_sub_name(sub), .code = ln_session_code(err)
+        };
+        ln_session_error(s, &error);
+        ln_sub_free(sub);
+    } else {
+        ln_sub_tell(s, sub);
+    }
+    ln_session_answered(s);
+}
+
+/* An unsubscribe that waited for what was published before it; note: its id. */
+static void on_left(void *ctx, ln_subscription *ls, ln_slice note) {
+    (void)ctx;
+    ln_sub *sub = (ln_sub *)(void *)ls;
+    ln_session *s = sub->session;
+    s->outstanding--;
+    s->leaving--; /* the hub has called it back already */
+    ln_reply reply = { .verb = LN_VERB_UNSUBSCRIBE, .re = note, .channel = ln_sub_name(sub) };
+    ln_session_ok(s, &reply);
+    ln_sub_free(sub);
+    ln_session_answered(s);
+}
+
+/* The channel starts anew. Who can be told is told, and comes back when he likes; who cannot is
+ * simply put back. */
+static void on_reset(void *ctx, ln_subscription *ls) {
+    ln_sessions *n = ctx;
+    ln_sub *sub = (ln_sub *)(void *)ls;
+    ln_session *s = sub->session;
+    sub->skipped = 0;
+    if (ln_session_dialect(s)->skips) {
+        ln_session_say(s, ln_native_put_unsubscribed(
+                              &n->out, ln_sub_name(sub), LN_NATIVE_UNRECOVERABLE_POSITION));
+        ln_sub_free(sub);
+        return;
+    }
+    int err = ln_hub_subscribe(n->hub, &sub->s, LN_SPACE_CHANNELS, ln_sub_name(sub));
+    if (err == LN_PENDING) sub->quiet = true;
+    if (err < 0) ln_conn_fail(s->conn, err);
+}
+
+/* Fan-out --------------------------------------------------------------------------------- */
+
+static ln_rendering *render(ln_sessions *n, const ln_dialect *d, const ln_publication *p) {
+    ln_rendering *r = NULL;
+    if (d->message(&n->out, p) == LINNET_OK) r = ln_rendering_of(LN_OP_TEXT, ln_buf_slice(&n->out));
+    ln_scratch_clear(&n->out);
+    return r;
+}
+
+static void say_skipped(ln_session *s, ln_row *row, ln_sub *sub) {
+    ln_session_say(s, ln_native_put_skip(&s->node->out, ln_sub_name(sub), sub->skipped_to,
+                          sub->skipped, "except"));
+    sub->skipped = 0;
+    row->owed--;
+}
+
+static void skip(ln_row *row, ln_sub *sub, const ln_publication *p) {
+    if (!p->at.offset || !ln_session_dialect(sub->session)->skips) return;
+    if (sub->skipped++ == 0) row->owed++;
+    sub->skipped_to = p->at.offset;
+}
+
+/* The slow way, when somebody may be left out or is owed word of it. */
+static void fan_choosy(ln_row *row, const ln_publication *p, ln_rendering *r) {
+    for (uint32_t i = 0; i < row->count; i++) {
+        if (!row->seats[i].target) continue;
+        ln_sub *sub = (ln_sub *)(void *)row->seats[i].sub;
+        ln_session *s = sub->session;
+        if (ln_publication_skips(p, ln_session_handle(s), ln_slice_of(s->client, s->client_size))) {
+            skip(row, sub, p);
+            continue;
+        }
+        if (sub->skipped) say_skipped(s, row, sub);
+        if (ln_conn_queue(s->conn, r) == LINNET_ERR_NOMEM) ln_conn_fail(s->conn, LINNET_ERR_NOMEM);
+    }
+}
+
+static void on_deliver(void *ctx, ln_row *row, const ln_publication *p) {
+    ln_rendering *r = render(ctx, ln_dialects[row->user], p);
+    if (!r) {
+        ln_fan_fail(row);
+        return;
+    }
+    if (row->owed || ln_publication_picky(p))
+        fan_choosy(row, p, r);
+    else
+        ln_fan_out(row, r);
+    ln_rendering_unref(r);
+}
+
+static void on_published(void *ctx, const ln_publication *p) {
+    ln_session *s = ln_session_of(ctx, p->who);
+    if (!s) return;
+    s->outstanding--;
+    if (p->err < 0) {
+        ln_native_error error = {
+            .re = ln_publication_re(p),
+            .channel = ln_publication_channel(p),
+            .code = ln_session_code(p->err),
+        };
+        ln_session_error(s, &error);
+    } else {
+        ln_reply reply = {
+            .verb = LN_VERB_PUBLISH,
+            .re = ln_publication_re(p),
+            .channel = ln_publication_channel(p),
+            .at = p->at,
+        };
+        ln_session_ok(s, &reply);
+    }
+    ln_session_answered(s);
+}
+
+ln_hub_user ln_subs_user(ln_sessions *n) {
+    return (ln_hub_user){ n, on_deliver, on_subscribed, on_published, on_reset, on_left };
+}
