@@ -34,14 +34,27 @@ typedef enum linnet_hub_text {
     LINNET_HUB_TEXT_ECHO = 1    /* it comes back */
 } linnet_hub_text;
 
+/* What the channels of a namespace are like: `chat` holds all channels whose names begin with
+ * `chat:`, `@` those of users, "" all others. 0 in a number means its default. */
+typedef struct linnet_namespace {
+    size_t size;            /* of this struct */
+    const char *name;       /* 1 to 64 letters, digits, _ . -; or "@", or "" */
+    bool live;              /* no log: no offsets, nothing survives a disconnect */
+    uint32_t history_count; /* publications kept per channel; 100 */
+    uint32_t history_ms;    /* and how long; 300,000 */
+    uint32_t history_bytes; /* and how much; 1 MiB */
+} linnet_namespace;
+#define LINNET_NAMESPACE_INIT                                                                      \
+    { sizeof(linnet_namespace), NULL, false, 0, 0, 0 }
+
 /* 0 in a number means its default, which stands behind it. */
 typedef struct linnet_hub_options {
-    size_t size;                      /* of this struct */
-    bool live;                        /* no log: no offsets, nothing survives a disconnect */
-    linnet_hub_text text;             /* while no dialect is chosen */
-    uint32_t history_count;           /* publications kept per channel; 100 */
-    uint32_t history_ms;              /* and how long; 300,000 */
-    uint32_t history_bytes;           /* and how much; 1 MiB */
+    size_t size;            /* of this struct */
+    bool live;              /* channels of no namespace: as there */
+    linnet_hub_text text;   /* while no dialect is chosen */
+    uint32_t history_count; /* likewise, and the next two */
+    uint32_t history_ms;
+    uint32_t history_bytes;
     uint64_t history_bytes_all;       /* in all channels of one worker; 256 MiB */
     uint32_t idle_channels;           /* positions remembered of channels nobody is in; 16,384 */
     uint32_t idle_ms;                 /* and for how long; 24 hours */
@@ -54,14 +67,17 @@ typedef struct linnet_hub_options {
     uint32_t publish_burst;           /* 200 */
     linnet_conn_limits limits;        /* of its connections */
     const char *const *origins; /* as in linnet_ws_route; good until the last path is declared */
+    const linnet_namespace *namespaces; /* copied; each with the size of the first */
+    size_t namespace_count;             /* at most 256 */
 } linnet_hub_options;
 #define LINNET_HUB_OPTIONS_INIT                                                                    \
     {                                                                                              \
         sizeof(linnet_hub_options), false, LINNET_HUB_TEXT_REFUSE, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,   \
-            0, 0, 0, LINNET_CONN_LIMITS_INIT, NULL                                                 \
+            0, 0, 0, LINNET_CONN_LIMITS_INIT, NULL, NULL, 0                                        \
     }
 
-/* LINNET_ERR_INVAL, LINNET_ERR_NOMEM. The options are copied. */
+/* LINNET_ERR_INVAL, LINNET_ERR_EXISTS (a namespace twice), LINNET_ERR_LIMIT, LINNET_ERR_NOMEM. The
+ * options are copied. */
 LINNET_API int linnet_hub_new(const linnet_hub_options *options, linnet_hub **out);
 /* After the server it was given to is freed, and with it all its connections. NULL is allowed. */
 LINNET_API void linnet_hub_free(linnet_hub *hub);

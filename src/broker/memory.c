@@ -10,8 +10,18 @@ typedef struct kept {
     ln_msec at;
 } kept;
 
+/* Logs that keep equally much, so that the first of the full ones is the first to expire. */
+typedef struct shelf {
+    ln_list node; /* in memory.shelves */
+    ln_retention keep;
+    uint32_t logs;
+    ln_list full; /* logs that keep something, by time of the last publish */
+} shelf;
+
 struct ln_log_handle {
-    ln_list full;   /* in memory.full while something is kept; by time of the last publish */
+    shelf *shelf;
+    ln_list full;   /* in shelf->full */
+    ln_list all;    /* in memory.all, likewise */
     ln_list closed; /* in memory.closed while it has no home; by time of closing */
     uint64_t epoch, head;
     kept *ring; /* capacity entries, the oldest at `first` */
@@ -26,7 +36,7 @@ typedef struct ln_memory {
     ln_broker broker;
     ln_memory_options options;
     ln_map logs;
-    ln_list full, closed;
+    ln_list shelves, all, closed;
     uint64_t bytes;
     ln_memory_stats stats;
 } ln_memory;
@@ -55,29 +65,31 @@ static void drop_oldest(ln_memory *m, ln_log_handle *log) {
     ln_publication_unref(p);
     if (log->count) return;
     ln_list_remove(&log->full);
+    ln_list_remove(&log->all);
     ln_free(log->ring);
     log->ring = NULL;
     log->first = log->capacity = 0;
 }
 
-static bool too_old(const ln_memory *m, ln_msec at) {
-    return m->broker.now - at >= m->options.age_ms;
+static bool too_much(const ln_memory *m, const ln_log_handle *log) {
+    const ln_retention *keep = &log->shelf->keep;
+    return log->count > keep->count || log->bytes > keep->bytes ||
+           m->broker.now - log->ring[log->first].at >= keep->age_ms;
 }
 
 static void trim(ln_memory *m, ln_log_handle *log) {
-    while (
-        log->count && (log->bytes > m->options.bytes_max || too_old(m, log->ring[log->first].at)))
+    while (log->count && too_much(m, log))
         drop_oldest(m, log);
     while (m->bytes > m->options.total_bytes_max) {
         ln_stat_add(&m->stats.evicted, 1);
-        drop_oldest(m, ln_list_item(m->full.next, ln_log_handle, full));
+        drop_oldest(m, ln_list_item(m->all.next, ln_log_handle, all));
     }
 }
 
-static int ring_grow(const ln_memory *m, ln_log_handle *log) {
+static int ring_grow(ln_log_handle *log) {
     if (log->count < log->capacity) return LINNET_OK;
     uint32_t capacity = log->capacity ? log->capacity * 2 : RING_MIN;
-    if (capacity > m->options.count_max) capacity = m->options.count_max;
+    if (capacity > log->shelf->keep.count) capacity = log->shelf->keep.count;
     kept *ring = ln_calloc(capacity, sizeof *ring);
     if (!ring) return LINNET_ERR_NOMEM;
     for (uint32_t i = 0; i < log->count; i++)
@@ -91,15 +103,16 @@ static int ring_grow(const ln_memory *m, ln_log_handle *log) {
 
 static int memory_publish(ln_broker *b, ln_log_handle *log, ln_publication *p, ln_position *at) {
     ln_memory *m = memory_of(b);
-    if (log->count < m->options.count_max) {
-        int err = ring_grow(m, log);
+    uint32_t most = log->shelf->keep.count;
+    if (log->count < most) {
+        int err = ring_grow(log);
         if (err < 0) return err;
     }
     ln_publication_ref(p, 1);
     size_t held = ln_publication_held(p);
-    if (log->count == m->options.count_max) drop_oldest(m, log);
+    if (log->count == most) drop_oldest(m, log);
     /* With room for one only, dropping it gave the ring back. */
-    if (!log->ring && ring_grow(m, log) < 0) {
+    if (!log->ring && ring_grow(log) < 0) {
         ln_publication_unref(p);
         return LINNET_ERR_NOMEM;
     }
@@ -109,7 +122,9 @@ static int memory_publish(ln_broker *b, ln_log_handle *log, ln_publication *p, l
     ln_stat_add(&m->stats.kept, 1);
     ln_stat_add(&m->stats.kept_bytes, held);
     ln_list_remove(&log->full);
-    ln_list_push(&m->full, &log->full);
+    ln_list_push(&log->shelf->full, &log->full);
+    ln_list_remove(&log->all);
+    ln_list_push(&m->all, &log->all);
     *at = (ln_position){ log->epoch, ++log->head };
     trim(m, log);
     return LN_DONE;
@@ -129,6 +144,49 @@ static int memory_read(ln_broker *b, ln_log_handle *log, uint64_t since, ln_page
     return LN_DONE;
 }
 
+/* Shelves --------------------------------------------------------------------------------- */
+
+static shelf *shelf_of(ln_memory *m, const ln_retention *keep) {
+    LN_LIST_FOREACH(node, &m->shelves) {
+        shelf *s = ln_list_item(node, shelf, node);
+        if (s->keep.count == keep->count && s->keep.age_ms == keep->age_ms &&
+            s->keep.bytes == keep->bytes)
+            return s;
+    }
+    shelf *s = ln_calloc(1, sizeof *s);
+    if (!s) return NULL;
+    s->keep = *keep;
+    ln_list_init(&s->full);
+    ln_list_push(&m->shelves, &s->node);
+    return s;
+}
+
+static void shelf_leave(shelf *s) {
+    if (s->logs) return;
+    assert(ln_list_empty(&s->full));
+    ln_list_remove(&s->node);
+    ln_free(s);
+}
+
+/* Puts a log on the shelf of its retention, at the end: what it keeps may stay longer for it, at
+ * most as long as if it had been published now. */
+static int shelf_move(ln_memory *m, ln_log_handle *log, const ln_retention *keep) {
+    shelf *to = shelf_of(m, keep), *from = log->shelf;
+    if (!to) return LINNET_ERR_NOMEM;
+    if (to == from) return LINNET_OK;
+    to->logs++;
+    log->shelf = to;
+    if (log->count) {
+        ln_list_remove(&log->full);
+        ln_list_push(&to->full, &log->full);
+    }
+    if (from) {
+        from->logs--;
+        shelf_leave(from);
+    }
+    return LINNET_OK;
+}
+
 /* Logs ------------------------------------------------------------------------------------ */
 
 static void unclose(ln_memory *m, ln_log_handle *log) {
@@ -143,6 +201,8 @@ static void log_free(ln_memory *m, ln_log_handle *log) {
         drop_oldest(m, log);
     ln_map_remove(&m->logs, log_name(log));
     ln_stat_sub(&m->stats.logs, 1);
+    log->shelf->logs--;
+    shelf_leave(log->shelf);
     ln_free(log);
 }
 
@@ -158,16 +218,21 @@ static uint64_t fresh_epoch(ln_memory *m) {
     return epoch;
 }
 
-static int log_new(ln_memory *m, ln_slice channel, ln_log_handle **out) {
+static int log_new(ln_memory *m, ln_slice channel, const ln_retention *keep, ln_log_handle **out) {
     ln_log_handle *log = ln_calloc(1, sizeof *log + channel.size);
     if (!log) return LINNET_ERR_NOMEM;
     ln_list_init(&log->full);
+    ln_list_init(&log->all);
     ln_list_init(&log->closed);
     log->epoch = fresh_epoch(m);
     log->name_size = (uint8_t)channel.size;
     memcpy(log->name, channel.data, channel.size);
     if (m->logs.count >= m->options.logs_max && !ln_list_empty(&m->closed)) forget_first(m);
-    int err = ln_map_add(&m->logs, log);
+    int err = shelf_move(m, log, keep);
+    if (err == LINNET_OK && (err = ln_map_add(&m->logs, log)) < 0) {
+        log->shelf->logs--;
+        shelf_leave(log->shelf);
+    }
     if (err < 0) {
         ln_free(log);
         return err;
@@ -177,13 +242,13 @@ static int log_new(ln_memory *m, ln_slice channel, ln_log_handle **out) {
     return LINNET_OK;
 }
 
-static int memory_open(ln_broker *b, ln_slice channel, ln_log_handle **handle, ln_position *head) {
+static int memory_open(ln_broker *b, ln_slice channel, const ln_retention *keep,
+    ln_log_handle **handle, ln_position *head) {
     ln_memory *m = memory_of(b);
     ln_log_handle *log = ln_map_get(&m->logs, channel);
-    if (!log) {
-        int err = log_new(m, channel, &log);
-        if (err < 0) return err;
-    }
+    int err = log ? shelf_move(m, log, keep) : log_new(m, channel, keep, &log);
+    if (err < 0) return err;
+    trim(m, log);
     unclose(m, log);
     *handle = log;
     *head = (ln_position){ log->epoch, log->head };
@@ -202,10 +267,11 @@ static void memory_close(ln_broker *b, ln_log_handle *log) {
     if (ln_stat_get(&m->stats.idle) > m->options.idle_max) forget_first(m);
 }
 
-static ln_msec first_full(const ln_memory *m) {
-    if (ln_list_empty(&m->full)) return LN_NEVER;
-    const ln_log_handle *log = ln_list_item(m->full.next, ln_log_handle, full);
-    return log->ring[(log->first + log->count - 1) % log->capacity].at + m->options.age_ms;
+/* When the first of a shelf keeps nothing any more. */
+static ln_msec first_full(const shelf *s) {
+    if (ln_list_empty(&s->full)) return LN_NEVER;
+    const ln_log_handle *log = ln_list_item(s->full.next, ln_log_handle, full);
+    return log->ring[(log->first + log->count - 1) % log->capacity].at + s->keep.age_ms;
 }
 
 static ln_msec first_closed(const ln_memory *m) {
@@ -215,16 +281,23 @@ static ln_msec first_closed(const ln_memory *m) {
 
 static void memory_tick(ln_broker *b) {
     ln_memory *m = memory_of(b);
-    while (first_full(m) <= b->now)
-        trim(m, ln_list_item(m->full.next, ln_log_handle, full));
+    LN_LIST_FOREACH(node, &m->shelves) { /* trimming frees no shelf: its log stays */
+        const shelf *s = ln_list_item(node, shelf, node);
+        while (first_full(s) <= b->now)
+            trim(m, ln_list_item(s->full.next, ln_log_handle, full));
+    }
     while (first_closed(m) <= b->now)
         forget_first(m);
 }
 
 static ln_msec memory_deadline(const ln_broker *b) {
     const ln_memory *m = (const ln_memory *)(const void *)b;
-    ln_msec full = first_full(m), closed = first_closed(m);
-    return full < closed ? full : closed;
+    ln_msec due = first_closed(m);
+    LN_LIST_FOREACH(node, &m->shelves) {
+        ln_msec full = first_full(ln_list_item(node, const shelf, node));
+        if (full < due) due = full;
+    }
+    return due;
 }
 
 static void memory_free(ln_broker *b) {
@@ -247,9 +320,6 @@ static const ln_broker_ops memory_ops = {
 };
 
 static void defaults(ln_memory_options *o) {
-    if (!o->count_max) o->count_max = 100;
-    if (!o->age_ms) o->age_ms = 300 * 1000;
-    if (!o->bytes_max) o->bytes_max = 1024 * 1024;
     if (!o->total_bytes_max) o->total_bytes_max = 256 * 1024 * 1024;
     if (!o->idle_max) o->idle_max = 16384;
     if (!o->idle_ms) o->idle_ms = 24 * 3600 * 1000;
@@ -263,7 +333,8 @@ int ln_memory_new(const ln_memory_options *options, ln_broker **out) {
     m->options = *options;
     defaults(&m->options);
     ln_map_init(&m->logs, options->key, log_name, m->options.logs_max);
-    ln_list_init(&m->full);
+    ln_list_init(&m->shelves);
+    ln_list_init(&m->all);
     ln_list_init(&m->closed);
     *out = &m->broker;
     return LINNET_OK;

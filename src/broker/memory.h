@@ -1,10 +1,10 @@
 /* memory.h -- the broker that owns its logs itself, in this process.
  *
  * A log is an epoch, a head, and a ring of the last publications: at most so many, so many bytes,
- * and so old. Trimming never changes the epoch. A log that was published to outlives its home and
- * its history: {epoch, head} stay for a day, the oldest going first when there are too many, so
- * that a client that comes back is told honestly where it stands. A log nobody ever published to is
- * forgotten at once.
+ * and so old, as its channel's namespace says. Trimming never changes the epoch. A log that was
+ * published to outlives its home and its history: {epoch, head} stay for a day, the oldest going
+ * first when there are too many, so that a client that comes back is told honestly where it stands.
+ * A log nobody ever published to is forgotten at once.
  */
 #ifndef LN_BROKER_MEMORY_H
 #define LN_BROKER_MEMORY_H
@@ -16,9 +16,6 @@
 typedef struct ln_memory_options {
     ln_map_key key;
     ln_rand *rand;            /* for epochs; borrowed */
-    uint32_t count_max;       /* publications per log; 0: 100 */
-    uint32_t age_ms;          /* 0: 300,000 */
-    uint32_t bytes_max;       /* per log; 0: 1 MiB */
     uint64_t total_bytes_max; /* of all logs here; 0: 256 MiB */
     uint32_t idle_max;        /* logs without a home remembered; 0: 16,384 */
     uint32_t idle_ms;         /* and for how long; 0: 24 h */

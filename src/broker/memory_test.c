@@ -12,10 +12,12 @@ static const ln_map_key key = { 11, 22 };
 typedef struct shelf {
     ln_rand rand;
     ln_broker *b;
+    ln_retention keep; /* of the logs opened next */
 } shelf;
 
 static void shelf_open(shelf *s, const ln_memory_options *o) {
     ln_rand_init_seeded(&s->rand, 1);
+    s->keep = (ln_retention)LN_RETENTION_INIT;
     ln_memory_options options = *o;
     options.key = key;
     options.rand = &s->rand;
@@ -24,7 +26,7 @@ static void shelf_open(shelf *s, const ln_memory_options *o) {
 
 static ln_log_handle *log_open(shelf *s, const char *name, ln_position *head) {
     ln_log_handle *log = NULL;
-    assert_int_equal(s->b->ops->open(s->b, ln_slice_str(name), &log, head), LN_DONE);
+    assert_int_equal(s->b->ops->open(s->b, ln_slice_str(name), &s->keep, &log, head), LN_DONE);
     return log;
 }
 
@@ -81,27 +83,32 @@ static void test_offsets(void **state) {
     s.b->ops->free(s.b);
 }
 
+#define DAY  (24 * 3600 * 1000)
+#define MANY 1000000
+
 static void test_trimming(void **state) {
     (void)state;
     static const struct {
         const char *why;
-        ln_memory_options o;
+        ln_retention keep;
+        uint64_t all; /* bytes of all logs; 0: any */
         size_t size;
         int kept; /* of ten, one second apart */
     } rows[] = {
-        { "by count", { .count_max = 3 }, 10, 3 },
-        { "one only", { .count_max = 1 }, 10, 1 },
-        { "by bytes", { .bytes_max = 5 * 1200 }, 1000, 5 },
-        { "none that fits", { .bytes_max = 500 }, 1000, 0 },
-        { "by age", { .age_ms = 4000 }, 10, 4 },
-        { "by the bytes of all", { .total_bytes_max = 2 * 1200 }, 1000, 2 },
-        { "not at all", { .count_max = 0 }, 10, 10 },
+        { "by count", { 3, DAY, MANY }, 0, 10, 3 },
+        { "one only", { 1, DAY, MANY }, 0, 10, 1 },
+        { "by bytes", { MANY, DAY, 5 * 1200 }, 0, 1000, 5 },
+        { "none that fits", { MANY, DAY, 500 }, 0, 1000, 0 },
+        { "by age", { MANY, 4000, MANY }, 0, 10, 4 },
+        { "by the bytes of all", { MANY, DAY, MANY }, 2 * 1200, 1000, 2 },
+        { "not at all", LN_RETENTION_INIT, 0, 10, 10 },
     };
     for (size_t i = 0; i < LN_COUNT(rows); i++) {
         print_message("# %s\n", rows[i].why);
         shelf s;
         ln_position head, at;
-        shelf_open(&s, &rows[i].o);
+        shelf_open(&s, &(ln_memory_options){ .total_bytes_max = rows[i].all });
+        s.keep = rows[i].keep;
         ln_log_handle *log = log_open(&s, "c", &head);
         for (int n = 0; n < 10; n++) {
             s.b->now += 1000;
@@ -117,6 +124,38 @@ static void test_trimming(void **state) {
         s.b->ops->close(s.b, log);
         s.b->ops->free(s.b);
     }
+}
+
+/* Each log by its own retention, though another one was published to before. */
+static void test_retentions_side_by_side(void **state) {
+    (void)state;
+    shelf s;
+    ln_position at;
+    shelf_open(&s, &(ln_memory_options){ 0 });
+    s.keep.age_ms = 60000;
+    ln_log_handle *slow = log_open(&s, "slow", &at);
+    s.keep.age_ms = 1000;
+    ln_log_handle *quick = log_open(&s, "quick", &at);
+    log_add(&s, slow, 1, &at);
+    log_add(&s, quick, 1, &at);
+    assert_int_equal(s.b->ops->deadline(s.b), 1000);
+    s.b->now = 1000;
+    s.b->ops->tick(s.b);
+    assert_int_equal(log_read(&s, slow, 0), 1);
+    assert_int_equal(log_read(&s, quick, 0), LINNET_ERR_NOT_FOUND);
+    assert_int_equal(s.b->ops->deadline(s.b), 60000);
+
+    /* opened again with less: what is too old goes at once, the position stays */
+    s.b->ops->close(s.b, slow);
+    s.b->now = 2000;
+    slow = log_open(&s, "slow", &at);
+    assert_int_equal(at.offset, 1);
+    assert_int_equal(log_read(&s, slow, 0), LINNET_ERR_NOT_FOUND);
+    log_add(&s, slow, 1, &at);
+    assert_int_equal(s.b->ops->deadline(s.b), 3000);
+    s.b->ops->close(s.b, quick);
+    s.b->ops->close(s.b, slow);
+    s.b->ops->free(s.b);
 }
 
 static void test_the_epoch_outlives(void **state) {
@@ -172,7 +211,7 @@ static void test_too_many_logs(void **state) {
     shelf_open(&s, &(ln_memory_options){ .logs_max = 2 });
     ln_log_handle *a = log_open(&s, "a", &at), *b = log_open(&s, "b", &at), *c = NULL;
     log_add(&s, b, 1, &at);
-    assert_int_equal(s.b->ops->open(s.b, LN_SLICE("c"), &c, &at), LINNET_ERR_LIMIT);
+    assert_int_equal(s.b->ops->open(s.b, LN_SLICE("c"), &s.keep, &c, &at), LINNET_ERR_LIMIT);
     s.b->ops->close(s.b, b);
     c = log_open(&s, "c", &at); /* what nobody holds makes room */
     s.b->ops->close(s.b, a);
@@ -188,12 +227,13 @@ static void test_memory(void **state) {
         ln_test_memory_install(&memory);
         shelf s;
         ln_position at = { 0 };
-        shelf_open(&s, &(ln_memory_options){ .count_max = 9 });
+        shelf_open(&s, &(ln_memory_options){ 0 });
+        s.keep.count = 9;
         memory.fail_at = memory.calls + fail;
         ln_log_handle *log = NULL;
         ln_publish what = { .channel = LN_SLICE("c") };
         uint64_t offset = 0;
-        if (s.b->ops->open(s.b, LN_SLICE("c"), &log, &at) == LN_DONE) {
+        if (s.b->ops->open(s.b, LN_SLICE("c"), &s.keep, &log, &at) == LN_DONE) {
             for (int i = 0; i < 20; i++) {
                 ln_publication *p = ln_publication_new(&what, 1);
                 if (!p) continue;
@@ -534,6 +574,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_offsets),
         cmocka_unit_test(test_trimming),
+        cmocka_unit_test(test_retentions_side_by_side),
         cmocka_unit_test(test_the_epoch_outlives),
         cmocka_unit_test(test_too_many_logs),
         cmocka_unit_test(test_memory),

@@ -12,6 +12,7 @@
 #define LN_HUB_BROKER_H
 #include "base/clock.h"
 #include "hub/message.h"
+#include "hub/namespace.h"
 
 typedef struct ln_broker ln_broker;
 typedef struct ln_log_handle ln_log_handle; /* the broker's, one per open channel */
@@ -24,9 +25,11 @@ typedef struct ln_page { /* of a log, oldest first, without holes */
 } ln_page;
 
 typedef struct ln_broker_ops {
-    /* Finds the log, or begins one. *handle is good until close, also when the answer is
-     * LN_PENDING. *head: epoch, and the offset of the last publication. */
-    int (*open)(ln_broker *b, ln_slice channel, ln_log_handle **handle, ln_position *head);
+    /* Finds the log, or begins one; from now on it keeps so much (copied). *handle is good until
+     * close, also when the answer is LN_PENDING. *head: epoch, and the offset of the last
+     * publication. */
+    int (*open)(ln_broker *b, ln_slice channel, const ln_retention *keep, ln_log_handle **handle,
+        ln_position *head);
     /* Appends; keeps references of its own. *at: the place it got. LN_PENDING: the caller's
      * reference goes along, and comes back with the answer. < 0: it is not in the log. */
     int (*publish)(ln_broker *b, ln_log_handle *log, ln_publication *p, ln_position *at);

@@ -133,6 +133,7 @@ void ln_homes_fini(ln_homes *h) {
         }
         ln_map_fini(&h->map[i]);
     }
+    ln_namespaces_unref(h->namespaces);
 }
 
 /* Lets a home nobody needs linger at the end of the row; too many, and the first one goes. */
@@ -150,7 +151,8 @@ static int home_open(ln_homes *h, ln_home *home) {
         home->state = LN_HOME_OPEN;
         return LINNET_OK;
     }
-    int err = h->broker->ops->open(h->broker, home_name(home), &home->log, &home->cursor);
+    int err = h->broker->ops->open(
+        h->broker, home_name(home), &home->namespace->history, &home->log, &home->cursor);
     if (err < 0) return err;
     if (err == LN_PENDING)
         home->pending++;
@@ -163,7 +165,8 @@ static int home_new(ln_homes *h, ln_space space, ln_slice name, ln_home **out) {
     ln_home *home = ln_calloc(1, sizeof *home + name.size);
     if (!home) return LINNET_ERR_NOMEM;
     ln_list_init(&home->idle);
-    home->class = space == LN_SPACE_TOPICS || h->live ? LN_CLASS_LIVE : LN_CLASS_RECOVERABLE;
+    home->namespace = space == LN_SPACE_TOPICS ? NULL : ln_namespace_of(h->namespaces, name);
+    home->class = home->namespace ? home->namespace->class : LN_CLASS_LIVE;
     home->space = (uint8_t)space;
     home->name_size = (uint8_t)name.size;
     memcpy(home->name, name.data, name.size);

@@ -32,6 +32,7 @@ typedef struct ln_home {
     ln_msec idle_since;
     ln_log_handle *log; /* NULL in class live */
     ln_position cursor;
+    const ln_namespace *namespace;                   /* NULL: a topic */
     uint64_t interested[(LN_WORKERS_MAX + 64) / 64]; /* workers, one bit each */
     ln_letter *waiting, *last_waiting;               /* while OPENING */
     ln_publication **later;                          /* by offset, for a gap; one reference each */
@@ -51,7 +52,7 @@ typedef struct ln_homes {
     ln_list idle;
     uint32_t idle_count;
     uint32_t self, workers;
-    bool live; /* the protocol's channels keep no log */
+    ln_namespaces *namespaces; /* of the protocol's channels; a reference */
     ln_broker *broker;
     void *ctx;
     /* Takes the letter to its worker; what is for our own is taken in before it returns. */

@@ -21,8 +21,10 @@ typedef struct fake {
     size_t traced;
 } fake;
 
-static int fake_open(ln_broker *b, ln_slice name, ln_log_handle **handle, ln_position *head) {
+static int fake_open(ln_broker *b, ln_slice name, const ln_retention *keep, ln_log_handle **handle,
+    ln_position *head) {
     fake *f = (fake *)(void *)b;
+    assert_int_equal(keep->count, 100);
     (void)name;
     f->opens++;
     if (f->open_err && !f->late_open) return f->open_err;
@@ -115,6 +117,8 @@ static void begin(fake *f) {
     f->homes.workers = 3;
     f->homes.self = 1;
     f->homes.broker = &f->broker;
+    ln_namespace all = { .class = LN_CLASS_RECOVERABLE, .history = LN_RETENTION_INIT };
+    assert_int_equal(ln_namespaces_new(NULL, 0, &all, &f->homes.namespaces), LINNET_OK);
     f->homes.ctx = f;
     f->homes.post = fake_post;
     ln_homes_init(&f->homes, (ln_map_key){ 1, 2 }, 100000);
@@ -374,14 +378,15 @@ static void test_memory(void **state) {
     for (uint64_t fail = 1; !done; fail++) {
         fake f = { .head = 0 };
         ln_publish what = { .channel = LN_SLICE("c"), .who = 9 };
-        ln_test_memory memory = { .fail_at = fail + 1 };
+        ln_test_memory memory = { 0 };
         ln_test_memory_install(&memory);
         begin(&f);
+        memory.fail_at = memory.calls + fail + 1;
         ln_publication *p = ln_publication_new(&what, 3);
         assert_non_null(p);
         p->letters[1].kind = LN_MAIL_PUBLISH;
         ln_homes_mail(&f.homes, &p->letters[1]);
-        done = memory.calls < fail + 1;
+        done = memory.calls < memory.fail_at;
         assert_string_equal(f.trace, done ? "0:a1 " : "0:!0 ");
         ln_homes_fini(&f.homes);
         assert_int_equal(memory.live, 0);

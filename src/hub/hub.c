@@ -30,13 +30,28 @@ static void post_from_home(void *ctx, uint32_t worker, ln_letter *letter) {
         h->post(h->ctx, worker, letter);
 }
 
+static int take_namespaces(const ln_hub_options *o, ln_namespaces **out) {
+    ln_namespace for_all = { .class = o->broker ? LN_CLASS_RECOVERABLE : LN_CLASS_LIVE,
+        .history = LN_RETENTION_INIT };
+    if (!o->namespaces) return ln_namespaces_new(NULL, 0, &for_all, out);
+    if (!o->broker && ln_namespaces_recoverable(o->namespaces)) return LINNET_ERR_INVAL;
+    ln_namespaces_ref(o->namespaces);
+    *out = o->namespaces;
+    return LINNET_OK;
+}
+
 int ln_hub_new(const ln_hub_options *o, ln_hub **out) {
     if (o->workers == 0 || o->workers > LN_WORKERS_MAX || o->self >= o->workers)
         return LINNET_ERR_INVAL;
-    if (!o->post || (!o->broker && !o->live)) return LINNET_ERR_INVAL;
+    if (!o->post) return LINNET_ERR_INVAL;
     ln_hub *h = ln_calloc(1, sizeof *h);
     if (!h) return LINNET_ERR_NOMEM;
     uint32_t max = o->channels_max ? o->channels_max : CHANNELS_MAX;
+    int err = take_namespaces(o, &h->homes.namespaces);
+    if (err < 0) {
+        ln_free(h);
+        return err;
+    }
     h->key = o->key;
     h->ctx = o->ctx;
     h->post = o->post;
@@ -44,7 +59,6 @@ int ln_hub_new(const ln_hub_options *o, ln_hub **out) {
     h->workers = o->workers;
     h->homes.self = o->self;
     h->homes.workers = o->workers;
-    h->homes.live = o->live;
     h->homes.broker = o->broker;
     h->homes.ctx = h;
     h->homes.post = post_from_home;

@@ -30,12 +30,13 @@ typedef struct ln_hub {
 } ln_hub;
 
 typedef struct ln_hub_options {
-    uint32_t self, workers; /* 0 .. workers-1, at most LN_WORKERS_MAX */
-    uint32_t channels_max;  /* per space, in each half; 0: 1,000,000 */
-    bool live;              /* the protocol's channels are class live: no offsets */
-    ln_map_key key;         /* the same for all workers of a node */
-    ln_broker *broker;      /* of this worker; taken on success. NULL only with `live` */
-    void *ctx;              /* for post */
+    uint32_t self, workers;    /* 0 .. workers-1, at most LN_WORKERS_MAX */
+    uint32_t channels_max;     /* per space, in each half; 0: 1,000,000 */
+    ln_namespaces *namespaces; /* takes a reference; NULL: one for all, which is
+                                * recoverable when there is a broker, and live otherwise */
+    ln_map_key key;            /* the same for all workers of a node */
+    ln_broker *broker;         /* of this worker; taken on success. NULL when all is live */
+    void *ctx;                 /* for post */
     /* Brings a letter to ln_hub_mail of another worker, or of this one: in the order posted, after
      * this call has returned. Never fails. letter->bytes says what it weighs. */
     void (*post)(void *ctx, uint32_t worker, ln_letter *letter);

@@ -105,7 +105,7 @@ static void on_reset(void *ctx, ln_subscription *ls) {
 
 static void begin(world *w, uint32_t max) {
     *w = (world){ 0 };
-    ln_hub_options o = { .workers = 1, .live = true, .ctx = w, .post = post, .channels_max = max };
+    ln_hub_options o = { .workers = 1, .ctx = w, .post = post, .channels_max = max };
     assert_int_equal(ln_hub_new(&o, &w->hub), LINNET_OK);
     ln_hub_user user = { w, on_deliver, on_subscribed, on_published, on_reset };
     ln_hub_use(w->hub, 0, &user);
@@ -276,9 +276,13 @@ static void test_refusals(void **state) {
     end(&w);
 
     ln_hub *hub = NULL;
-    ln_hub_options o = { .workers = 1, .post = post };
+    ln_namespaces *kept;
+    ln_namespace all = { .class = LN_CLASS_RECOVERABLE, .history = LN_RETENTION_INIT };
+    assert_int_equal(ln_namespaces_new(NULL, 0, &all, &kept), LINNET_OK);
+    ln_hub_options o = { .workers = 1, .post = post, .namespaces = kept };
     assert_int_equal(ln_hub_new(&o, &hub), LINNET_ERR_INVAL); /* no broker */
-    o = (ln_hub_options){ .workers = 2, .self = 2, .live = true, .post = post };
+    ln_namespaces_unref(kept);
+    o = (ln_hub_options){ .workers = 2, .self = 2, .post = post };
     assert_int_equal(ln_hub_new(&o, &hub), LINNET_ERR_INVAL);
     assert_null(hub);
 }
@@ -290,7 +294,7 @@ static void test_memory(void **state) {
         ln_test_memory memory = { .fail_at = fail };
         ln_test_memory_install(&memory);
         world w = { 0 };
-        ln_hub_options o = { .workers = 1, .live = true, .ctx = &w, .post = post };
+        ln_hub_options o = { .workers = 1, .ctx = &w, .post = post };
         if (ln_hub_new(&o, &w.hub) == LINNET_OK) {
             ln_hub_user user = { &w, on_deliver, on_subscribed, on_published, on_reset };
             ln_hub_use(w.hub, 0, &user);

@@ -22,6 +22,7 @@
 #ifndef LN_HUB_MAIL_H
 #define LN_HUB_MAIL_H
 #include "hub/message.h"
+#include "hub/namespace.h"
 
 typedef enum ln_mail_kind {
     LN_MAIL_PUBLISH,
@@ -34,9 +35,6 @@ typedef enum ln_mail_kind {
     LN_MAIL_LEAVE,
     LN_MAIL_LEFT,
 } ln_mail_kind;
-
-/* GUARANTEES.md 3.2. */
-typedef enum ln_class { LN_CLASS_LIVE, LN_CLASS_RECOVERABLE } ln_class;
 
 /* A worker's interest in a channel. Made with the channel and kept by it; it owns the name
  * that the channel goes by. */

@@ -16,6 +16,7 @@ struct linnet_hub {
     linnet_hub_options options;
     ln_session_limits limits;
     ln_conn_config plain; /* for dialects whose clients know no 3008 */
+    ln_namespaces *namespaces;
     linnet_server *server;
     char node[16];
 };
@@ -74,6 +75,51 @@ static void take_limits(linnet_hub *hub) {
     hub->limits.pong_ms = hub->plain.pong_ms;
 }
 
+static uint32_t at_least_one(uint32_t value, uint32_t standard) {
+    return value ? bounded(value) : standard;
+}
+
+static ln_namespace namespace_of(bool live, uint32_t count, uint32_t age_ms, uint32_t bytes) {
+    static const ln_retention standard = LN_RETENTION_INIT;
+    return (ln_namespace){
+        .class = live ? LN_CLASS_LIVE : LN_CLASS_RECOVERABLE,
+        .history.count = at_least_one(count, standard.count),
+        .history.age_ms = at_least_one(age_ms, standard.age_ms),
+        .history.bytes = at_least_one(bytes, standard.bytes),
+    };
+}
+
+static int take_namespace(const linnet_namespace *n, ln_namespace *out) {
+    if (!ln_sized(n, sizeof *n) || !n->name) return LINNET_ERR_INVAL;
+    size_t size = strlen(n->name);
+    if (size > LN_NAMESPACE_NAME_MAX) return LINNET_ERR_INVAL;
+    *out = namespace_of(n->live, n->history_count, n->history_ms, n->history_bytes);
+    memcpy(out->name, n->name, size);
+    return LINNET_OK;
+}
+
+static int take_namespaces(linnet_hub *hub) {
+    const linnet_hub_options *o = &hub->options;
+    if (o->namespace_count > LN_NAMESPACES_MAX) return LINNET_ERR_LIMIT;
+    if (o->namespace_count && !o->namespaces) return LINNET_ERR_INVAL;
+    ln_namespace standard = namespace_of(
+        o->live, o->history_count, o->history_ms, o->history_bytes);
+    ln_namespace *items = ln_calloc(o->namespace_count + 1, sizeof *items);
+    if (!items) return LINNET_ERR_NOMEM;
+    int err = LINNET_OK;
+    const char *at = (const char *)o->namespaces; /* one built with a later header is larger */
+    size_t stride = o->namespace_count ? o->namespaces->size : 0;
+    for (size_t i = 0; i < o->namespace_count && err == LINNET_OK; i++, at += stride) {
+        const linnet_namespace *n = (const linnet_namespace *)(const void *)at;
+        err = n->size == stride ? take_namespace(n, &items[i]) : LINNET_ERR_INVAL;
+    }
+    if (err == LINNET_OK)
+        err = ln_namespaces_new(items, o->namespace_count, &standard, &hub->namespaces);
+    ln_free(items);
+    hub->options.namespaces = NULL; /* the caller's */
+    return err;
+}
+
 int linnet_hub_new(const linnet_hub_options *options, linnet_hub **out) {
     linnet_hub_options standard = LINNET_HUB_OPTIONS_INIT;
     if (!options) options = &standard;
@@ -93,11 +139,16 @@ int linnet_hub_new(const linnet_hub_options *options, linnet_hub **out) {
     }
     hub->plain.slow_code = 1008;
     take_limits(hub);
+    if ((err = take_namespaces(hub)) < 0) {
+        ln_free(hub);
+        return err;
+    }
     *out = hub;
     return LINNET_OK;
 }
 
 void linnet_hub_free(linnet_hub *hub) {
+    if (hub) ln_namespaces_unref(hub->namespaces);
     ln_free(hub);
 }
 
@@ -325,13 +376,10 @@ int linnet_hub_publish(linnet_hub *hub, const linnet_publication *said) {
 int ln_host_hub_broker(linnet_hub *hub, linnet_loop *w, ln_broker **out) {
     const linnet_hub_options *o = &hub->options;
     *out = NULL;
-    if (o->live) return LINNET_OK;
+    if (!ln_namespaces_recoverable(hub->namespaces)) return LINNET_OK;
     ln_memory_options m = {
         .key = w->server->key,
         .rand = &w->env.rand,
-        .count_max = o->history_count,
-        .age_ms = o->history_ms,
-        .bytes_max = o->history_bytes,
         .total_bytes_max = o->history_bytes_all,
         .idle_max = o->idle_channels,
         .idle_ms = o->idle_ms,
@@ -342,6 +390,10 @@ int ln_host_hub_broker(linnet_hub *hub, linnet_loop *w, ln_broker **out) {
 
 void ln_host_hub_leave(linnet_hub *hub) {
     hub->server = NULL;
+}
+
+ln_namespaces *ln_host_hub_namespaces(const linnet_hub *hub) {
+    return hub->namespaces;
 }
 
 uint32_t ln_host_hub_channels(const linnet_hub *hub) {

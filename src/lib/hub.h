@@ -9,6 +9,7 @@
 int ln_host_hub_broker(linnet_hub *hub, linnet_loop *w, ln_broker **out);
 /* Its server is being freed: whoever calls from an `end` finds none. */
 void ln_host_hub_leave(linnet_hub *hub);
+ln_namespaces *ln_host_hub_namespaces(const linnet_hub *hub);
 uint32_t ln_host_hub_channels(const linnet_hub *hub);
 /* Sessions on a worker, whose ln_hub is there. LINNET_ERR_NOMEM. */
 int ln_host_hub_open(linnet_hub *hub, linnet_loop *w);

@@ -73,6 +73,7 @@ typedef struct world {
     char bound[128];
 } world;
 
+/* `kept:` has a log, however the others are; `brief:` has none. */
 static void world_open(world *w, bool live) {
     linnet_loop_options lo = LINNET_LOOP_OPTIONS_INIT;
     assert_int_equal(linnet_loop_new(&lo, &w->loop), LINNET_OK);
@@ -80,7 +81,13 @@ static void world_open(world *w, bool live) {
     so.loop = w->loop;
     assert_int_equal(linnet_server_new(&so, &w->server), LINNET_OK);
     linnet_hub_options ho = LINNET_HUB_OPTIONS_INIT;
+    linnet_namespace spaces[] = { LINNET_NAMESPACE_INIT, LINNET_NAMESPACE_INIT };
+    spaces[0].name = "kept";
+    spaces[1].name = "brief";
+    spaces[1].live = true;
     ho.live = live;
+    ho.namespaces = spaces;
+    ho.namespace_count = LN_COUNT(spaces);
     assert_int_equal(linnet_hub_new(&ho, &w->hub), LINNET_OK);
     assert_int_equal(linnet_server_hub(w->server, "/ws", w->hub), LINNET_OK);
     assert_int_equal(linnet_server_hub(w->server, "/ws/*", w->hub), LINNET_OK);
@@ -193,6 +200,59 @@ static void test_live(void **state) {
     assert_string_equal(g.text, "x/ 1 @0 \n");
     world_close(&w);
     assert_int_equal(g.end_err, LINNET_ERR_CANCELLED);
+}
+
+static const struct {
+    const char *why;
+    const char *names[2];
+    size_t size; /* of the second; 0: right */
+    size_t count;
+    int err;
+} spaces[] = {
+    { "two", { "chat", "" }, 0, 2, LINNET_OK },
+    { "twice", { "chat", "chat" }, 0, 2, LINNET_ERR_EXISTS },
+    { "a wrong name", { "chat", "a:b" }, 0, 2, LINNET_ERR_INVAL },
+    { "no name", { "chat", NULL }, 0, 2, LINNET_ERR_INVAL },
+    { "no struct", { "chat", "b" }, 1, 2, LINNET_ERR_INVAL },
+    { "too many", { "chat", "b" }, 0, 257, LINNET_ERR_LIMIT },
+};
+
+static void test_namespaces_declared(void **state) {
+    (void)state;
+    for (size_t i = 0; i < LN_COUNT(spaces); i++) {
+        linnet_namespace n[2] = { LINNET_NAMESPACE_INIT, LINNET_NAMESPACE_INIT };
+        linnet_hub_options o = LINNET_HUB_OPTIONS_INIT;
+        linnet_hub *hub = NULL;
+        n[0].name = spaces[i].names[0];
+        n[1].name = spaces[i].names[1];
+        if (spaces[i].size) n[1].size = spaces[i].size;
+        o.namespaces = n;
+        o.namespace_count = spaces[i].count;
+        if (linnet_hub_new(&o, &hub) != spaces[i].err) fail_msg("%s", spaces[i].why);
+        linnet_hub_free(hub);
+    }
+    linnet_hub_options o = LINNET_HUB_OPTIONS_INIT;
+    linnet_hub *hub;
+    o.namespace_count = 1;
+    assert_int_equal(linnet_hub_new(&o, &hub), LINNET_ERR_INVAL);
+}
+
+/* The answers say what each channel is like. */
+static void test_namespaces(void **state) {
+    (void)state;
+    for (int live = 0; live < 2; live++) {
+        world w;
+        client a;
+        world_open(&w, live);
+        dial(&w, &a, "/ws", NULL);
+        say(&a, "{\"type\":\"subscribe\",\"id\":1,\"channel\":\"kept:a\"}");
+        await(&w, &a, "\"class\":\"recoverable\"}");
+        say(&a, "{\"type\":\"subscribe\",\"id\":2,\"channel\":\"brief:a\"}");
+        await(&w, &a, "{\"type\":\"ok\",\"re\":2,\"class\":\"live\"}");
+        say(&a, "{\"type\":\"subscribe\",\"id\":3,\"channel\":\"kept\"}");
+        await(&w, &a, live ? "\"class\":\"live\"}" : "\"class\":\"recoverable\"}");
+        world_close(&w);
+    }
 }
 
 static void test_paths(void **state) {
@@ -520,6 +580,8 @@ int main(void) {
         cmocka_unit_test(test_numbers_at_their_ends),
         cmocka_unit_test(test_program_and_clients),
         cmocka_unit_test(test_live),
+        cmocka_unit_test(test_namespaces),
+        cmocka_unit_test(test_namespaces_declared),
         cmocka_unit_test(test_paths),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_threads),

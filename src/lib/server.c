@@ -48,7 +48,7 @@ static int worker_hub(linnet_server *s, linnet_loop *w, linnet_hub *hub) {
     if (err < 0) return err;
     ln_hub_options o = { .self = w->index,
         .workers = s->worker_count,
-        .live = !broker,
+        .namespaces = hub ? ln_host_hub_namespaces(hub) : NULL,
         .channels_max = hub ? ln_host_hub_channels(hub) : 0,
         .broker = broker,
         .key = s->key,

@@ -64,9 +64,7 @@ static void run(world *w) {
 
 static void begin(world *w, uint32_t channels_max) {
     *w = (world){ 0 };
-    ln_hub_options o = {
-        .workers = 1, .live = true, .channels_max = channels_max, .ctx = w, .post = post
-    };
+    ln_hub_options o = { .workers = 1, .channels_max = channels_max, .ctx = w, .post = post };
     assert_int_equal(ln_hub_new(&o, &w->hub), LINNET_OK);
     ln_raw_use(w->hub);
 }

@@ -41,8 +41,10 @@ struct ln_log_handle {
     uint64_t head;
 };
 
-static int count_open(ln_broker *b, ln_slice channel, ln_log_handle **handle, ln_position *head) {
+static int count_open(ln_broker *b, ln_slice channel, const ln_retention *keep,
+    ln_log_handle **handle, ln_position *head) {
     (void)b;
+    (void)keep;
     (void)channel;
     *handle = ln_calloc(1, sizeof **handle);
     *head = (ln_position){ 14, 0 };
