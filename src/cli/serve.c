@@ -5,5 +5,8 @@
 int ln_verb_serve(int argc, char **argv) {
     ln_options options;
     int code = ln_options_parse(&options, argc, argv);
-    return code < 0 ? ln_serve(&options) : code;
+    if (code >= 0) return code;
+    code = ln_serve(&options);
+    ln_options_fini(&options);
+    return code;
 }

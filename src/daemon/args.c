@@ -16,15 +16,18 @@ void ln_say(const char *format, ...) {
 }
 
 static void help_row(const ln_arg *row) {
-    char left[64];
+    char left[100];
     const char *value = row->value ? row->value : "";
-    const char *before = !row->value ? "" : row->kind == LN_ARG_MAYBE ? "[=" : " ";
-    int n = snprintf(left, sizeof left, "  --%s%s%s%s", row->name, before, value,
-        row->kind == LN_ARG_MAYBE ? "]" : "");
-    if (n >= COLUMN)
-        printf("%s\n%*s%s\n", left, COLUMN, "", row->help);
-    else
-        printf("%-*s%s\n", COLUMN, left, row->help);
+    bool maybe = row->value && (row->kind == LN_ARG_MAYBE || row->bare);
+    bool standard = row->standard && row->standard[0];
+    int n = snprintf(left, sizeof left, "  --%s%s%s%s", row->name,
+        !row->value ? ""
+        : maybe     ? "[="
+                    : " ",
+        value, maybe ? "]" : "");
+    printf(n >= COLUMN ? "%s\n%*s" : "%s%*s", left, n >= COLUMN ? COLUMN : COLUMN - n, "");
+    printf("%s%s%s%s\n", row->help, standard ? " (default " : "", standard ? row->standard : "",
+        standard ? ")" : "");
 }
 
 void ln_args_help(const ln_args *a) {
@@ -96,6 +99,7 @@ static bool option(const ln_args *a, int argc, char **argv, int *at) {
         return false;
     }
     if (row->kind == LN_ARG_FLAG || (row->kind == LN_ARG_MAYBE && !equals)) return take(row, "");
+    if (row->bare && !equals) return take(row, row->bare);
     if (equals) return take(row, equals + 1);
     if (*at + 1 >= argc) {
         ln_say("--%s wants a value: --%s %s", row->name, row->name, row->value);

@@ -32,6 +32,8 @@ typedef struct ln_arg {
     void *target;
     uint64_t min, max; /* of numbers */
     const char *help;
+    const char *standard; /* "(default ...)" in the help; NULL or "": it says so itself */
+    const char *bare;     /* what "--name" alone means, of TEXT and LIST; NULL: it wants a value */
 } ln_arg;
 
 typedef struct ln_args {

@@ -1,5 +1,6 @@
 #include "base/testing.h"
 #include "daemon/options.h"
+#include <string.h>
 
 static const struct {
     const char *why;
@@ -24,11 +25,14 @@ static const struct {
     { "deflate with a window each", -1, { "--deflate=takeover" } },
     { "a deflate that is none", 2, { "--deflate=zip" } },
     { "a size", -1, { "--max-message", "1m" } },
-    { "a size over its bound", 2, { "--max-message", "1g" } },
+    { "a size over its bound", 2, { "--max-message", "2g" } },
     { "an argument too many", 2, { "now" } },
     { "an option that is none", 2, { "--lisen", ":0" } },
     { "a value that is missing", 2, { "--listen" } },
-    { "a value for a flag", 2, { "--insecure=yes" } },
+    { "a value for a flag", -1, { "--insecure=yes" } },
+    { "a value for a flag that is none", 2, { "--insecure=perhaps" } },
+    { "the last one counts", -1, { "--workers", "1000", "--workers", "2" } },
+    { "a time that is too short", 2, { "--drain-time=0" } },
 };
 
 static int parse(size_t row, ln_options *o) {
@@ -43,22 +47,118 @@ static void test_table(void **state) {
     for (size_t i = 0; i < LN_COUNT(table); i++) {
         ln_options o;
         if (parse(i, &o) != table[i].code) fail_msg("%s", table[i].why);
+        if (table[i].code < 0) ln_options_fini(&o);
     }
 }
 
 static void test_defaults(void **state) {
     ln_options o;
-    linnet_log_level level;
-    linnet_deflate deflate;
     assert_int_equal(parse(0, &o), -1);
     assert_int_equal(o.listen.count, 0);
-    assert_int_equal(o.drain_time, 30);
+    assert_int_equal(o.workers, 0);
+    assert_int_equal(o.drain_time, 30000);
     assert_int_equal(o.max_message, 65536);
+    assert_int_equal(o.idle, LINNET_OFF);
     assert_false(o.insecure);
-    assert_int_equal(ln_options_log_level(&o, &level), -1);
-    assert_int_equal(level, LINNET_LOG_WARN);
-    assert_int_equal(ln_options_deflate(&o, &deflate), -1);
-    assert_int_equal(deflate, LINNET_DEFLATE_OFF);
+    assert_int_equal(o.log_level, LINNET_LOG_WARN);
+    assert_int_equal(o.deflate, LINNET_DEFLATE_OFF);
+    assert_int_equal(o.standard.history_count, 100);
+    assert_int_equal(o.standard.history_age, 300000);
+    assert_false(o.standard.live);
+    ln_options_fini(&o);
+}
+
+/* Every row is one that a person can use. */
+static void test_rows(void **state) {
+    const ln_option_table *t = ln_options_table();
+    char why[LN_OPTION_WHY_MAX], name[100];
+    for (size_t i = 0; i < t->count; i++) {
+        const ln_option *row = &t->rows[i];
+        if (ln_option_find(t, row->path) != row) fail_msg("%s is there twice", row->path);
+        if (!ln_option_env(row, name, sizeof name)) fail_msg("%s is too long", row->path);
+        if (!row->help[0]) fail_msg("%s has no help", row->path);
+        if (row->kind == LN_OPTION_ITEMS) continue;
+        union {
+            uint64_t number;
+            const char *text;
+            ln_arg_list list;
+        } field = { .list.count = 0 };
+        if (row->standard[0] && !ln_option_take(row, row->standard, &field, why))
+            fail_msg("%s: its own standard: %s", row->path, why);
+        if (!row->standard[0] && !ln_option_take(row, row->example, &field, why))
+            fail_msg("%s: its own example: %s", row->path, why);
+        if (!row->standard[0] && !row->example[0]) fail_msg("%s has no example", row->path);
+    }
+}
+
+/* The words of the table are the numbers of the library, in its order. */
+static void test_words(void **state) {
+    const ln_option_table *t = ln_options_table();
+    assert_string_equal(ln_option_find(t, "log.level")->value, "error|warn|info|debug");
+    assert_int_equal(LINNET_LOG_ERROR, 0);
+    assert_int_equal(LINNET_LOG_DEBUG, 3);
+    assert_string_equal(ln_option_find(t, "deflate.mode")->value, "off|no-takeover|takeover");
+    assert_int_equal(LINNET_DEFLATE_SHARED, 1);
+    assert_int_equal(LINNET_DEFLATE_TAKEOVER, 2);
+    assert_string_equal(ln_option_find(t, "limits.first_text")->value, "refuse|echo");
+    assert_int_equal(LINNET_HUB_TEXT_ECHO, 1);
+}
+
+/* ---- who wins ------------------------------------------------------------------------ */
+
+static size_t row_of(const char *path) {
+    const ln_option_table *t = ln_options_table();
+    return (size_t)(ln_option_find(t, path) - t->rows);
+}
+
+static void test_environment(void **state) {
+    ln_options o;
+    setenv("LINNET_WORKERS", "3", 1);
+    setenv("LINNET_HISTORY_COUNT", "7", 1);
+    setenv("LINNET_ORIGINS", "https://a.example,https://b.example", 1);
+    setenv("LINNET_DRAIN_TIME", "", 1);
+    setenv("LINNET_LOG_LEVEL", "debug", 1);
+    assert_int_equal(parse(1, &o), -1); /* --workers=2 */
+    assert_int_equal(o.workers, 2);
+    assert_int_equal(o.from[row_of("workers")].kind, LN_SOURCE_FLAG);
+    assert_int_equal(o.standard.history_count, 7);
+    assert_int_equal(o.from[row_of("history.count")].kind, LN_SOURCE_ENVIRONMENT);
+    assert_int_equal(o.origins.count, 2);
+    assert_string_equal(o.origins.items[1], "https://b.example");
+    assert_string_equal(getenv("LINNET_ORIGINS"), "https://a.example,https://b.example");
+    assert_int_equal(o.log_level, LINNET_LOG_DEBUG);
+    assert_int_equal(o.from[row_of("history.age")].kind, LN_SOURCE_STANDARD);
+    ln_options_fini(&o);
+    setenv("LINNET_LOG_LEVEL", "loud", 1);
+    assert_int_equal(parse(1, &o), 2);
+    unsetenv("LINNET_LOG_LEVEL");
+    unsetenv("LINNET_WORKERS");
+    unsetenv("LINNET_HISTORY_COUNT");
+    unsetenv("LINNET_ORIGINS");
+    unsetenv("LINNET_DRAIN_TIME");
+}
+
+/* All that is wrong is told, in the words of the place where it stands. */
+static void test_problems(void **state) {
+    char *argv[] = { (char *)(uintptr_t) "serve", (char *)(uintptr_t) "--workers=65",
+        (char *)(uintptr_t) "--log-level=loud" };
+    static const ln_args a = { .usage = "linnet serve [options]", .about = "" };
+    ln_told told;
+    ln_options o;
+    ln_problems p = { .count = 0 };
+    setenv("LINNET_QUEUE_MAX", "much", 1);
+    assert_int_equal(ln_options_words(&told, &a, 3, argv, NULL), -1);
+    assert_false(ln_options_load(&o, &told, &p));
+    unsetenv("LINNET_QUEUE_MAX");
+    ln_options_fini(&o);
+    assert_int_equal(p.count, 3);
+    assert_string_equal(p.items[0].text, "--workers wants a number from 1 to 64, not '65'");
+    assert_string_equal(
+        p.items[1].text, "--log-level wants error, warn, info or debug, not 'loud'");
+    assert_non_null(strstr(p.items[2].text, "LINNET_QUEUE_MAX wants a size"));
+    for (unsigned i = 0; i < 2 * LN_PROBLEMS_MAX; i++)
+        ln_problem(&p, NULL, "another");
+    assert_int_equal(p.count, 3 + 2 * LN_PROBLEMS_MAX);
 }
 
 static void test_values(void **state) {
@@ -68,8 +168,9 @@ static void test_values(void **state) {
     assert_string_equal(o.listen.items[0], ":0");
     assert_null(o.listen.items[1]);
     assert_int_equal(o.workers, 2);
-    assert_int_equal(o.drain_time, 5);
+    assert_int_equal(o.drain_time, 5000);
     assert_true(o.insecure);
+    ln_options_fini(&o);
 }
 
 int main(void) {
@@ -77,6 +178,10 @@ int main(void) {
         cmocka_unit_test(test_table),
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_values),
+        cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_words),
+        cmocka_unit_test(test_environment),
+        cmocka_unit_test(test_problems),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -79,6 +79,7 @@ static int listen_all(const ln_run *r, ln_addresses *out) {
     linnet_tls_options o = LINNET_TLS_OPTIONS_INIT, *tls = r->cert ? &o : NULL;
     o.cert_file = r->cert;
     o.key_file = r->key;
+    o.client_ca_file = r->client_ca;
     int handed = r->systemd ? ln_systemd_sockets() : 0;
     int code = handed < 0 ? 1 : listen_handed(r, tls, handed, out);
     for (size_t i = 0; i < r->addresses->count && code < 0; i++)

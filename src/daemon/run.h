@@ -22,6 +22,7 @@ typedef struct ln_run {
     linnet_server *server;
     const ln_arg_list *addresses;
     const char *cert, *key; /* both or neither */
+    const char *client_ca;  /* NULL: clients show no certificates */
     bool systemd;           /* sockets that were handed over are served too; the manager is told */
     const char *otherwise;  /* the address when there is none at all; NULL */
     /* Asked when all is bound and before anybody is served; NULL: yes. -1 to go on, else the exit

@@ -94,17 +94,71 @@ static void raise_descriptors(void) {
 static int new_server(const ln_options *o, linnet_server **out) {
     linnet_server_options so = LINNET_SERVER_OPTIONS_INIT;
     so.workers = (unsigned)o->workers;
+    so.busy_poll_us = (uint32_t)o->busy_poll;
     so.connections_max = (uint32_t)o->max_connections;
-    so.drain_ms = (uint32_t)o->drain_time * 1000;
+    so.head_ms = (uint32_t)o->head_time;
+    so.drain_ms = (uint32_t)o->drain_time;
+    so.notsent_lowat = (uint32_t)o->notsent_lowat;
+    so.user_timeout_ms = (uint32_t)o->user_timeout;
+    so.server_name = o->server_name;
     so.log = on_log;
-    ln_options_log_level(o, &so.log_level);
+    so.log_level = (linnet_log_level)o->log_level;
     return linnet_server_new(&so, out);
+}
+
+static void take_limits(const ln_options *o, linnet_conn_limits *l) {
+    l->message_max = o->max_message;
+    l->fragments_max = (uint32_t)o->fragments;
+    l->queued_max = (uint32_t)o->queue;
+    l->queued_age_ms = (uint32_t)o->queue_age;
+    l->high_mark = (uint32_t)o->queue_high;
+    l->low_mark = (uint32_t)o->queue_low;
+    l->ping_ms = (uint32_t)o->ping;
+    l->pong_ms = (uint32_t)o->pong;
+    l->idle_ms = (uint32_t)o->idle;
+    l->message_ms = (uint32_t)o->message_time;
+    l->close_ms = (uint32_t)o->close_time;
+    l->control_per_s = (uint32_t)o->controls;
+    l->deflate = (linnet_deflate)o->deflate;
+    l->deflate_threshold = (uint32_t)o->deflate_threshold;
+    l->deflate_level = (uint32_t)o->deflate_level;
+    l->window_bits = (uint32_t)o->window_bits;
+}
+
+static linnet_namespace namespace_of(const ln_space *space) {
+    linnet_namespace n = LINNET_NAMESPACE_INIT;
+    n.name = space->name;
+    n.live = space->live;
+    n.history_count = (uint32_t)space->history_count;
+    n.history_ms = (uint32_t)space->history_age;
+    n.history_bytes = (uint32_t)space->history_bytes;
+    return n;
+}
+
+/* What channels of no namespace are like has fields of its own in the options of a hub. */
+static void take_standard(const ln_space *space, linnet_hub_options *ho) {
+    linnet_namespace n = namespace_of(space);
+    ho->live = n.live;
+    ho->history_count = n.history_count;
+    ho->history_ms = n.history_ms;
+    ho->history_bytes = n.history_bytes;
 }
 
 static int new_hub(const ln_options *o, linnet_hub **out) {
     linnet_hub_options ho = LINNET_HUB_OPTIONS_INIT;
-    ho.limits.message_max = o->max_message;
-    ln_options_deflate(o, &ho.limits.deflate);
+    take_limits(o, &ho.limits);
+    take_standard(&o->standard, &ho);
+    ho.text = (linnet_hub_text)o->first_text;
+    ho.history_bytes_all = o->history_all;
+    ho.idle_channels = (uint32_t)o->idle_channels;
+    ho.idle_ms = (uint32_t)o->idle_channels_time;
+    ho.channels_max = (uint32_t)o->channels_max;
+    ho.channels_per_connection = (uint32_t)o->channels_per_connection;
+    ho.outstanding_max = (uint32_t)o->outstanding;
+    ho.commands_max = (uint32_t)o->commands;
+    ho.errors_max = (uint32_t)o->errors;
+    ho.publish_rate = (uint32_t)o->publish_rate;
+    ho.publish_burst = (uint32_t)o->publish_burst;
     if (o->origins.count) ho.origins = o->origins.items;
     return linnet_hub_new(&ho, out);
 }
@@ -124,6 +178,7 @@ int ln_serve(const ln_options *o) {
             .addresses = &o->listen,
             .cert = o->tls_cert,
             .key = o->tls_key,
+            .client_ca = o->tls_client_ca,
             .systemd = true,
             .otherwise = ADDRESS,
             .may = may_serve,
