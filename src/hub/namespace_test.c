@@ -1,6 +1,6 @@
 #include "base/testing.h"
-#include <stdio.h>
 #include "hub/namespace.h"
+#include <stdio.h>
 
 static ln_namespace named(const char *name, uint32_t count) {
     ln_namespace n = { .class = LN_CLASS_RECOVERABLE, .history = LN_RETENTION_INIT };
