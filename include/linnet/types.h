@@ -93,7 +93,8 @@ typedef uint64_t linnet_conn_id;
     X(UPGRADE_ACCEPT, 49, 0, false, "Sec-WebSocket-Accept does not match the key")                 \
     X(UPGRADE_EXTENSION, 50, 1010, false, "the server chose an extension that was not offered")    \
     X(UPGRADE_PROTOCOL, 51, 0, false, "the server chose a subprotocol that was not offered")       \
-    X(DENIED, 52, 1008, false, "not allowed")
+    X(DENIED, 52, 1008, false, "not allowed")                                                      \
+    X(PROXY, 53, 0, false, "no valid PROXY protocol header, or from a peer that is not trusted")
 
 enum {
     LINNET_OK = 0,
