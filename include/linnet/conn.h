@@ -105,9 +105,11 @@ LINNET_API void *linnet_conn_user(const linnet_conn *conn);
 LINNET_API void linnet_conn_set_user(linnet_conn *conn, void *user);
 /* The agreed subprotocol; empty when there is none. Good as long as the connection. */
 LINNET_API linnet_slice linnet_conn_subprotocol(const linnet_conn *conn);
-/* "127.0.0.1:40212", "[::1]:40212" or "unix"; returns the length, out is NUL-terminated. */
+/* "127.0.0.1:40212", "[::1]:40212" or "unix"; returns the length, out is NUL-terminated. Behind a
+ * trusted proxy the visitor, without a port if the proxy told none: "192.0.2.1", "[2001:db8::1]".
+ */
 LINNET_API size_t linnet_conn_peer(const linnet_conn *conn, char out[64]);
-/* Whether permessage-deflate was agreed; whether it is TLS. */
+/* Whether permessage-deflate was agreed; whether it is TLS, to us or to a trusted proxy. */
 LINNET_API bool linnet_conn_deflated(const linnet_conn *conn);
 LINNET_API bool linnet_conn_tls(const linnet_conn *conn);
 

@@ -22,6 +22,15 @@ typedef struct linnet_server linnet_server;
 typedef struct linnet_upgrade linnet_upgrade;
 typedef struct linnet_request linnet_request; /* http.h */
 
+/* The field in which a trusted proxy names the visitor. One only: any other could be what the
+ * visitor wrote himself. */
+typedef enum linnet_client_field {
+    LINNET_FIELD_X_FORWARDED_FOR = 0, /* the right-most hop that is no trusted proxy; beside it
+                                         X-Forwarded-Proto and X-Forwarded-Host */
+    LINNET_FIELD_FORWARDED = 1,       /* RFC 7239: for, proto, host */
+    LINNET_FIELD_X_REAL_IP = 2        /* one address; beside it as for the first */
+} linnet_client_field;
+
 typedef struct linnet_server_options {
     size_t size;           /* of this struct */
     unsigned workers;      /* threads, 1 to 64; 0: one per core */
@@ -36,9 +45,16 @@ typedef struct linnet_server_options {
     linnet_log_fn *log;       /* NULL: silent. Called from worker threads */
     void *log_ctx;
     linnet_log_level log_level;
+    /* Proxies that are believed when they say who their visitor is: "10.0.0.0/8", "2001:db8::1",
+     * "unix" for peers on Unix sockets; NULL-terminated, copied, at most 1,024. NULL: nobody. */
+    const char *const *trusted_proxies;
+    linnet_client_field client_field; /* and where they say it */
 } linnet_server_options;
 #define LINNET_SERVER_OPTIONS_INIT                                                                 \
-    { sizeof(linnet_server_options), 0, NULL, 0, 0, 0, 0, 0, 0, NULL, NULL, NULL, LINNET_LOG_WARN }
+    {                                                                                              \
+        sizeof(linnet_server_options), 0, NULL, 0, 0, 0, 0, 0, 0, NULL, NULL, NULL,                \
+            LINNET_LOG_WARN, NULL, LINNET_FIELD_X_FORWARDED_FOR                                    \
+    }
 
 /* *out only on success. LINNET_ERR_NOMEM, LINNET_ERR_INVAL, LINNET_ERR_SYS. */
 LINNET_API int linnet_server_new(const linnet_server_options *options, linnet_server **out);
@@ -65,6 +81,12 @@ LINNET_API int linnet_server_listen(
  * LINNET_ERR_INVAL: it is no listening stream socket. */
 LINNET_API int linnet_server_listen_fd(
     linnet_server *server, int fd, const linnet_tls_options *tls);
+/* Connections to the last listener declared begin with a header of the PROXY protocol, version 1 or
+ * 2, before TLS and all else, within head_ms. It is believed from trusted_proxies (when none are
+ * named, from loopback and Unix sockets); without a valid one, or from others, the connection is
+ * closed, and counted as "PROXY". LINNET_ERR_STATE: no listener was declared, or it runs already.
+ */
+LINNET_API int linnet_server_proxy_protocol(linnet_server *server);
 /* Another certificate for a name, chosen by SNI, on the last TLS listener declared. At most 1,024.
  * LINNET_ERR_STATE (no such listener), LINNET_ERR_TLS, LINNET_ERR_INVAL, LINNET_ERR_LIMIT,
  * LINNET_ERR_NOMEM. */
@@ -116,6 +138,7 @@ LINNET_API linnet_slice linnet_upgrade_header(
     const linnet_upgrade *u, const char *name, unsigned index);
 /* A query parameter, percent-decoded into memory of the upgrade; {NULL, 0} when absent. */
 LINNET_API linnet_slice linnet_upgrade_query(linnet_upgrade *u, const char *name);
+/* The visitor, also behind a trusted proxy; then the port may be missing. As linnet_conn_peer. */
 LINNET_API size_t linnet_upgrade_peer(const linnet_upgrade *u, char out[64]);
 LINNET_API bool linnet_upgrade_tls(const linnet_upgrade *u);
 /* The subprotocols the client offered, in its order; {NULL, 0} beyond the last. */

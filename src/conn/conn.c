@@ -575,19 +575,21 @@ static void on_recv(ln_conn *c, const ln_completion *completion) {
         peer_finished(c);
         return;
     }
+    ln_wslice data = completion->data;
     ln_stat_add(&c->env->bytes_in, (uint64_t)completion->result);
     c->heard = ln_conn_now(c);
     if (c->state == LN_CONN_LINGERING) {
         discard(c, (uint32_t)completion->result);
         return;
     }
+    if (ln_conn_is(c, LN_CF_PROXIED) && !ln_conn_unproxy(c, &data)) return;
     if (c->tls) {
-        tls_input(c, ln_slice_of(completion->data.data, completion->data.size));
+        tls_input(c, ln_slice_of(data.data, data.size));
     } else if (ln_conn_is(c, LN_CF_DIRECT)) {
-        ln_ws_received(&c->ws, completion->data.size);
+        ln_ws_received(&c->ws, data.size);
         ws_input(c, (ln_wslice){ NULL, 0 });
     } else {
-        ln_conn_input(c, completion->data);
+        ln_conn_input(c, data);
     }
 }
 
@@ -766,7 +768,10 @@ void ln_conn_log_refusal(ln_conn *c, const char *group, const char *reason, unsi
     char peer[64] = "";
     ln_addr a;
     if (!ln_log_wants(log, LINNET_LOG_INFO)) return;
-    if (ln_sock_peer(&c->sock, &a) == LINNET_OK) ln_addr_text(&a, peer);
+    if (c->env->name_peer)
+        c->env->name_peer(c, peer);
+    else if (ln_sock_peer(&c->sock, &a) == LINNET_OK)
+        ln_addr_text(&a, peer);
     ln_logf(log, ln_loop_now(c->env->loop), LINNET_LOG_INFO,
         "{\"event\":\"refused\",\"reason\":\"%s%s\",\"code\":%u,\"peer\":\"%s\"}", group, reason,
         code, peer);

@@ -28,6 +28,7 @@
 #include "conn/txq.h"
 #include "net/loop.h"
 #include "net/tls.h"
+#include "wire/proxy.h"
 #include "wire/ws.h"
 
 typedef struct ln_conn ln_conn;
@@ -142,6 +143,10 @@ struct ln_env {
      */
     void (*on_gone)(ln_conn *c, ln_exchange *x);
     void (*on_dead)(ln_conn *c); /* the sock is closed: free the memory */
+    /* A PROXY header that was awaited has come. LINNET_OK, or why the connection ends. */
+    int (*on_proxied)(ln_conn *c, const ln_proxy *header);
+    /* Who is to be named in the log; NULL: the sock's peer. */
+    void (*name_peer)(ln_conn *c, char out[64]);
 };
 #define LN_CORK_SIZE (128 * 1024)
 
@@ -167,6 +172,10 @@ void ln_env_flush(ln_env *env);
 int ln_conn_accept(
     ln_conn *c, ln_env *env, uint8_t sock_kind, uint8_t timer_kind, int fd, ln_tls_ctx *tls);
 void ln_conn_init(ln_conn *c, ln_env *env, uint8_t sock_kind, uint8_t timer_kind);
+
+/* Between ln_exchange_begin and the first reading: a PROXY header comes first, before TLS, within
+ * the time of a head. Anything else ends it, LINNET_ERR_PROXY. */
+void ln_conn_await_proxy(ln_conn *c);
 
 /* For exchange.c and dial.c: sets the one timer no later than this; FIN behind what is queued and
  * linger; end now without on_close. */

@@ -463,7 +463,9 @@ void ln_exchange_timer(ln_conn *c) {
         if (next != LN_NEVER) ln_conn_arm(c, next);
         return;
     }
-    if (x->state == LN_EXCHANGE_WORK) {
+    if (ln_conn_is(c, LN_CF_PROXIED)) {
+        ln_conn_fail(c, LINNET_ERR_PROXY); /* whoever is there does not wait for HTTP */
+    } else if (x->state == LN_EXCHANGE_WORK) {
         if (c->env->on_gone) c->env->on_gone(c, x);
         ln_exchange_refuse(x, LN_HTTP1_FAULT_UNANSWERED);
     } else if (x->state == LN_EXCHANGE_HEAD && x->answered && !x->scan.seen) {

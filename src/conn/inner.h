@@ -24,6 +24,7 @@ enum {                     /* ln_conn.flags */
     LN_CF_REDIAL = 65536,     /* its CLOSED means the next address */
     LN_CF_WIDE = 262144,      /* the kernel may keep more unsent */
     LN_CF_DEAF = 524288,      /* lingering, and soon not listening any more */
+    LN_CF_PROXIED = 1048576,  /* a PROXY header is to come before anything else */
     LN_CF_UNBORN = 131072     /* dead without ever having had a sock: bury it at the flush */
 };
 
@@ -80,6 +81,9 @@ void ln_conn_bury(ln_conn *c);
 void ln_conn_keep(ln_conn *c, ln_slice data);
 /* The same, before what is kept already: input that came earlier. */
 void ln_conn_unread(ln_conn *c, ln_slice data);
+/* Takes a PROXY header off the front of what has come. False: there is nothing to go on with yet,
+ * or it is over. */
+bool ln_conn_unproxy(ln_conn *c, ln_wslice *data);
 /* The queue fell to the low mark. */
 void ln_conn_drained(ln_conn *c);
 #endif

@@ -201,10 +201,14 @@ linnet_slice linnet_conn_subprotocol(const linnet_conn *conn) {
 
 size_t linnet_conn_peer(const linnet_conn *conn, char out[64]) {
     ln_addr a;
+    ln_visitor v;
     out[0] = 0;
+    if (ln_worker_of(conn)->visitors.count) {
+        ln_visitor_of(conn, NULL, &v);
+        if (v.forwarded) return ln_visitor_text(&v, out);
+    }
     if (ln_sock_peer(&conn->c.sock, &a) < 0) return 0;
-    size_t n = ln_addr_text(&a, out);
-    return n;
+    return ln_addr_text(&a, out);
 }
 
 bool linnet_conn_deflated(const linnet_conn *conn) {
@@ -212,7 +216,10 @@ bool linnet_conn_deflated(const linnet_conn *conn) {
 }
 
 bool linnet_conn_tls(const linnet_conn *conn) {
-    return conn->c.tls != NULL;
+    ln_visitor v;
+    if (!ln_worker_of(conn)->visitors.count) return conn->c.tls != NULL;
+    ln_visitor_of(conn, NULL, &v);
+    return v.tls;
 }
 
 /* ---- raw topics ------------------------------------------------------------------- */

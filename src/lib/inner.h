@@ -5,6 +5,7 @@
  */
 #ifndef LN_LIB_INNER_H
 #define LN_LIB_INNER_H
+#include "base/map.h"
 #include "base/ref.h"
 #include "conn/conn.h"
 #include "conn/exchange.h"
@@ -64,6 +65,7 @@ struct linnet_loop {
     ln_list timers;             /* of the host: linnet_timer.all */
     ln_list tls_cache;          /* client.c's */
     ln_timer drain;
+    ln_map visitors; /* of connections that are not their sock's peer's: visitor.c */
     uint32_t connections_max;
     uint8_t index; /* in the server, or LN_WORKER_NONE */
     bool turning, draining, ended;

@@ -28,6 +28,7 @@
 #define LN_LIM_USER_TIMEOUT 30000u /* a vanished peer with unacknowledged data */
 #define LN_LIM_BODY         (1024u * 1024)
 #define LN_LIM_TOPICS       128u
+#define LN_LIM_PROXIES      1024u
 #define LN_LIM_WORKERS      64u
 #define LN_LIM_SPARE_FDS    256u       /* files, DNS, listeners, the host's own */
 #define LN_LIM_SLOTS        (1u << 24) /* 24 bits of a handle */

@@ -59,6 +59,7 @@ linnet_conn *ln_worker_conn(linnet_loop *w) {
 }
 
 void ln_worker_unconn(linnet_loop *w, linnet_conn *conn) {
+    ln_visitor_forget(conn);
     ln_slots_give(&w->slots, conn->c.slot);
     ln_stat_sub(&w->live, 1);
     ln_host_unhold(conn);
@@ -398,6 +399,9 @@ int ln_worker_new(ln_world *world, const linnet_loop_options *o, linnet_server *
     w->server = server;
     w->index = index;
     ln_slots_init(&w->slots);
+    ln_rand r;
+    ln_world_rand(world, &r);
+    ln_visitors_init(w, (ln_map_key){ ln_rand_u64(&r), ln_rand_u64(&r) });
     w->connections_max = o->connections_max ? o->connections_max : ln_worker_descriptors();
     w->own_tail = &w->own;
     ln_list_init(&w->timers);
@@ -414,6 +418,8 @@ int ln_worker_new(ln_world *world, const linnet_loop_options *o, linnet_server *
     w->env.on_request = ln_route_request;
     w->env.on_body = ln_route_body;
     w->env.on_gone = ln_route_gone;
+    w->env.on_proxied = ln_visitor_proxied;
+    w->env.name_peer = ln_visitor_name;
     *out = w;
     return LINNET_OK;
 }
@@ -475,6 +481,7 @@ void linnet_loop_free(linnet_loop *w) {
     ln_env_fini(&w->env);
     ln_loop_free(w->net);
     ln_slots_fini(&w->slots);
+    ln_map_fini(&w->visitors);
     ln_pool_fini(&w->conns);
     ln_free(w->dns_servers);
     ln_free(w);

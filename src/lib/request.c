@@ -41,7 +41,9 @@ linnet_slice linnet_request_body(const linnet_request *r) {
 }
 
 size_t linnet_request_peer(const linnet_request *r, char out[64]) {
-    return linnet_conn_peer(r->conn, out);
+    ln_visitor v;
+    ln_visitor_of(r->conn, &r->x->head, &v);
+    return ln_visitor_text(&v, out);
 }
 
 linnet_conn_id linnet_request_id(const linnet_request *r) {

@@ -126,6 +126,7 @@ int ln_server_new_in(ln_world *world, const linnet_server_options *options, linn
         return LINNET_ERR_INVAL;
     if (options->server_name && !ln_http1_is_value(linnet_str(options->server_name)))
         return LINNET_ERR_INVAL;
+    if ((unsigned)options->client_field > LINNET_FIELD_X_REAL_IP) return LINNET_ERR_INVAL;
     if (options->loop && options->loop->server) return LINNET_ERR_STATE;
     linnet_server *s = ln_calloc(1, sizeof *s);
     if (!s) return LINNET_ERR_NOMEM;
@@ -141,6 +142,8 @@ int ln_server_new_in(ln_world *world, const linnet_server_options *options, linn
     int err = LINNET_OK;
     if (options->server_name && !(s->name = ln_slice_dup(linnet_str(options->server_name))))
         err = LINNET_ERR_NOMEM;
+    if (err == LINNET_OK) err = ln_visitor_trust(s, options->trusted_proxies);
+    s->forwarded_by = (ln_forwarded_by)options->client_field;
     if (err == LINNET_OK && options->loop)
         use_loop(s, options->loop);
     else if (err == LINNET_OK)
@@ -210,6 +213,7 @@ void linnet_server_free(linnet_server *s) {
         ln_free(s->listens[i].listeners);
     }
     ln_routes_free(s);
+    ln_free(s->trusted);
     ln_free(s->name);
     ln_free(s);
 }
@@ -406,6 +410,12 @@ int linnet_server_sni(
     return ln_tls_ctx_add_cert(tls, name, cert_file, key_file, s->error);
 }
 
+int linnet_server_proxy_protocol(linnet_server *s) {
+    if (ln_flag_up(&s->running) || !s->listen_count) return LINNET_ERR_STATE;
+    s->listens[s->listen_count - 1].proxied = true;
+    return LINNET_OK;
+}
+
 int linnet_server_reload_tls(linnet_server *s) {
     char reason[256] = "";
     ln_tls_ctx *all[LN_LISTENS_MAX];
@@ -449,6 +459,13 @@ void ln_server_adopt(linnet_loop *w, int fd, ln_entrance *listen, ln_slice alrea
     if (ln_exchange_begin(&conn->c, w->server->options.head_ms) < 0) {
         ln_conn_drop(&conn->c, LINNET_ERR_NOMEM);
         return;
+    }
+    if (listen && listen->proxied) {
+        if (!ln_visitor_may_proxy(conn)) {
+            ln_conn_fail(&conn->c, LINNET_ERR_PROXY);
+            return;
+        }
+        ln_conn_await_proxy(&conn->c);
     }
     ln_conn_resume(&conn->c, 0);
     if (!already.size || conn->c.state == LN_CONN_DEAD) return;

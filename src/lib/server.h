@@ -8,6 +8,7 @@
 #ifndef LN_LIB_SERVER_H
 #define LN_LIB_SERVER_H
 #include "lib/inner.h"
+#include "wire/forwarded.h"
 #include <pthread.h>
 
 #define LN_LISTENS_MAX 32
@@ -16,7 +17,8 @@ typedef struct ln_entrance { /* one declared address; a listener for each worker
     ln_listener *listeners;  /* [workers] */
     ln_tls_ctx *tls;         /* NULL: plain */
     bool loopback;
-    char *file; /* the Unix socket we made, ours to take away; NULL */
+    bool proxied; /* each connection begins with a PROXY header */
+    char *file;   /* the Unix socket we made, ours to take away; NULL */
 } ln_entrance;
 
 typedef struct ln_route {
@@ -65,6 +67,10 @@ struct linnet_server {
     ln_stat stop_code;
     struct linnet_hub *hub; /* the one it was given, or NULL */
     void (*on_abandon)(void *user);
+    ln_cidr *trusted; /* proxies */
+    size_t trusted_count;
+    bool trusts_unix;
+    ln_forwarded_by forwarded_by;
     char error[256];
 };
 
@@ -123,6 +129,33 @@ int ln_route_add(linnet_server *s, const char *path, bool is_ws, ln_route **out)
 /* The best match, or NULL; *other: there is one of the other kind. */
 const ln_route *ln_route_find(const linnet_server *s, ln_slice path, bool ws);
 void ln_routes_free(linnet_server *s);
+
+/* visitor.c --------------------------------------------------------------------------- */
+/* Who is at the other end, as far as is known: the sock's peer, or whom a trusted proxy named. */
+typedef struct ln_visitor {
+    ln_ip ip;
+    uint16_t port;  /* 0: not told */
+    bool has_ip;    /* else it came through a Unix socket */
+    bool forwarded; /* a proxy said so */
+    bool tls;       /* he speaks TLS, to us or to the proxy */
+    ln_slice host;  /* that he asked for; borrows from the head; empty: what Host says */
+} ln_visitor;
+/* head: of the request at work, or NULL. */
+void ln_visitor_of(const linnet_conn *conn, const ln_http1_head *head, ln_visitor *out);
+/* As linnet_conn_peer. */
+size_t ln_visitor_text(const ln_visitor *v, char out[64]);
+/* The connection is his from now on, whatever its sock says. LINNET_ERR_NOMEM. */
+int ln_visitor_keep(linnet_conn *conn, const ln_visitor *v);
+/* Nobody's any more. */
+void ln_visitor_forget(linnet_conn *conn);
+/* The list of options. LINNET_ERR_INVAL, LINNET_ERR_LIMIT, LINNET_ERR_NOMEM. */
+int ln_visitor_trust(linnet_server *s, const char *const *proxies);
+/* Whether a PROXY header from the sock's peer is believed. */
+bool ln_visitor_may_proxy(const linnet_conn *conn);
+/* For ln_env. */
+int ln_visitor_proxied(ln_conn *c, const ln_proxy *header);
+void ln_visitor_name(ln_conn *c, char out[64]);
+void ln_visitors_init(linnet_loop *w, ln_map_key key);
 
 /* upgrade.c, request.c, assets.c -------------------------------------------------------- */
 void ln_upgrade_begin(linnet_conn *conn, ln_exchange *x, const ln_route *route);

@@ -8,13 +8,18 @@
 #include "lib/server.h"
 #include "wire/target.h"
 
-static bool origin_ok(const linnet_conn *conn, const ln_route *r, const ln_upgrade *asked) {
+/* Behind a proxy on this machine a visitor is not on this machine for that. */
+static bool origin_ok(
+    const linnet_conn *conn, const ln_exchange *x, const ln_route *r, const ln_upgrade *asked) {
+    ln_visitor v;
+    ln_visitor_of(conn, &x->head, &v);
     bool loopback = conn->listen ? conn->listen->loopback : false;
+    if (v.forwarded && !ln_ip_is_loopback(&v.ip)) loopback = false;
     ln_origin_policy p = { .allowed = r->origins,
         .allowed_count = r->origin_count,
-        .secure = conn->c.tls != NULL,
+        .secure = v.tls,
         .loopback = loopback && !r->own_origins };
-    return ln_origin_ok(&p, asked->origin, asked->host);
+    return ln_origin_ok(&p, asked->origin, v.host.size ? v.host : asked->host);
 }
 
 /* Memory for windows is bounded for all connections of a worker; later ones go without (THREATS row
@@ -52,7 +57,10 @@ static int finish(linnet_conn *conn, ln_exchange *x, const ln_route *r, const ln
         .config = &r->config,
         .ops = r->ops,
         .owner = (void *)(uintptr_t)r };
-    int err = set_protocol(conn, chosen);
+    ln_visitor v;
+    ln_visitor_of(conn, &x->head, &v);
+    int err = v.forwarded ? ln_visitor_keep(conn, &v) : LINNET_OK;
+    if (err == LINNET_OK) err = set_protocol(conn, chosen);
     conn->events = &r->events;
     conn->user = user;
     if (err == LINNET_OK) err = ln_exchange_become_ws(x, &a);
@@ -69,7 +77,7 @@ static void reject(ln_exchange *x, int status, const char *body) {
 void ln_upgrade_begin(linnet_conn *conn, ln_exchange *x, const ln_route *r) {
     linnet_upgrade u = { .x = x, .conn = conn, .route = r, .user = r->user };
     ln_http1_fault fault = ln_upgrade_check(&x->head, &u.asked);
-    if (fault == LN_HTTP1_FAULT_NONE && !origin_ok(conn, r, &u.asked))
+    if (fault == LN_HTTP1_FAULT_NONE && !origin_ok(conn, x, r, &u.asked))
         fault = LN_HTTP1_FAULT_UPGRADE_ORIGIN;
     if (fault != LN_HTTP1_FAULT_NONE) {
         ln_exchange_refuse(x, fault);
@@ -117,11 +125,15 @@ linnet_slice linnet_upgrade_query(linnet_upgrade *u, const char *name) {
 }
 
 size_t linnet_upgrade_peer(const linnet_upgrade *u, char out[64]) {
-    return linnet_conn_peer(u->conn, out);
+    ln_visitor v;
+    ln_visitor_of(u->conn, &u->x->head, &v);
+    return ln_visitor_text(&v, out);
 }
 
 bool linnet_upgrade_tls(const linnet_upgrade *u) {
-    return u->conn->c.tls != NULL;
+    ln_visitor v;
+    ln_visitor_of(u->conn, &u->x->head, &v);
+    return v.tls;
 }
 
 linnet_slice linnet_upgrade_offered(const linnet_upgrade *u, unsigned index) {

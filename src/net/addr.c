@@ -28,6 +28,18 @@ size_t ln_addr_text(const ln_addr *addr, char out[64]) {
     return (size_t)n;
 }
 
+bool ln_addr_host(const ln_addr *addr, ln_ip *out) {
+    const struct sockaddr_in *v4 = (const struct sockaddr_in *)&addr->sa;
+    const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&addr->sa;
+    if (addr->sa.sa_family == AF_INET)
+        *out = ln_ip_of_v4((const uint8_t *)&v4->sin_addr);
+    else if (addr->sa.sa_family == AF_INET6)
+        *out = ln_ip_of_v6((const uint8_t *)&v6->sin6_addr);
+    else
+        return false;
+    return true;
+}
+
 uint16_t ln_addr_port(const ln_addr *addr) {
     switch (addr->sa.sa_family) {
     case AF_INET: return ntohs(((const struct sockaddr_in *)&addr->sa)->sin_port);

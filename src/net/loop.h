@@ -21,6 +21,7 @@
 #define LN_NET_LOOP_H
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/ip.h"
 #include "base/list.h"
 #include "base/slice.h"
 #include "net/timer.h"
@@ -196,6 +197,8 @@ bool ln_addr_ip(ln_slice host, uint16_t port, ln_addr *out);
 /* From "HOST:PORT", "[V6]:PORT", ":PORT" (127.0.0.1) or "unix:PATH" ("unix:@NAME" is abstract);
  * "localhost" is 127.0.0.1, other hosts are numeric. LINNET_OK, LINNET_ERR_INVAL. */
 int ln_addr_parse(ln_slice text, ln_addr *out);
+/* Its host; false for Unix addresses. */
+bool ln_addr_host(const ln_addr *addr, ln_ip *out);
 /* 0 for Unix addresses. */
 uint16_t ln_addr_port(const ln_addr *addr);
 
