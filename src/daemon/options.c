@@ -1,4 +1,5 @@
 #include "daemon/options.h"
+#include "base/ip.h"
 #include <assert.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -152,6 +153,18 @@ static void check_tls(const ln_options *o, ln_problems *p) {
         wrong(p, o, row_of("tls.client_ca"), "wants tls.cert and tls.key beside it");
 }
 
+static void check_proxies(const ln_options *o, ln_problems *p) {
+    ln_cidr net;
+    for (size_t i = 0; i < o->trusted_proxies.count; i++) {
+        const char *text = o->trusted_proxies.items[i];
+        if (strcmp(text, "unix") == 0 || ln_cidr_parse(ln_slice_str(text), &net)) continue;
+        wrong(p, o, row_of("proxies.trusted"),
+            "wants an address, a network with nothing behind its prefix (10.0.0.0/8, "
+            "2001:db8::1), or unix, not '%.100s'",
+            text);
+    }
+}
+
 static void check_queue(const ln_options *o, ln_problems *p) {
     if (o->queue_low && o->queue_low >= o->queue_high)
         wrong(p, o, row_of("queue.low"), "wants less than queue.high");
@@ -160,6 +173,7 @@ static void check_queue(const ln_options *o, ln_problems *p) {
 static void check(const ln_options *o, ln_problems *p) {
     check_tls(o, p);
     check_queue(o, p);
+    check_proxies(o, p);
     for (size_t i = 0; i < o->origins.count; i++)
         if (!is_origin(o->origins.items[i]))
             wrong(p, o, row_of("origins"),

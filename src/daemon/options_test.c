@@ -26,6 +26,11 @@ static const struct {
     { "a deflate that is none", 2, { "--deflate=zip" } },
     { "a size", -1, { "--max-message", "1m" } },
     { "a size over its bound", 2, { "--max-message", "2g" } },
+    { "proxies", -1, { "--trusted-proxy", "10.0.0.0/8", "--trusted-proxy=unix" } },
+    { "a proxy by name", 2, { "--trusted-proxy", "proxy.example" } },
+    { "a proxy and a prefix", 2, { "--trusted-proxy", "10.0.0.1/8" } },
+    { "a field", -1, { "--client-field", "forwarded" } },
+    { "a field that is none", 2, { "--client-field", "X-Client-IP" } },
     { "an argument too many", 2, { "now" } },
     { "an option that is none", 2, { "--lisen", ":0" } },
     { "a value that is missing", 2, { "--listen" } },
@@ -100,6 +105,10 @@ static void test_words(void **state) {
     assert_string_equal(ln_option_find(t, "deflate.mode")->value, "off|no-takeover|takeover");
     assert_int_equal(LINNET_DEFLATE_SHARED, 1);
     assert_int_equal(LINNET_DEFLATE_TAKEOVER, 2);
+    assert_string_equal(
+        ln_option_find(t, "proxies.field")->value, "x-forwarded-for|forwarded|x-real-ip");
+    assert_int_equal(LINNET_FIELD_FORWARDED, 1);
+    assert_int_equal(LINNET_FIELD_X_REAL_IP, 2);
     assert_string_equal(ln_option_find(t, "limits.first_text")->value, "refuse|echo");
     assert_int_equal(LINNET_HUB_TEXT_ECHO, 1);
 }

@@ -58,6 +58,7 @@ static int listen_on(
     const ln_run *r, const char *address, const linnet_tls_options *tls, ln_addresses *out) {
     int err = linnet_server_listen(r->server, address, tls, out->text[out->count]);
     if (err < 0) return listen_failed(r, address, err);
+    if (r->proxy_protocol) linnet_server_proxy_protocol(r->server);
     out->count++;
     return -1;
 }
@@ -70,6 +71,7 @@ static int listen_handed(
         ln_systemd_address(fd, text, sizeof out->text[0]);
         int err = linnet_server_listen_fd(r->server, fd, tls);
         if (err < 0) return listen_failed(r, text, err);
+        if (r->proxy_protocol) linnet_server_proxy_protocol(r->server);
         out->count++;
     }
     return -1;

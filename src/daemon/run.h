@@ -24,6 +24,7 @@ typedef struct ln_run {
     const char *cert, *key; /* both or neither */
     const char *client_ca;  /* NULL: clients show no certificates */
     bool systemd;           /* sockets that were handed over are served too; the manager is told */
+    bool proxy_protocol;    /* connections begin with a PROXY header, on every address */
     const char *otherwise;  /* the address when there is none at all; NULL */
     /* Asked when all is bound and before anybody is served; NULL: yes. -1 to go on, else the exit
      * code. */

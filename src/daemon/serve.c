@@ -103,6 +103,8 @@ static int new_server(const ln_options *o, linnet_server **out) {
     so.server_name = o->server_name;
     so.log = on_log;
     so.log_level = (linnet_log_level)o->log_level;
+    if (o->trusted_proxies.count) so.trusted_proxies = o->trusted_proxies.items;
+    so.client_field = (linnet_client_field)o->client_field;
     return linnet_server_new(&so, out);
 }
 
@@ -180,6 +182,7 @@ int ln_serve(const ln_options *o) {
             .key = o->tls_key,
             .client_ca = o->tls_client_ca,
             .systemd = true,
+            .proxy_protocol = o->proxy_protocol,
             .otherwise = ADDRESS,
             .may = may_serve,
             .ready = on_ready,

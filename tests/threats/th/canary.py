@@ -12,7 +12,8 @@ def asker(addr, tls, kind):
     """One question and its answer, over an echo or in the native protocol."""
     if kind == "echo":
         return Ws(addr, tls=tls).ask
-    ws = Ws(addr, "/ws", "Sec-WebSocket-Protocol: linnet.v1", tls=tls)
+    first = b"PROXY UNKNOWN\r\n" if kind == "proxied" else b""
+    ws = Ws(addr, "/ws", "Sec-WebSocket-Protocol: linnet.v1", tls=tls, first=first)
     ws.expect("text")  # welcome
 
     def ping(words, limit):

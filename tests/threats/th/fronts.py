@@ -36,6 +36,8 @@ http {
             proxy_set_header Transfer-Encoding chunked; proxy_pass http://behind/post;
         }
         location / {
+            proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+            proxy_set_header X-Forwarded-Proto $scheme;
             proxy_set_header Host $http_host; proxy_set_header Upgrade $http_upgrade;
             proxy_set_header Connection $up; proxy_pass http://behind;
         }
@@ -60,7 +62,7 @@ frontend front
     bind %(listen)s
 %(rules)s    default_backend behind
 backend behind
-%(reuse)s    server one %(server)s
+%(reuse)s    server one %(server)s%(send)s
 """
 
 
@@ -71,7 +73,8 @@ def configuration(kind, names):
     http = "tcp" not in kind
     names["mode"] = "http" if http else "tcp"
     names["rules"] = GARBLES if http else ""
-    names["reuse"] = "    http-reuse always\n" if http else ""
+    names["reuse"] = "    http-reuse always\n    option forwardfor\n" if http else ""
+    names["send"] = next((" " + word for word in kind.split() if word.startswith("send-")), "")
     return HAPROXY % names, ["haproxy", "-db", "-f"]
 
 

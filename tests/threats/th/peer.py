@@ -87,15 +87,20 @@ def answers(raw):
 
 
 class Wire:
-    """A TCP connection. `ended` says how the other side left: eof, reset or None."""
+    """A TCP connection; host: from this address of ours. `ended` says how the other side left: eof,
+    reset or None."""
 
-    def __init__(self, addr, tls=False, rcvbuf=0):
+    def __init__(self, addr, tls=False, rcvbuf=0, host=None, first=b""):
         family = socket.AF_INET6 if ":" in addr[0] else socket.AF_INET
         self.sock = socket.socket(family, socket.SOCK_STREAM)
         if rcvbuf:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, rcvbuf)
         self.sock.settimeout(TIMEOUT)
+        if host:
+            self.sock.bind((host, 0))
         self.sock.connect(addr)
+        if first:
+            self.sock.sendall(first)  # before TLS
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.ended = None
         if tls:
