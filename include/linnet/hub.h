@@ -131,6 +131,26 @@ LINNET_API int linnet_hub_subscribe(linnet_hub *hub, linnet_slice channel, linne
  * until then. LINNET_ERR_AGAIN: too much is waiting, nothing happened. LINNET_ERR_NOMEM. */
 LINNET_API int linnet_hub_unsubscribe(linnet_hub_subscription *subscription);
 
+/* Counters of a hub over all workers; those above the line are of now, the others since start. */
+typedef struct linnet_hub_stats {
+    size_t size;                                /* of this struct */
+    uint64_t sessions, channels, subscriptions; /* a channel counts once on each worker that has
+                                                   somebody in it */
+    /* ---- */
+    uint64_t publishes, deliveries; /* by clients; to subscribers */
+    uint64_t errors, rate_limited;  /* answered to clients; those of them for coming too fast */
+    uint64_t unknown;               /* messages of no known kind, ignored */
+    uint64_t recovered, lost;       /* subscribed with a position: nothing is missing, or is */
+} linnet_hub_stats;
+#define LINNET_HUB_STATS_INIT                                                                      \
+    { sizeof(linnet_hub_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+/* Any thread. LINNET_ERR_INVAL: out->size is no size; LINNET_ERR_STATE: it has no server. */
+LINNET_API int linnet_hub_get_stats(const linnet_hub *hub, linnet_hub_stats *out);
+/* Live sessions by dialect: its name as in ?dialect=, "undecided" last, in a fixed order. Start
+ * with *at = 0; NULL at the end. */
+LINNET_API const char *linnet_hub_next_dialect(
+    const linnet_hub *hub, unsigned *at, uint64_t *sessions);
+
 #ifdef __cplusplus
 }
 #endif

@@ -198,6 +198,10 @@ LINNET_API int linnet_server_close(
     linnet_server *server, linnet_conn_id id, uint16_t code, const char *reason);
 LINNET_API int linnet_server_publish(
     linnet_server *server, linnet_slice topic, linnet_opcode opcode, linnet_slice data);
+/* The workers, from 0, and the loop of each, for linnet_loop_post: what is to run in its thread.
+ * NULL beyond the last. With options.loop there is one. */
+LINNET_API unsigned linnet_server_workers(const linnet_server *server);
+LINNET_API linnet_loop *linnet_server_loop(linnet_server *server, unsigned worker);
 /* Live WebSockets and other connections, over all workers. */
 LINNET_API size_t linnet_server_connections(const linnet_server *server);
 
@@ -208,9 +212,11 @@ typedef struct linnet_server_stats {
     size_t size; /* of this struct */
     uint64_t connections, messages_in, messages_out, bytes_in, bytes_out, sends, rejects,
         accept_refusals, accept_failures;
+    uint64_t opens, closes; /* WebSockets opened; connections of any kind that ended */
+    uint64_t queued_bytes;  /* now waiting to be sent, over all connections */
 } linnet_server_stats;
 #define LINNET_SERVER_STATS_INIT                                                                   \
-    { sizeof(linnet_server_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+    { sizeof(linnet_server_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 /* Fills out->size bytes, which the caller has set; any thread. LINNET_ERR_INVAL: that is no size.
  */
 LINNET_API int linnet_server_get_stats(const linnet_server *server, linnet_server_stats *out);
@@ -219,6 +225,33 @@ LINNET_API int linnet_server_get_stats(const linnet_server *server, linnet_serve
  * with its count over all workers; NULL at the end, *count is untouched then. */
 LINNET_API const char *linnet_server_next_reject(
     const linnet_server *server, unsigned *at, uint64_t *count);
+/* The same with all reasons there are, those that have not occurred yet with 0. */
+LINNET_API const char *linnet_server_next_reason(
+    const linnet_server *server, unsigned *at, uint64_t *count);
+/* WebSockets that ended, by close code: what was said first by either side, 1006 when nothing was,
+ * and what our error row says when it was we who failed it. Walks the codes that are counted by
+ * themselves, in a fixed order; *code is 0 for all others. False at the end. */
+LINNET_API bool linnet_server_next_close(
+    const linnet_server *server, unsigned *at, uint16_t *code, uint64_t *count);
+
+/* How long things took, since the start and over all workers. */
+typedef enum linnet_measure {
+    LINNET_MEASURE_DELIVERY = 0, /* from a publish by a client until a worker had queued it for its
+                                    subscribers; one publication in eight is timed */
+    LINNET_MEASURE_RTT = 1       /* of our WebSocket pings */
+} linnet_measure;
+#define LINNET_HISTOGRAM_BUCKETS 16
+typedef struct linnet_histogram {
+    size_t size;                                 /* of this struct */
+    uint64_t bound_us[LINNET_HISTOGRAM_BUCKETS]; /* largest of a bucket; UINT64_MAX: all beyond */
+    uint64_t counts[LINNET_HISTOGRAM_BUCKETS];   /* in this bucket, not in those below */
+    uint64_t count, sum_us;
+} linnet_histogram;
+#define LINNET_HISTOGRAM_INIT                                                                      \
+    { sizeof(linnet_histogram), { 0 }, { 0 }, 0, 0 }
+/* Any thread. LINNET_ERR_INVAL. */
+LINNET_API int linnet_server_measure(
+    const linnet_server *server, linnet_measure what, linnet_histogram *out);
 
 #ifdef __cplusplus
 }

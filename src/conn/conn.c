@@ -138,10 +138,18 @@ void ln_conn_drop(ln_conn *c, int err) {
     ln_sock_close(c->env->loop, &c->sock, ln_conn_is(c, LN_CF_ABORT));
 }
 
+/* The last call; counted by why it ended. */
+static void tell_close(ln_conn *c, uint16_t code, ln_slice reason) {
+    uint16_t why = c->close_err ? ln_err_close_code(-(int)c->close_err) : code;
+    if (c->close_err == (uint8_t)-LINNET_ERR_SLOW) why = c->config->slow_code;
+    ln_stat_add(&c->env->close_codes[ln_close_index(why ? why : 1006)], 1);
+    c->ops->on_close(c, code, reason, -(int)c->close_err);
+}
+
 void ln_conn_close_owed(ln_conn *c) {
     if (!ln_conn_is(c, LN_CF_CLOSE_OWED)) return;
     ln_conn_unset(c, LN_CF_CLOSE_OWED | LN_CF_OPENED);
-    c->ops->on_close(c, c->close_code, ln_slice_of("", 0), -(int)c->close_err);
+    tell_close(c, c->close_code, ln_slice_of("", 0));
 }
 
 /* The CLOSED completion: nobody points here any more. */
@@ -352,6 +360,7 @@ static void on_pong(ln_conn *c, ln_slice payload) {
     if (c->ping_hash && hash_of(payload) == c->ping_hash) {
         rtt = ln_conn_now(c) - c->pinged;
         c->ping_hash = 0;
+        ln_hist_add(&c->env->rtt, (uint64_t)rtt * 1000);
     }
     if (c->ops->on_pong) c->ops->on_pong(c, payload, rtt);
 }
@@ -384,7 +393,7 @@ static void peer_closed(ln_conn *c, const ln_ws_event *ev) {
     if (tell) ln_conn_unset(c, LN_CF_OPENED); /* before the end, which would tell of a 1006 */
     ln_conn_linger(c);
     if (!tell) return;
-    c->ops->on_close(c, ev->code, ln_slice_of(ev->data.data, ev->data.size), -(int)c->close_err);
+    tell_close(c, ev->code, ln_slice_of(ev->data.data, ev->data.size));
 }
 
 static void deliver(ln_conn *c, const ln_ws_event *ev) {
@@ -709,6 +718,7 @@ int ln_conn_open_ws(ln_conn *c, const ln_conn_config *config, const ln_conn_ops 
     c->http = NULL;
     enter(c, LN_CONN_WS);
     ln_conn_set(c, LN_CF_OPENED);
+    ln_stat_add(&c->env->opens, 1);
     c->heard = c->spoke = c->last_message = c->flood_at = ln_conn_now(c);
     ln_timer_stop(ln_loop_wheel(c->env->loop), &c->timer);
     uint32_t first = UINT32_MAX;

@@ -22,6 +22,7 @@
  */
 #ifndef LN_CONN_CONN_H
 #define LN_CONN_CONN_H
+#include "base/hist.h"
 #include "base/log.h"
 #include "base/pool.h"
 #include "base/stat.h"
@@ -115,6 +116,12 @@ struct ln_conn {
     uint32_t flags;
 };
 
+/* Close codes that are counted by themselves; index 0 is for all others. What counts is why it
+ * ended: the code that was said first, or what our error row would have said. */
+#define LN_CLOSE_CODES 33
+uint16_t ln_close_code(unsigned index); /* 0 for index 0 and beyond the last */
+unsigned ln_close_index(uint16_t code);
+
 /* One per worker: what all its connections share. */
 struct ln_env {
     ln_loop *loop;
@@ -134,6 +141,10 @@ struct ln_env {
     ln_buf cipher, plain, encoded, gather; /* scratch of the moment */
     uint32_t unsent; /* bytes the kernel keeps unsent of an accepted connection; 0: all it can */
     ln_stat conns, messages_in, messages_out, bytes_in, bytes_out, sends, closes;
+    ln_stat opens;                                  /* WebSockets */
+    ln_stat queued;                                 /* bytes that wait to be sent, of all */
+    ln_stat close_codes[LN_CLOSE_CODES];            /* by ln_close_index */
+    ln_hist rtt;                                    /* of our pings */
     ln_stat rejects[64];                            /* by error row number */
     ln_stat faults[64];                             /* by ln_http1_fault */
     void *host;                                     /* lib/'s worker */

@@ -36,10 +36,22 @@ bool ln_send_idle(const ln_conn *c) {
     return !c->inflight && !c->queue.first && !(c->env->cork_owner == c && c->env->corked);
 }
 
+/* All changes of c->queued: the worker keeps the sum of them. */
+static void queued_more(ln_conn *c, uint32_t bytes) {
+    c->queued += bytes;
+    ln_stat_add(&c->env->queued, bytes);
+}
+
+static void queued_less(ln_conn *c, uint32_t bytes) {
+    if (bytes > c->queued) bytes = c->queued;
+    c->queued -= bytes;
+    ln_stat_sub(&c->env->queued, bytes);
+}
+
 void ln_send_forget(ln_conn *c) {
     if (c->env->cork_owner == c) c->env->corked = 0;
     ln_txq_clear(&c->queue, &c->env->blocks);
-    c->queued = c->inflight_bytes;
+    if (c->queued > c->inflight_bytes) queued_less(c, c->queued - c->inflight_bytes);
 }
 
 /* Nothing can be sent any more; the reading side finds the end of the stream too. */
@@ -68,6 +80,7 @@ static void release(ln_conn *c, ln_rendering *r) {
 }
 
 void ln_send_release(ln_conn *c) {
+    queued_less(c, c->queued);
     if (!c->inflight) return;
     release(c, c->inflight);
     c->inflight = NULL;
@@ -136,7 +149,7 @@ static void give(ln_conn *c, ln_slice bytes, ln_rendering *keep) {
         widen(c);
         c->inflight = keep;
         c->inflight_bytes = (uint32_t)ln_sock_pending(&c->sock).size;
-        c->queued += c->inflight_bytes;
+        queued_more(c, c->inflight_bytes);
         wait_since(c, c->spoke);
         mark_high(c);
         return;
@@ -191,7 +204,7 @@ static int account(ln_conn *c, size_t bytes) {
         ln_conn_fail(c, LINNET_ERR_SLOW);
         return LINNET_ERR_SLOW;
     }
-    c->queued += (uint32_t)bytes;
+    queued_more(c, (uint32_t)bytes);
     mark_high(c);
     return LINNET_OK;
 }
@@ -203,7 +216,7 @@ static int enqueue(ln_conn *c, ln_rendering *r) {
     int err = account(c, bytes);
     if (err == LINNET_OK) {
         err = ln_txq_push(&c->queue, &c->env->blocks, r, ln_conn_now(c));
-        if (err < 0) c->queued -= (uint32_t)bytes;
+        if (err < 0) queued_less(c, (uint32_t)bytes);
     }
     if (err < 0)
         ln_rendering_unref(r);
@@ -442,8 +455,7 @@ static ln_rendering *wire_form(ln_conn *c, ln_rendering *r) {
 
 static ln_rendering *pop(ln_conn *c) {
     ln_rendering *r = ln_txq_pop(&c->queue, &c->env->blocks);
-    uint32_t bytes = r->size + r->head;
-    c->queued -= bytes < c->queued ? bytes : c->queued;
+    queued_less(c, r->size + r->head);
     return r;
 }
 
@@ -480,7 +492,7 @@ void ln_send_settle(ln_conn *c) {
         uint32_t at = c->queue.first_at;
         ln_rendering *r = settled(c, pop(c));
         if (r && ln_txq_push(&c->queue, &c->env->blocks, r, at) == LINNET_OK) {
-            c->queued += r->size + r->head;
+            queued_more(c, r->size + r->head);
             continue;
         }
         if (r) ln_rendering_unref(r);
@@ -540,7 +552,7 @@ void ln_send_done(ln_conn *c, int result) {
     if (next) done->twins = NULL;
     release(c, done);
     c->inflight = NULL;
-    c->queued -= c->inflight_bytes;
+    queued_less(c, c->inflight_bytes);
     c->inflight_bytes = 0;
     c->waiting = 0;
     if (c->state == LN_CONN_DEAD || result < 0) {

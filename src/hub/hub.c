@@ -3,6 +3,7 @@
 #include <assert.h>
 
 #define CHANNELS_MAX 1000000
+#define TIMED        8 /* one publication in so many */
 
 static ln_slice channel_key(const void *value) {
     return ln_channel_name(value);
@@ -256,6 +257,8 @@ int ln_hub_publish(ln_hub *h, const ln_publish *what) {
     if (err < 0) return err;
     ln_publication *p = ln_publication_new(what, h->workers);
     if (!p) return LINNET_ERR_NOMEM;
+    if (h->clock_us && ln_stat_get(&h->publishes) % TIMED == 0)
+        p->born = (uint32_t)h->clock_us() | 1;
     ln_stat_add(&h->publishes, 1);
     uint32_t home = ln_hub_home(h->key, h->workers, what->channel);
     h->post(h->ctx, home, ln_publication_post(p, h->self, home));
@@ -283,6 +286,11 @@ static void reset(ln_hub *h, ln_channel *c) {
     ln_channel_mend(c);
 }
 
+/* The last bit of `born` says that there is one. */
+static void time_it(ln_hub *h, const ln_publication *p) {
+    if (p->born && h->clock_us) ln_hist_add(&h->latency, (uint32_t)h->clock_us() - (p->born & ~1u));
+}
+
 static void deliver(ln_hub *h, const ln_publication *p) {
     ln_channel *c = ln_map_get(&h->channels[p->space], ln_publication_channel(p));
     if (!c || c->state != LN_CHANNEL_JOINED) {
@@ -297,6 +305,7 @@ static void deliver(ln_hub *h, const ln_publication *p) {
     }
     ln_stat_add(&h->deliveries, c->subscribers);
     ln_channel_deliver(c, h->users, p);
+    time_it(h, p);
     admit(h, c);
     c->pinned = false;
     channel_leave(h, c);

@@ -14,6 +14,7 @@
 #ifndef LN_HUB_HUB_H
 #define LN_HUB_HUB_H
 #include "base/clock.h"
+#include "base/hist.h"
 #include "base/map.h"
 #include "hub/channel.h"
 #include "hub/home.h"
@@ -27,6 +28,10 @@ typedef struct ln_hub {
     void (*post)(void *ctx, uint32_t worker, ln_letter *letter);
     uint32_t self, workers;
     ln_stat channel_count, subscriptions, publishes, deliveries, strays;
+    /* Microseconds of any clock that all hubs of a node share, for the histogram; NULL: none is
+     * kept. Set right after ln_hub_new. One publication in eight is timed. */
+    uint64_t (*clock_us)(void);
+    ln_hist latency; /* from publish until a worker has queued it for all its subscribers */
 } ln_hub;
 
 typedef struct ln_hub_options {

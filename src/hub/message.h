@@ -53,6 +53,7 @@ typedef struct ln_publication {
     uint8_t user;    /* ln_hub_user that waits */
     uint8_t workers; /* number of letters */
     uint8_t origin;  /* worker that waits; its home writes it */
+    uint32_t born;   /* of the few that are timed: microseconds of a clock, and 1; else 0 */
     uint8_t *bytes;  /* channel_size of channel, and so on, behind the letters */
     ln_letter letters[];
 } ln_publication;

@@ -436,6 +436,15 @@ void ln_host_hub_close(linnet_loop *w) {
     w->sessions = NULL;
 }
 
+const ln_sessions *ln_host_hub_sessions(const linnet_loop *w) {
+    const hub_worker *h = w->sessions;
+    return h ? &h->sessions : NULL;
+}
+
+linnet_server *ln_host_hub_server(const linnet_hub *hub) {
+    return hub->server;
+}
+
 void ln_host_hub_tick(linnet_loop *w) {
     if (w->sessions) ln_sessions_tick(&((hub_worker *)w->sessions)->sessions);
 }

@@ -18,6 +18,9 @@ void ln_host_hub_end(linnet_loop *w);
 /* Before w->hub is freed. All connections are gone. */
 void ln_host_hub_close(linnet_loop *w);
 void ln_host_hub_tick(linnet_loop *w);
+/* Of a worker; NULL: it has none. */
+const struct ln_sessions *ln_host_hub_sessions(const linnet_loop *w);
+linnet_server *ln_host_hub_server(const linnet_hub *hub);
 ln_msec ln_host_hub_deadline(const linnet_loop *w);
 /* JOIN and LEAVE. */
 void ln_host_hub_mail(linnet_loop *w, ln_post *mail);

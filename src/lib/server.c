@@ -36,6 +36,14 @@ linnet_loop *ln_server_worker(linnet_server *s, uint32_t index) {
     return index < s->worker_count ? s->workers[index] : NULL;
 }
 
+unsigned linnet_server_workers(const linnet_server *s) {
+    return s->worker_count;
+}
+
+linnet_loop *linnet_server_loop(linnet_server *s, unsigned worker) {
+    return ln_server_worker(s, worker);
+}
+
 /* ---- new and free ----------------------------------------------------------------- */
 
 static uint32_t or_default(uint32_t value, uint32_t standard) {
@@ -59,6 +67,7 @@ static int worker_hub(linnet_server *s, linnet_loop *w, linnet_hub *hub) {
         if (broker) broker->ops->free(broker);
         return err;
     }
+    w->hub->clock_us = ln_world_clock(s->world);
     ln_raw_use(w->hub);
     if (hub) err = ln_host_hub_open(hub, w);
     if (err == LINNET_OK) return LINNET_OK;
@@ -737,59 +746,6 @@ int linnet_server_publish(
 
 size_t linnet_server_connections(const linnet_server *s) {
     return ln_server_live(s);
-}
-
-/* As much as the caller's struct can take; what a later one has in addition is 0. */
-int linnet_server_get_stats(const linnet_server *s, linnet_server_stats *out) {
-    linnet_server_stats t = { .size = out->size };
-    if (t.size < sizeof t.size || t.size > LN_SIZED_MAX) return LINNET_ERR_INVAL;
-    for (unsigned i = 0; i < s->worker_count; i++) {
-        const linnet_loop *w = s->workers[i];
-        if (!w) continue;
-        t.connections += ln_stat_get(&w->env.conns);
-        t.messages_in += ln_stat_get(&w->env.messages_in);
-        t.messages_out += ln_stat_get(&w->env.messages_out);
-        t.bytes_in += ln_stat_get(&w->env.bytes_in);
-        t.bytes_out += ln_stat_get(&w->env.bytes_out);
-        t.sends += ln_stat_get(&w->env.sends);
-        t.accept_refusals += ln_stat_get(&w->refused);
-        t.accept_failures += ln_stat_get(&w->starved);
-        for (unsigned row = 0; row < 64; row++)
-            t.rejects += ln_stat_get(&w->env.rejects[row]) + ln_stat_get(&w->env.faults[row]);
-    }
-    memset(out, 0, t.size);
-    memcpy(out, &t, t.size < sizeof t ? t.size : sizeof t);
-    return LINNET_OK;
-}
-
-/* One behind the other: the errors of types.h, then the faults of http1.h. */
-#define REASONS 64
-
-static const char *const fault_names[REASONS] = { NULL,
-#define NAME(name, status, words, extra) "HTTP_" #name,
-    LN_HTTP1_FAULTS(NAME)
-#undef NAME
-};
-
-static uint64_t rejects(const linnet_server *s, unsigned reason) {
-    uint64_t n = 0;
-    for (unsigned i = 0; i < s->worker_count; i++) {
-        if (!s->workers[i]) continue; /* the server is being freed */
-        const ln_env *env = &s->workers[i]->env;
-        n += ln_stat_get(reason < REASONS ? &env->rejects[reason] : &env->faults[reason - REASONS]);
-    }
-    return n;
-}
-
-const char *linnet_server_next_reject(const linnet_server *s, unsigned *at, uint64_t *count) {
-    while (*at < 2 * REASONS) {
-        unsigned reason = (*at)++;
-        uint64_t n = rejects(s, reason);
-        if (n == 0) continue;
-        *count = n;
-        return reason < REASONS ? linnet_errname(-(int)reason) : fault_names[reason - REASONS];
-    }
-    return NULL;
 }
 
 void linnet_server_on_abandon(linnet_server *s, void (*fn)(void *user)) {

@@ -14,3 +14,13 @@ uint64_t ln_world_wall(const ln_world *world) {
     clock_gettime(CLOCK_REALTIME, &t);
     return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
+
+static uint64_t monotonic_us(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+uint64_t (*ln_world_clock(const ln_world *world))(void) {
+    return world ? NULL : monotonic_us;
+}

@@ -23,6 +23,8 @@ typedef struct ln_world {          /* all zero: the real one. Outlives what stan
 /* world NULL: the real one. */
 void ln_world_rand(ln_world *world, ln_rand *out);
 uint64_t ln_world_wall(const ln_world *world);
+/* A monotonic clock in microseconds for what is only measured; NULL in other worlds. */
+uint64_t (*ln_world_clock(const ln_world *world))(void);
 
 /* The public functions of the same names, in another world. */
 int ln_loop_new_in(ln_world *world, const linnet_loop_options *options, linnet_loop **out);

@@ -87,10 +87,12 @@ static void blame(ln_session *s, ln_native_code code) {
         s->window = ln_session_now(s);
         s->errors = s->overs = 0;
     }
-    if (code == LN_NATIVE_RATE_LIMITED)
+    if (code == LN_NATIVE_RATE_LIMITED) {
+        ln_stat_add(&s->node->limited, 1);
         s->overs++;
-    else
+    } else {
         s->errors++;
+    }
     if (!l->errors_max) return;
     if (s->overs > l->errors_max)
         ln_session_end(s, 3009, "publishing too fast");
@@ -165,8 +167,14 @@ static void beat(ln_session *s) {
     beat_plan(s, period);
 }
 
+static ln_stat *kin(const ln_session *s) {
+    return &s->node->by_dialect[s->dialect == LN_DIALECT_AUTO ? LN_DIALECTS : s->dialect];
+}
+
 void ln_session_decide(ln_session *s, uint8_t dialect) {
+    ln_stat_sub(kin(s), 1);
     s->dialect = dialect;
+    ln_stat_add(kin(s), 1);
     if (dialect == LN_USER_NATIVE) beat_plan(s, s->limits->ping_ms);
     if (ln_dialects[dialect]->plain && s->plain) s->conn->config = s->plain;
 }
@@ -253,6 +261,7 @@ int ln_session_open(ln_sessions *n, ln_conn *c, const ln_session_options *o) {
     c->ops = &ln_session_ops;
     c->owner = s;
     ln_stat_add(&n->count, 1);
+    ln_stat_add(kin(s), 1);
     if (o->dialect != LN_DIALECT_AUTO) ln_session_decide(s, o->dialect);
     if (o->dialect == LN_USER_NATIVE) welcome(s);
     return LINNET_OK;
@@ -285,6 +294,7 @@ static void on_close(ln_conn *c, uint16_t code, ln_slice reason, int err) {
     slot_give(s->node, s);
     ln_buf_fini(&s->held);
     ln_stat_sub(&s->node->count, 1);
+    ln_stat_sub(kin(s), 1);
     ln_list_remove(&s->beat);
     ln_list_push(&s->node->gone, &s->beat);
 }

@@ -57,6 +57,9 @@ typedef struct ln_sessions { /* of one worker */
     ln_buf scratch, out, packed; /* of the moment */
     char node[17];               /* name of the node, in welcome */
     ln_stat count, commands, errors, unknown, held;
+    ln_stat by_dialect[LN_DIALECTS + 1]; /* sessions; the last: undecided */
+    ln_stat limited;                     /* commands refused because they came too fast */
+    ln_stat recovered, lost;             /* of those who subscribed with a position */
 } ln_sessions;
 
 /* Fills a worker's; names itself to the hub for all dialects. node: at most 16 bytes.

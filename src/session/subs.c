@@ -54,6 +54,7 @@ void ln_sub_tell(ln_session *s, const ln_sub *sub) {
     /* Without replay only who has missed nothing has recovered. */
     reply.recovered = sub->recovers && reply.at.epoch && sub->recover.epoch == reply.at.epoch &&
                       sub->recover.offset == reply.at.offset;
+    if (sub->recovers) ln_stat_add(reply.recovered ? &s->node->recovered : &s->node->lost, 1);
     ln_session_ok(s, &reply);
 }
 

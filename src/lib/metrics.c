@@ -1,0 +1,169 @@
+/* metrics.c -- what the workers have counted, summed when somebody asks. Nothing here is on the way
+ * of a message, and whoever asks touches counters only: no worker is stopped or woken for it.
+ */
+#include "lib/hub.h"
+#include "lib/server.h"
+#include "lib/sized.h"
+#include "session/session.h"
+#include <assert.h>
+
+static_assert(LINNET_HISTOGRAM_BUCKETS == LN_HIST_BUCKETS, "one is the other");
+
+static void add_worker(linnet_server_stats *t, const linnet_loop *w) {
+    const ln_env *env = &w->env;
+    t->connections += ln_stat_get(&env->conns);
+    t->messages_in += ln_stat_get(&env->messages_in);
+    t->messages_out += ln_stat_get(&env->messages_out);
+    t->bytes_in += ln_stat_get(&env->bytes_in);
+    t->bytes_out += ln_stat_get(&env->bytes_out);
+    t->sends += ln_stat_get(&env->sends);
+    t->opens += ln_stat_get(&env->opens);
+    t->closes += ln_stat_get(&env->closes);
+    t->queued_bytes += ln_stat_get(&env->queued);
+    t->accept_refusals += ln_stat_get(&w->refused);
+    t->accept_failures += ln_stat_get(&w->starved);
+    for (unsigned row = 0; row < 64; row++)
+        t->rejects += ln_stat_get(&env->rejects[row]) + ln_stat_get(&env->faults[row]);
+}
+
+/* As much as the caller's struct can take; what a later one has in addition is 0. */
+int linnet_server_get_stats(const linnet_server *s, linnet_server_stats *out) {
+    linnet_server_stats t = { .size = out->size };
+    if (t.size < sizeof t.size || t.size > LN_SIZED_MAX) return LINNET_ERR_INVAL;
+    for (unsigned i = 0; i < s->worker_count; i++)
+        if (s->workers[i]) add_worker(&t, s->workers[i]); /* else the server is being freed */
+    memset(out, 0, t.size);
+    memcpy(out, &t, t.size < sizeof t ? t.size : sizeof t);
+    return LINNET_OK;
+}
+
+/* ---- reasons and codes ---------------------------------------------------------------- */
+
+/* One behind the other: the errors of types.h, then the faults of http1.h. */
+#define REASONS 64
+
+static const char *const fault_names[REASONS] = { NULL,
+#define NAME(name, status, words, extra) "HTTP_" #name,
+    LN_HTTP1_FAULTS(NAME)
+#undef NAME
+};
+
+static uint64_t rejects(const linnet_server *s, unsigned reason) {
+    uint64_t n = 0;
+    for (unsigned i = 0; i < s->worker_count; i++) {
+        if (!s->workers[i]) continue;
+        const ln_env *env = &s->workers[i]->env;
+        n += ln_stat_get(reason < REASONS ? &env->rejects[reason] : &env->faults[reason - REASONS]);
+    }
+    return n;
+}
+
+/* NULL: there is no such row. */
+static const char *reason_name(unsigned reason) {
+    static const bool exists[REASONS] = {
+#define ROW(name, number, code, retry, words) [number] = true,
+        LINNET_ERRORS(ROW)
+#undef ROW
+    };
+    if (reason >= REASONS) return fault_names[reason - REASONS];
+    return exists[reason] ? linnet_errname(-(int)reason) : NULL;
+}
+
+const char *linnet_server_next_reason(const linnet_server *s, unsigned *at, uint64_t *count) {
+    while (*at < 2 * REASONS) {
+        unsigned reason = (*at)++;
+        const char *name = reason_name(reason);
+        if (!name) continue;
+        *count = rejects(s, reason);
+        return name;
+    }
+    return NULL;
+}
+
+const char *linnet_server_next_reject(const linnet_server *s, unsigned *at, uint64_t *count) {
+    uint64_t n = 0;
+    for (const char *name; (name = linnet_server_next_reason(s, at, &n));) {
+        if (n == 0) continue;
+        *count = n;
+        return name;
+    }
+    return NULL;
+}
+
+bool linnet_server_next_close(
+    const linnet_server *s, unsigned *at, uint16_t *code, uint64_t *count) {
+    if (*at >= LN_CLOSE_CODES) return false;
+    unsigned index = (*at)++;
+    *code = ln_close_code(index);
+    *count = 0;
+    for (unsigned i = 0; i < s->worker_count; i++)
+        if (s->workers[i]) *count += ln_stat_get(&s->workers[i]->env.close_codes[index]);
+    return true;
+}
+
+/* ---- histograms ----------------------------------------------------------------------- */
+
+static void add_hist(linnet_histogram *t, const ln_hist *h) {
+    for (unsigned i = 0; i < LN_HIST_BUCKETS; i++) {
+        uint64_t n = ln_stat_get(&h->buckets[i]);
+        t->counts[i] += n;
+        t->count += n;
+    }
+    t->sum_us += ln_stat_get(&h->sum_us);
+}
+
+int linnet_server_measure(const linnet_server *s, linnet_measure what, linnet_histogram *out) {
+    linnet_histogram t = { .size = out->size };
+    if (t.size != sizeof t || (unsigned)what > LINNET_MEASURE_RTT) return LINNET_ERR_INVAL;
+    for (unsigned i = 0; i < LN_HIST_BUCKETS; i++)
+        t.bound_us[i] = ln_hist_bound(i);
+    for (unsigned i = 0; i < s->worker_count; i++) {
+        const linnet_loop *w = s->workers[i];
+        if (w && what == LINNET_MEASURE_RTT) add_hist(&t, &w->env.rtt);
+        if (w && w->hub && what == LINNET_MEASURE_DELIVERY) add_hist(&t, &w->hub->latency);
+    }
+    *out = t;
+    return LINNET_OK;
+}
+
+/* ---- the hub --------------------------------------------------------------------------- */
+
+static void add_hub(linnet_hub_stats *t, const ln_hub *h, const ln_sessions *n) {
+    t->sessions += ln_stat_get(&n->count);
+    t->channels += ln_stat_get(&h->channel_count);
+    t->subscriptions += ln_stat_get(&h->subscriptions);
+    t->publishes += ln_stat_get(&h->publishes);
+    t->deliveries += ln_stat_get(&h->deliveries);
+    t->errors += ln_stat_get(&n->errors);
+    t->rate_limited += ln_stat_get(&n->limited);
+    t->unknown += ln_stat_get(&n->unknown);
+    t->recovered += ln_stat_get(&n->recovered);
+    t->lost += ln_stat_get(&n->lost);
+}
+
+int linnet_hub_get_stats(const linnet_hub *hub, linnet_hub_stats *out) {
+    linnet_hub_stats t = { .size = out->size };
+    const linnet_server *s = ln_host_hub_server(hub);
+    if (t.size < sizeof t.size || t.size > LN_SIZED_MAX) return LINNET_ERR_INVAL;
+    if (!s) return LINNET_ERR_STATE;
+    for (unsigned i = 0; i < s->worker_count; i++) {
+        const linnet_loop *w = s->workers[i];
+        const ln_sessions *n = w ? ln_host_hub_sessions(w) : NULL;
+        if (n && w->hub) add_hub(&t, w->hub, n);
+    }
+    memset(out, 0, t.size);
+    memcpy(out, &t, t.size < sizeof t ? t.size : sizeof t);
+    return LINNET_OK;
+}
+
+const char *linnet_hub_next_dialect(const linnet_hub *hub, unsigned *at, uint64_t *sessions) {
+    if (*at > LN_DIALECTS) return NULL;
+    unsigned dialect = (*at)++;
+    const linnet_server *s = ln_host_hub_server(hub);
+    *sessions = 0;
+    for (unsigned i = 0; s && i < s->worker_count; i++) {
+        const ln_sessions *n = s->workers[i] ? ln_host_hub_sessions(s->workers[i]) : NULL;
+        if (n) *sessions += ln_stat_get(&n->by_dialect[dialect]);
+    }
+    return dialect == LN_DIALECTS ? "undecided" : ln_dialects[dialect]->name;
+}
