@@ -115,6 +115,17 @@ typedef struct linnet_publication {
  * LINNET_ERR_STATE (no server), LINNET_ERR_NOMEM. */
 LINNET_API int linnet_hub_publish(linnet_hub *hub, const linnet_publication *publication);
 
+/* Called once, on the worker that is home of the channel: err LINNET_OK and the place it got (0 and
+ * 0 when it takes none), LINNET_ERR_LIMIT (too many channels), LINNET_ERR_NOMEM,
+ * LINNET_ERR_CANCELLED when the server ended before it was known, or what the broker of the log
+ * said. */
+typedef void linnet_hub_published_fn(
+    void *ctx, linnet_hub *hub, int err, uint64_t epoch, uint64_t offset);
+/* Publishes, and tells what became of it. Errors as linnet_hub_publish, and then fn is not called.
+ */
+LINNET_API int linnet_hub_publish_then(
+    linnet_hub *hub, const linnet_publication *publication, linnet_hub_published_fn *fn, void *ctx);
+
 /* Called on the worker the subscription lives on, for each publication from the moment it joined.
  */
 typedef void linnet_hub_fn(void *ctx, linnet_hub *hub, const linnet_publication *publication);

@@ -257,12 +257,16 @@ int ln_hub_publish(ln_hub *h, const ln_publish *what) {
     if (err < 0) return err;
     ln_publication *p = ln_publication_new(what, h->workers);
     if (!p) return LINNET_ERR_NOMEM;
+    ln_hub_publish_made(h, p);
+    return LINNET_OK;
+}
+
+void ln_hub_publish_made(ln_hub *h, ln_publication *p) {
     if (h->clock_us && ln_stat_get(&h->publishes) % TIMED == 0)
         p->born = (uint32_t)h->clock_us() | 1;
     ln_stat_add(&h->publishes, 1);
-    uint32_t home = ln_hub_home(h->key, h->workers, what->channel);
+    uint32_t home = ln_hub_home(h->key, h->workers, ln_publication_channel(p));
     h->post(h->ctx, home, ln_publication_post(p, h->self, home));
-    return LINNET_OK;
 }
 
 /* Everybody out, because something was missed; who comes back meanwhile waits. */

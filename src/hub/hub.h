@@ -99,6 +99,8 @@ static inline bool ln_subscription_joined(const ln_subscription *s) {
  * wait, one user->published follows. LINNET_ERR_INVAL, LINNET_ERR_DENIED, LINNET_ERR_NOMEM: nothing
  * happened. */
 int ln_hub_publish(ln_hub *h, const ln_publish *what);
+/* The same for one that was made before; taken. */
+void ln_hub_publish_made(ln_hub *h, ln_publication *p);
 /* The worker that is home of a channel, for threads that post a publication themselves:
  * letters[home] with room LN_LETTER_HUB and kind LN_MAIL_PUBLISH, prepared by ln_publication_post.
  */

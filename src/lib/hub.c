@@ -10,6 +10,7 @@
 #include "broker/memory.h"
 #include "lib/server.h"
 #include "lib/sized.h"
+#include "lib/waits.h"
 #include "session/session.h"
 
 struct linnet_hub {
@@ -27,6 +28,7 @@ typedef struct hub_worker {
     ln_sessions sessions;
     linnet_hub *hub;
     ln_list subscriptions; /* of the program */
+    ln_waits waits;        /* likewise */
     uint8_t dialect;       /* ln_user, or LN_DIALECT_AUTO */
     uint8_t client_size;
     uint8_t client[LN_CLIENT_NAME_MAX];
@@ -280,7 +282,24 @@ static void host_reset(void *ctx, ln_subscription *s) {
     if (err < 0) host_end(sub, err);
 }
 
+static void host_published(void *ctx, const ln_publication *p) {
+    ln_waits_published(&((hub_worker *)ctx)->waits, p);
+}
+
+static void host_publish(linnet_loop *w, ln_wait *wait) {
+    if (w->sessions)
+        ln_waits_publish(&((hub_worker *)w->sessions)->waits, w->hub, wait);
+    else
+        ln_wait_tell(wait, LINNET_ERR_CANCELLED, (ln_position){ 0, 0 });
+}
+
 void ln_host_hub_mail(linnet_loop *w, ln_post *m) {
+    if (m->letter.kind == LN_POST_PUBLISH) {
+        ln_wait *wait = m->ctx;
+        m->ctx = NULL;
+        host_publish(w, wait);
+        return;
+    }
     linnet_hub_subscription *sub = m->ctx;
     m->ctx = NULL;
     if (m->letter.kind == LN_POST_LEAVE) {
@@ -297,6 +316,10 @@ void ln_host_hub_mail(linnet_loop *w, ln_post *m) {
     ln_slice name = ln_slice_of(sub->name, sub->name_size);
     int err = ln_hub_subscribe(w->hub, &sub->s, LN_SPACE_CHANNELS, name);
     if (err < 0) host_end(sub, err);
+}
+
+void ln_host_hub_unpublished(void *wait) {
+    ln_wait_tell(wait, LINNET_ERR_CANCELLED, (ln_position){ 0, 0 });
 }
 
 void ln_host_hub_undelivered(void *subscription) {
@@ -343,7 +366,9 @@ int linnet_hub_unsubscribe(linnet_hub_subscription *sub) {
     return ln_worker_post(sub->worker, m);
 }
 
-int linnet_hub_publish(linnet_hub *hub, const linnet_publication *said) {
+/* What the program says, checked and made; *home: where it belongs. */
+static int made_of(
+    linnet_hub *hub, const linnet_publication *said, linnet_loop **home, ln_publication **out) {
     if (!hub || !said || !ln_sized(said, sizeof *said) || said->event.size > LN_EVENT_NAME_MAX)
         return LINNET_ERR_INVAL;
     if (!ln_utf8_valid(said->event)) return LINNET_ERR_INVAL;
@@ -361,13 +386,44 @@ int linnet_hub_publish(linnet_hub *hub, const linnet_publication *said) {
         .space = LN_SPACE_CHANNELS,
         .flags = said->is_volatile ? LN_PUB_VOLATILE : 0,
     };
-    uint32_t home = ln_hub_home(s->key, s->worker_count, said->channel);
-    if (ln_flag_up(&s->workers[home]->crowded)) return LINNET_ERR_AGAIN;
-    ln_publication *p = ln_publication_new(&what, s->worker_count);
-    if (!p) return LINNET_ERR_NOMEM;
-    ln_letter *letter = ln_publication_post(p, 0, home);
-    err = ln_inbox_offer(s->workers[home]->inbox, letter, letter->bytes);
+    *home = s->workers[ln_hub_home(s->key, s->worker_count, said->channel)];
+    if (ln_flag_up(&(*home)->crowded)) return LINNET_ERR_AGAIN;
+    *out = ln_publication_new(&what, s->worker_count);
+    return *out ? LINNET_OK : LINNET_ERR_NOMEM;
+}
+
+int linnet_hub_publish(linnet_hub *hub, const linnet_publication *said) {
+    linnet_loop *home;
+    ln_publication *p;
+    int err = made_of(hub, said, &home, &p);
+    if (err < 0) return err;
+    ln_letter *letter = ln_publication_post(p, 0, home->index);
+    err = ln_inbox_offer(home->inbox, letter, letter->bytes);
     if (err < 0) ln_publication_unref(p);
+    return err;
+}
+
+int linnet_hub_publish_then(
+    linnet_hub *hub, const linnet_publication *said, linnet_hub_published_fn *fn, void *ctx) {
+    if (!fn) return LINNET_ERR_INVAL;
+    linnet_loop *home;
+    ln_publication *p;
+    int err = made_of(hub, said, &home, &p);
+    if (err < 0) return err;
+    ln_wait *wait = ln_wait_new(hub, fn, ctx, p);
+    ln_post *m = ln_post_new(LN_POST_PUBLISH, 0, 0, NULL, ln_slice_of("", 0));
+    err = LINNET_ERR_NOMEM;
+    if (wait && m) {
+        m->ctx = wait;
+        m->letter.bytes += p->letters[home->index].bytes;
+        err = ln_inbox_offer(home->inbox, &m->letter, m->letter.bytes);
+    }
+    if (err == LINNET_OK) return LINNET_OK;
+    if (wait)
+        ln_wait_free(wait);
+    else
+        ln_publication_unref(p);
+    ln_free(m); /* and not what it carries */
     return err;
 }
 
@@ -412,9 +468,12 @@ int ln_host_hub_open(linnet_hub *hub, linnet_loop *w) {
         ln_free(h);
         return err;
     }
-    ln_hub_user user = {
-        .ctx = h, .deliver = host_deliver, .subscribed = host_subscribed, .reset = host_reset
-    };
+    ln_waits_init(&h->waits, w->index);
+    ln_hub_user user = { .ctx = h,
+        .deliver = host_deliver,
+        .subscribed = host_subscribed,
+        .published = host_published,
+        .reset = host_reset };
     ln_hub_use(w->hub, LN_USER_HOST, &user);
     w->sessions = h;
     return LINNET_OK;
@@ -425,6 +484,7 @@ void ln_host_hub_end(linnet_loop *w) {
     while (h && !ln_list_empty(&h->subscriptions))
         host_end(ln_list_item(h->subscriptions.next, linnet_hub_subscription, node),
             LINNET_ERR_CANCELLED);
+    if (h) ln_waits_end(&h->waits);
 }
 
 void ln_host_hub_close(linnet_loop *w) {
@@ -432,6 +492,7 @@ void ln_host_hub_close(linnet_loop *w) {
     if (!h) return;
     ln_host_hub_end(w);
     ln_sessions_fini(&h->sessions);
+    ln_waits_fini(&h->waits);
     ln_free(h);
     w->sessions = NULL;
 }

@@ -22,10 +22,12 @@ void ln_host_hub_tick(linnet_loop *w);
 const struct ln_sessions *ln_host_hub_sessions(const linnet_loop *w);
 linnet_server *ln_host_hub_server(const linnet_hub *hub);
 ln_msec ln_host_hub_deadline(const linnet_loop *w);
-/* JOIN and LEAVE. */
+/* JOIN, LEAVE and PUBLISH. */
 void ln_host_hub_mail(linnet_loop *w, ln_post *mail);
 /* A JOIN that never arrived: ends the subscription. */
 void ln_host_hub_undelivered(void *subscription);
+/* A PUBLISH that never arrived: its wait is told. */
+void ln_host_hub_unpublished(void *wait);
 /* A LEAVE that never arrived. */
 void ln_host_hub_unref(void *subscription);
 

@@ -572,6 +572,89 @@ static void test_numbers_at_their_ends(void **state) {
     }
 }
 
+/* What became of publications, in the order told: "ok1 ok2 !-5 ". */
+typedef struct fate {
+    char text[200];
+    size_t size;
+    int told;
+} fate;
+
+static void published(void *ctx, linnet_hub *hub, int err, uint64_t epoch, uint64_t offset) {
+    fate *f = ctx;
+    assert_non_null(hub);
+    assert_int_equal(epoch != 0, offset != 0);
+    f->size += (size_t)snprintf(f->text + f->size, sizeof f->text - f->size, "%s%d ",
+        err ? "!" : "ok", err ? err : (int)offset);
+    f->told++;
+}
+
+static int publish_then(linnet_hub *hub, const char *channel, bool is_volatile, fate *f) {
+    linnet_publication p = LINNET_PUBLICATION_INIT;
+    p.channel = linnet_str(channel);
+    p.data = linnet_str("1");
+    p.is_volatile = is_volatile;
+    return linnet_hub_publish_then(hub, &p, published, f);
+}
+
+static void test_published_then(void **state) {
+    (void)state;
+    world w;
+    fate f = { .told = 0 };
+    world_open(&w, false);
+    assert_int_equal(publish(w.hub, "c", "", "0"), LINNET_OK);
+    assert_int_equal(publish_then(w.hub, "c", false, &f), LINNET_OK);
+    assert_int_equal(publish_then(w.hub, "c", true, &f), LINNET_OK);
+    assert_int_equal(publish(w.hub, "c", "", "0"), LINNET_OK);
+    assert_int_equal(publish_then(w.hub, "c", false, &f), LINNET_OK);
+    assert_int_equal(publish_then(w.hub, "brief:c", false, &f), LINNET_OK);
+    assert_int_equal(publish_then(w.hub, "a b", false, &f), LINNET_ERR_INVAL);
+    assert_int_equal(publish_then(w.hub, "$a", false, &f), LINNET_ERR_DENIED);
+    linnet_publication nothing = LINNET_PUBLICATION_INIT;
+    assert_int_equal(linnet_hub_publish_then(w.hub, &nothing, NULL, &f), LINNET_ERR_INVAL);
+    while (f.told < 4)
+        turn(&w);
+    assert_string_equal(f.text, "ok2 ok0 ok4 ok0 ");
+
+    /* the server ends before anybody looked */
+    assert_int_equal(publish_then(w.hub, "c", false, &f), LINNET_OK);
+    world_close(&w);
+    assert_int_equal(f.told, 5);
+}
+
+/* Over all workers, from a thread that is none of them. */
+static void test_published_then_elsewhere(void **state) {
+    (void)state;
+    enum { MANY = 500 };
+    static fate fates[MANY];
+    linnet_server *server;
+    linnet_hub *hub;
+    linnet_server_options so = LINNET_SERVER_OPTIONS_INIT;
+    so.workers = 4;
+    assert_int_equal(linnet_server_new(&so, &server), LINNET_OK);
+    assert_int_equal(linnet_hub_new(NULL, &hub), LINNET_OK);
+    assert_int_equal(publish_then(hub, "c", false, &fates[0]), LINNET_ERR_STATE);
+    assert_int_equal(linnet_server_hub(server, "/ws", hub), LINNET_OK);
+    assert_int_equal(linnet_server_listen(server, "127.0.0.1:0", NULL, NULL), LINNET_OK);
+    assert_int_equal(linnet_server_start(server), LINNET_OK);
+    memset(fates, 0, sizeof fates);
+    for (int i = 0; i < MANY; i++) {
+        char channel[8];
+        snprintf(channel, sizeof channel, "c%d", i % 50);
+        assert_int_equal(publish_then(hub, channel, false, &fates[i]), LINNET_OK);
+    }
+    linnet_server_free(server); /* joins the workers: what is written is seen */
+    int placed = 0;
+    for (int i = 0; i < MANY; i++) {
+        char place[16];
+        snprintf(place, sizeof place, "ok%d ", i / 50 + 1);
+        assert_int_equal(fates[i].told, 1);
+        placed += strcmp(fates[i].text, place) == 0;
+        if (fates[i].text[0] == '!') assert_non_null(strchr(fates[i].text, '-'));
+    }
+    print_message("# %d of %d had a place before the end\n", placed, MANY);
+    linnet_hub_free(hub);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_careless_programs),
@@ -579,6 +662,8 @@ int main(void) {
         cmocka_unit_test(test_what_may_be_published),
         cmocka_unit_test(test_numbers_at_their_ends),
         cmocka_unit_test(test_program_and_clients),
+        cmocka_unit_test(test_published_then),
+        cmocka_unit_test(test_published_then_elsewhere),
         cmocka_unit_test(test_live),
         cmocka_unit_test(test_namespaces),
         cmocka_unit_test(test_namespaces_declared),

@@ -170,7 +170,8 @@ static void take_lib(linnet_loop *w, ln_post *m) {
     case LN_POST_ACCEPT:
     case LN_POST_REJECT: ln_upgrade_mail(w, m); break;
     case LN_POST_JOIN:
-    case LN_POST_LEAVE: ln_host_hub_mail(w, m); break;
+    case LN_POST_LEAVE:
+    case LN_POST_PUBLISH: ln_host_hub_mail(w, m); break;
     default: ln_request_mail(w, m); break;
     }
     ln_post_free(m);

@@ -30,5 +30,6 @@ void ln_post_free(ln_post *m) {
     if (m->letter.kind == LN_POST_ADOPT && m->code >= 0) close(m->code);
     if (m->letter.kind == LN_POST_JOIN && m->ctx) ln_host_hub_undelivered(m->ctx);
     if (m->letter.kind == LN_POST_LEAVE && m->ctx) ln_host_hub_unref(m->ctx);
+    if (m->letter.kind == LN_POST_PUBLISH && m->ctx) ln_host_hub_unpublished(m->ctx);
     ln_free(m);
 }

@@ -10,6 +10,7 @@
  *   ADOPT     linnet_server_adopt          a descriptor, and the bytes read from it so far
  *   JOIN      linnet_hub_subscribe         ctx: the subscription
  *   LEAVE     linnet_hub_unsubscribe       ctx: the subscription, one reference
+ *   PUBLISH   linnet_hub_publish_then      ctx: who waits, with the publication
  *
  * One block of memory each; freed by the worker that took it in, or by whoever could not post it.
  */
@@ -30,7 +31,8 @@ typedef enum ln_post_kind {
     LN_POST_END,
     LN_POST_ADOPT,
     LN_POST_JOIN,
-    LN_POST_LEAVE
+    LN_POST_LEAVE,
+    LN_POST_PUBLISH
 } ln_post_kind;
 
 typedef struct ln_post {
@@ -55,6 +57,6 @@ static inline ln_slice ln_post_data(const ln_post *m) {
     return ln_slice_of(m->bytes + m->text_size + 1, m->size);
 }
 /* Frees it and what it carries (an ADOPT closes its descriptor, a JOIN ends its subscription, a
- * LEAVE drops its reference). */
+ * LEAVE drops its reference, who waits for a PUBLISH is told). */
 void ln_post_free(ln_post *m);
 #endif
