@@ -43,6 +43,10 @@ describe('examples', () => {
     const heard = async (peer, text) => {
       for (;;) if ((await peer.next()).includes(text)) return;
     };
+    for (const peer of [ann, bob, eve]) { // who hears what it says has joined
+      peer.send('hello');
+      await heard(peer, 'hello');
+    }
     ann.send('sugar?');
     await Promise.all([heard(ann, 'sugar?'), heard(bob, 'sugar?')]);
     eve.send('black');

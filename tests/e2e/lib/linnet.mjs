@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
+import { after } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
 export const ROOT = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../../..');
@@ -19,7 +20,9 @@ export function node22() {
 }
 
 const running = new Set();
-process.on('exit', () => running.forEach(child => child.kill('SIGKILL')));
+const end = () => running.forEach(child => child.kill('SIGKILL'));
+after(end); // what a test that failed has left would keep the file from ending
+process.on('exit', end);
 
 /** One child process whose output can be awaited. */
 export class Program {
