@@ -1,7 +1,7 @@
 /* The native protocol: a command that is read, written again in the plainest way, reads the same.
  * What we answer with its parts in it is JSON, and a message carries them unchanged. */
-#include "wire/native.h"
 #include "fuzz.h"
+#include "wire/envelope.h"
 #include <math.h>
 
 static ln_slice member(ln_slice object, const char *name, ln_json_value *value) {
@@ -30,6 +30,26 @@ static int read_command(ln_slice text, ln_buf *scratch, ln_native_command *c) {
     FUZZ_REQUIRE(c->id.size <= LN_NATIVE_RE_MAX);
     FUZZ_REQUIRE((unsigned)ln_native_detect(c) <= LN_HAND_EVENT);
     return result;
+}
+
+/* What an envelope holds is a part of the text, or was unescaped into the scratch. */
+static void open_envelope(ln_slice text, ln_envelope *envelope) {
+    ln_buf scratch;
+    ln_native_command c;
+    ln_json_value top, value;
+    const char *why = NULL;
+    if (read_command(text, &scratch, &c) == LN_DONE) {
+        FUZZ_REQUIRE(ln_json_check(text, &top) == LINNET_OK);
+        const uint8_t *data = scratch.data;
+        int result = envelope(&top, &scratch, &c, &why);
+        FUZZ_REQUIRE(scratch.data == data);
+        FUZZ_REQUIRE(result == LN_DONE || result == LINNET_ERR_JSON);
+        FUZZ_REQUIRE((result == LN_DONE) == (why == NULL));
+        if (result == LN_DONE) FUZZ_REQUIRE(c.event.size <= LN_NATIVE_EVENT_MAX);
+        if (c.data.size) FUZZ_REQUIRE(ln_json_check(c.data, &value) == LINNET_OK);
+        if (c.token.size) FUZZ_REQUIRE(ln_json_check(c.token, &value) == LINNET_OK);
+    }
+    ln_buf_fini(&scratch);
 }
 
 static void put(ln_json_writer *w, const char *key, ln_slice json) {
@@ -166,6 +186,8 @@ void fuzz_one(ln_slice in) {
     int result = read_command(in, &scratch, &c);
     falsy_is_falsy(c.data);
     answers(&c);
+    open_envelope(in, ln_envelope_rpc);
+    open_envelope(in, ln_envelope_event);
     if (result == LN_DONE) {
         if (c.data.size) is_delivered(&c);
         /* A longer name is no channel's, and escaped in full it may be over what is read. */

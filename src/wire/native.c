@@ -124,18 +124,19 @@ static void read_verb(reading *r) {
         fault(r, "type is not a string");
         return;
     }
+    r->out->type = *v;
     for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++)
         if (ln_json_is(v, verbs[i].name)) r->out->verb = verbs[i].verb;
 }
 
-/* A string, unescaped. Room in scratch is there, so it does not move. */
-static bool read_text(reading *r, const ln_json_value *v, size_t max, ln_slice *out) {
+/* Room in scratch is there, so it does not move. */
+bool ln_native_text(const ln_json_value *v, size_t max, ln_buf *scratch, ln_slice *out) {
     if (v->kind != LN_JSON_STRING || v->text.size > 6 * max) return false;
     *out = v->text;
     if (!v->escaped) return true;
-    uint32_t before = r->scratch->size;
-    if (ln_json_unescape(v, r->scratch) < 0) return false;
-    ln_slice all = ln_buf_slice(r->scratch);
+    uint32_t before = scratch->size;
+    if (ln_json_unescape(v, scratch) < 0) return false;
+    ln_slice all = ln_buf_slice(scratch);
     *out = ln_slice_sub(all, before, all.size);
     return true;
 }
@@ -146,7 +147,8 @@ static void read_id(reading *r) {
     uint64_t number;
     ln_slice text;
     bool good = ln_json_uint(v, &number);
-    if (!good && v->raw.size <= LN_NATIVE_RE_MAX && read_text(r, v, LN_NATIVE_ID_MAX, &text))
+    if (!good && v->raw.size <= LN_NATIVE_RE_MAX &&
+        ln_native_text(v, LN_NATIVE_ID_MAX, r->scratch, &text))
         good = text.size <= LN_NATIVE_ID_MAX;
     if (good)
         r->out->id = v->raw;
@@ -156,11 +158,11 @@ static void read_id(reading *r) {
 
 static void read_names(reading *r) {
     const ln_json_value *v = pick(r, LN_KEY_CHANNEL | LN_KEY_TOPIC | LN_KEY_ROOM);
-    if (v && !read_text(r, v, LN_NATIVE_NAME_BYTES, &r->out->channel))
+    if (v && !ln_native_text(v, LN_NATIVE_NAME_BYTES, r->scratch, &r->out->channel))
         fault(r, "channel is not a string that could name one");
     v = pick(r, LN_KEY_EVENT);
     if (!v) return;
-    if (!read_text(r, v, LN_NATIVE_EVENT_MAX, &r->out->event) ||
+    if (!ln_native_text(v, LN_NATIVE_EVENT_MAX, r->scratch, &r->out->event) ||
         r->out->event.size > LN_NATIVE_EVENT_MAX)
         fault(r, "event is not a string of at most 255 bytes");
 }

@@ -55,6 +55,9 @@ typedef enum ln_native_verb {
     LN_VERB_PONG,
     LN_VERB_HEARTBEAT,
     LN_VERB_AUTH,
+    LN_VERB_CALL,  /* of a method by name; envelope.h, and so the next two */
+    LN_VERB_EVENT, /* something happened, and no channel is to hear of it */
+    LN_VERB_REPLY, /* to a call of ours */
 } ln_native_verb;
 
 /* Which keys came, by their own name. Of two that mean the same, the first in this order counts. */
@@ -87,17 +90,20 @@ typedef enum ln_native_key {
 #define LN_NATIVE_EVENT_MAX  255  /* bytes of an event name */
 #define LN_NATIVE_EXCEPT_MAX 128  /* names; each subscriber is compared to all */
 #define LN_NATIVE_RE_MAX     255  /* bytes of an id as JSON, with quotes and escapes */
-#define LN_NATIVE_SCRATCH    4096 /* bytes a command needs at most in its scratch */
+#define LN_NATIVE_SCRATCH    8192 /* bytes a command needs at most in its scratch */
 
 typedef struct ln_native_command {
     ln_native_verb verb;
     uint32_t keys;        /* ln_native_key */
+    ln_json_value type;   /* as it came; no string: none */
     ln_slice id;          /* JSON as it came, to be given back as `re`; empty: none */
     ln_slice channel;     /* unescaped, not checked; data NULL: none */
     ln_slice event;       /* unescaped; empty: none */
     ln_slice data;        /* JSON; empty: none */
+    ln_slice token;       /* JSON, of an `auth` in an envelope; empty: none */
     ln_json_value except; /* array of strings, when keys say so */
     bool no_echo, is_volatile;
+    bool quiet;   /* its id asks for no answer but a refusal */
     bool recover; /* and from where: */
     uint64_t recover_epoch, recover_offset;
 } ln_native_command;
@@ -109,6 +115,10 @@ typedef struct ln_native_command {
  * filled as far as they could be read */
 int ln_native_parse(
     const ln_json_value *object, ln_buf *scratch, ln_native_command *out, const char **why);
+
+/* A string of at most `max` bytes (escaped ones may come out longer: look), unescaped into scratch
+ * if it has to be, where room must be. False: it is none. */
+bool ln_native_text(const ln_json_value *v, size_t max, ln_buf *scratch, ln_slice *out);
 
 /* Whose hand wrote it, PROTOCOL 2.1 step 4. */
 typedef enum ln_native_hand {
