@@ -82,13 +82,17 @@ LINNET_API int linnet_hub_new(const linnet_hub_options *options, linnet_hub **ou
 /* After the server it was given to is freed, and with it all its connections. NULL is allowed. */
 LINNET_API void linnet_hub_free(linnet_hub *hub);
 
-/* Makes a path of a server speak the hub's protocol: `linnet.v1`, `linnet.channel` and
- * `linnet.topic` by subprotocol or ?dialect=, or by what the client says first. Of a path that ends
- * in "/" + "*" the rest names the client (at most 64 bytes, no "/"). Before the server starts; a
+/* Makes a path of a server speak the hub's protocol: `linnet.v1`, `linnet.channel`, `linnet.topic`,
+ * `linnet.rpc`, `linnet.event` and, with ?channel=, `linnet.raw` by subprotocol or ?dialect=, or by
+ * what the client says first. Of a path that ends in "/" + "*" the rest names the client (at most 64 bytes, no "/"). Before the server starts; a
  * hub belongs to one server, lives on its workers, and has as many paths there as one likes.
  * LINNET_ERR_STATE: the server runs already or has another hub, or the hub has another server.
  * LINNET_ERR_EXISTS: the path is taken. LINNET_ERR_INVAL, LINNET_ERR_NOMEM. */
 LINNET_API int linnet_server_hub(linnet_server *server, const char *path, linnet_hub *hub);
+/* The same for a path that ends in "/" + "*": the rest names a channel, and who connects hears the
+ * data of what is published there, and nothing else (`linnet.raw`). A client that says more than a
+ * ping is closed with 1008. */
+LINNET_API int linnet_server_feed(linnet_server *server, const char *path, linnet_hub *hub);
 
 /* Something said in a channel. In a callback all is borrowed until it returns. */
 typedef struct linnet_publication {

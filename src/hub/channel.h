@@ -17,7 +17,7 @@
 #include "base/list.h"
 #include "hub/mail.h"
 
-#define LN_USERS_MAX 8 /* kinds of subscribers, see ln_hub_use */
+#define LN_USERS_MAX 12 /* kinds of subscribers, see ln_hub_use */
 
 typedef struct ln_channel ln_channel;
 typedef struct ln_row ln_row;

@@ -39,6 +39,7 @@ typedef struct ln_position {
 
 #define LN_PUB_BINARY   1 /* data is a binary message */
 #define LN_PUB_VOLATILE 2 /* takes no offset, is never kept */
+#define LN_PUB_QUIET    4 /* who waits for the answer is told of a refusal only */
 
 typedef struct ln_publication {
     ln_ref refs;

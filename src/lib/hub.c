@@ -30,8 +30,9 @@ typedef struct hub_worker {
     ln_list subscriptions; /* of the program */
     ln_waits waits;        /* likewise */
     uint8_t dialect;       /* ln_user, or LN_DIALECT_AUTO */
-    uint8_t client_size;
+    uint8_t client_size, feed_size;
     uint8_t client[LN_CLIENT_NAME_MAX];
+    uint8_t feed[LN_CHANNEL_NAME_MAX]; /* the channel, of who speaks linnet.raw */
 } hub_worker;
 
 struct linnet_hub_subscription {
@@ -162,14 +163,40 @@ static bool is_name(ln_slice s) {
     return s.size > 0 && s.size <= LN_CLIENT_NAME_MAX && ln_utf8_valid(s);
 }
 
+static bool take_feed(hub_worker *h, linnet_upgrade *u, ln_slice channel) {
+    h->feed_size = 0;
+    int err = ln_channel_name_check(LN_SPACE_CHANNELS, channel);
+    if (err == LINNET_ERR_DENIED) linnet_upgrade_reject(u, 403, "that channel is reserved\n");
+    if (err == LINNET_ERR_INVAL) linnet_upgrade_reject(u, 400, "that is no name for a channel\n");
+    if (err < 0) return false;
+    h->feed_size = (uint8_t)channel.size;
+    memcpy(h->feed, channel.data, channel.size);
+    return true;
+}
+
+/* What the path names behind the route's. */
+static ln_slice rest_of_path(linnet_upgrade *u) {
+    linnet_slice path = linnet_upgrade_path(u);
+    return ln_slice_sub(path, u->route->path_size, path.size);
+}
+
+static linnet_verdict feed_upgrade(linnet_upgrade *u, void *user) {
+    (void)user;
+    hub_worker *h = ln_worker_of(u->conn)->sessions;
+    h->dialect = LN_USER_FEED;
+    h->client_size = 0;
+    return take_feed(h, u, rest_of_path(u)) ? LINNET_ACCEPT : LINNET_REJECT;
+}
+
 static linnet_verdict hub_upgrade(linnet_upgrade *u, void *user) {
     (void)user;
     hub_worker *h = ln_worker_of(u->conn)->sessions;
     h->dialect = ln_dialect_by_name(linnet_upgrade_query(u, "dialect"));
-    h->client_size = 0;
+    h->client_size = h->feed_size = 0;
+    linnet_slice channel = linnet_upgrade_query(u, "channel");
+    if (channel.data && !take_feed(h, u, channel)) return LINNET_REJECT;
     if (!u->route->prefix) return LINNET_ACCEPT;
-    linnet_slice path = linnet_upgrade_path(u);
-    ln_slice name = ln_slice_sub(path, u->route->path_size, path.size);
+    ln_slice name = rest_of_path(u);
     if (!is_name(name)) {
         linnet_upgrade_reject(u, 400, "that is no name for a client\n");
         return LINNET_REJECT;
@@ -189,8 +216,12 @@ static void hub_open(ln_conn *c) {
         .plain = &h->hub->plain,
         .client = ln_slice_of(h->client, h->client_size),
     };
+    if (o.dialect == LN_USER_FEED) o.feed = ln_slice_of(h->feed, h->feed_size);
     int err = ln_session_open(&h->sessions, c, &o);
-    if (err < 0) ln_conn_fail(c, err);
+    if (err < 0)
+        ln_conn_fail(c, err);
+    else if (o.dialect == LN_USER_FEED && !o.feed.size)
+        ln_conn_close(c, 1008, LN_SLICE("linnet.raw wants a channel"));
 }
 
 static void hub_unopened(ln_conn *c, uint16_t code, ln_slice reason, int err) {
@@ -210,20 +241,19 @@ static void name_node(linnet_hub *hub, ln_world *world) {
     ln_native_epoch_put(ln_rand_u64(&rand), hub->node);
 }
 
-int linnet_server_hub(linnet_server *s, const char *path, linnet_hub *hub) {
-    if (!s || !hub) return LINNET_ERR_INVAL;
+/* route: without what the hub knows. */
+static int add_route(
+    linnet_server *s, const char *path, linnet_hub *hub, const linnet_ws_route *route) {
     if (ln_flag_up(&s->running) || (s->hub && s->hub != hub) || (hub->server && hub->server != s))
         return LINNET_ERR_STATE;
-    linnet_ws_route route = LINNET_WS_ROUTE_INIT;
-    route.limits = hub->options.limits;
-    route.subprotocols = ln_dialect_protocols;
-    route.origins = hub->options.origins;
-    route.on_upgrade = hub_upgrade;
+    linnet_ws_route full = *route;
+    full.limits = hub->options.limits;
+    full.origins = hub->options.origins;
     bool first = !s->hub;
     if (!hub->server) name_node(hub, s->world);
     int err = ln_server_hubs(s, hub);
     if (err < 0) return err;
-    err = linnet_server_ws(s, path, &route);
+    err = linnet_server_ws(s, path, &full);
     if (err < 0) {
         if (first) ln_server_unhubs(s);
         return err;
@@ -231,6 +261,24 @@ int linnet_server_hub(linnet_server *s, const char *path, linnet_hub *hub) {
     s->routes->ops = &hub_ops; /* the one just declared */
     hub->server = s;
     return LINNET_OK;
+}
+
+int linnet_server_hub(linnet_server *s, const char *path, linnet_hub *hub) {
+    if (!s || !hub) return LINNET_ERR_INVAL;
+    linnet_ws_route route = LINNET_WS_ROUTE_INIT;
+    route.subprotocols = ln_dialect_protocols;
+    route.on_upgrade = hub_upgrade;
+    return add_route(s, path, hub, &route);
+}
+
+int linnet_server_feed(linnet_server *s, const char *path, linnet_hub *hub) {
+    if (!s || !hub || !path) return LINNET_ERR_INVAL;
+    size_t size = strlen(path);
+    if (size < 2 || strcmp(path + size - 2, "/*") != 0) return LINNET_ERR_INVAL;
+    linnet_ws_route route = LINNET_WS_ROUTE_INIT;
+    route.subprotocols = ln_dialect_feed_protocols;
+    route.on_upgrade = feed_upgrade;
+    return add_route(s, path, hub, &route);
 }
 
 /* ---- what the program hears ------------------------------------------------------------ */

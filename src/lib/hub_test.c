@@ -91,6 +91,7 @@ static void world_open(world *w, bool live) {
     assert_int_equal(linnet_hub_new(&ho, &w->hub), LINNET_OK);
     assert_int_equal(linnet_server_hub(w->server, "/ws", w->hub), LINNET_OK);
     assert_int_equal(linnet_server_hub(w->server, "/ws/*", w->hub), LINNET_OK);
+    assert_int_equal(linnet_server_feed(w->server, "/feed/*", w->hub), LINNET_OK);
     assert_int_equal(linnet_server_listen(w->server, "127.0.0.1:0", NULL, w->bound), LINNET_OK);
     assert_int_equal(linnet_server_start(w->server), LINNET_OK);
 }
@@ -119,9 +120,9 @@ static void dial(world *w, client *c, const char *path, const char *protocol) {
     o.user = c;
     *c = (client){ 0 };
     assert_int_equal(linnet_client_dial(w->loop, &o, NULL), LINNET_OK);
-    for (int i = 0; i < 100 && !c->conn && !c->status; i++)
+    for (int i = 0; i < 100 && !c->conn && !c->status && !c->closed; i++)
         turn(w);
-    assert_true(c->conn || c->status);
+    assert_true(c->conn || c->status || c->closed);
 }
 
 static void say(client *c, const char *text) {
@@ -294,6 +295,47 @@ static void test_paths(void **state) {
     world_close(&w);
 }
 
+/* The channel is in the URL; what is published there comes as it is. */
+static void test_feeds(void **state) {
+    (void)state;
+    static const struct {
+        const char *why, *path;
+        int status, closed;
+        const char *channel; /* NULL: it does not come so far */
+    } rows[] = {
+        { "a channel", "/feed/attacks", 0, 0, "attacks" },
+        { "with a slash in it", "/feed/noc/attacks", 0, 0, "noc/attacks" },
+        { "in percent signs", "/feed/%61ttacks", 0, 0, "attacks" },
+        { "on a path that speaks everything", "/ws?dialect=raw&channel=attacks", 0, 0, "attacks" },
+        { "where a client has a name too", "/ws/ann?dialect=linnet.raw&channel=x", 0, 0, "x" },
+        { "no channel", "/feed/", 400, 0, NULL },
+        { "a name that is none", "/feed/a%20b", 400, 0, NULL },
+        { "a reserved name", "/feed/system", 403, 0, NULL },
+        { "likewise", "/feed/$x", 403, 0, NULL },
+        { "in the query", "/ws?dialect=raw&channel=a%00b", 400, 0, NULL },
+        { "reserved in the query", "/ws?channel=system", 403, 0, NULL },
+        { "no channel in the query", "/ws?dialect=raw", 0, 1008, NULL },
+    };
+    for (size_t i = 0; i < LN_COUNT(rows); i++) {
+        print_message("# %s\n", rows[i].why);
+        world w;
+        client c;
+        world_open(&w, false);
+        dial(&w, &c, rows[i].path, NULL);
+        assert_int_equal(c.status, rows[i].status);
+        for (int n = 0; n < 100 && rows[i].closed && !c.closed; n++)
+            turn(&w);
+        assert_int_equal(c.closed, rows[i].closed);
+        if (rows[i].channel) {
+            say(&c, "{\"type\":\"ping\"}");
+            await(&w, &c, "{\"type\":\"pong\"}");
+            assert_int_equal(publish(w.hub, rows[i].channel, "e", "{\"n\":1}"), LINNET_OK);
+            await(&w, &c, "{\"n\":1}");
+        }
+        world_close(&w);
+    }
+}
+
 static void test_refusals(void **state) {
     (void)state;
     world w;
@@ -319,6 +361,11 @@ static void test_refusals(void **state) {
     assert_int_equal(linnet_server_new(&so, &server), LINNET_OK);
     assert_int_equal(linnet_server_hub(server, "/ws", w.hub), LINNET_ERR_STATE);
     assert_int_equal(linnet_server_hub(server, "no slash", other), LINNET_ERR_INVAL);
+    static const char *const no_feeds[] = { "/feed", "/feed/", "*", "", "feed/*" };
+    for (size_t i = 0; i < LN_COUNT(no_feeds); i++)
+        assert_int_equal(linnet_server_feed(server, no_feeds[i], other), LINNET_ERR_INVAL);
+    assert_int_equal(linnet_server_feed(server, NULL, other), LINNET_ERR_INVAL);
+    assert_int_equal(linnet_server_feed(server, "/f/*", NULL), LINNET_ERR_INVAL);
     assert_int_equal(publish(other, "x", "", "1"), LINNET_ERR_STATE);
     assert_int_equal(linnet_server_hub(server, "/ws", other), LINNET_OK);
     assert_int_equal(linnet_server_hub(server, "/ws", other), LINNET_ERR_EXISTS);
@@ -668,6 +715,7 @@ int main(void) {
         cmocka_unit_test(test_namespaces),
         cmocka_unit_test(test_namespaces_declared),
         cmocka_unit_test(test_paths),
+        cmocka_unit_test(test_feeds),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_threads),
     };

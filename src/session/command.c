@@ -108,6 +108,10 @@ static int pack_except(ln_sessions *n, const ln_native_command *c) {
     return LINNET_OK;
 }
 
+static uint8_t publish_flags(const ln_native_command *c) {
+    return (uint8_t)((c->is_volatile ? LN_PUB_VOLATILE : 0) | (c->quiet ? LN_PUB_QUIET : 0));
+}
+
 static void publish(ln_session *s, const ln_native_command *c) {
     ln_sessions *n = s->node;
     uint32_t wait_ms = 0;
@@ -129,7 +133,7 @@ static void publish(ln_session *s, const ln_native_command *c) {
         .without = c->no_echo ? ln_session_handle(s) : 0,
         .who = c->id.size ? ln_session_handle(s) : 0,
         .user = ln_session_dialect(s) == &ln_dialect_native ? LN_USER_NATIVE : s->dialect,
-        .flags = c->is_volatile ? LN_PUB_VOLATILE : 0,
+        .flags = publish_flags(c),
     };
     int err = pack_except(n, c);
     what.except = ln_buf_slice(&n->packed);
@@ -151,8 +155,33 @@ static void other(ln_session *s, const ln_native_command *c) {
     ln_session_refuse(s, c, LN_NATIVE_UNKNOWN_TYPE, NULL);
 }
 
+void ln_session_auth(ln_session *s, const ln_native_command *c) {
+    if (!ln_session_dialect(s)->open) {
+        other(s, c);
+        return;
+    }
+    ln_reply reply = { .verb = LN_VERB_AUTH, .re = c->id };
+    ln_session_ok(s, &reply);
+}
+
+void ln_session_call(ln_session *s, const ln_native_command *c) {
+    bool event = c->verb == LN_VERB_EVENT;
+    ln_session_refuse(s, c, LN_NATIVE_NOT_AVAILABLE,
+        event ? "it names no channel, and there is no backend to take it"
+              : "there is no backend to answer it");
+}
+
+static void ping(ln_session *s, const ln_native_command *c) {
+    const ln_dialect *d = ln_session_dialect(s);
+    ln_buf *out = &s->node->out;
+    uint64_t wall = ln_hub_wall(s->node->hub);
+    ln_session_say(s, d->pong ? d->pong(out, c->id, wall) : ln_native_put_pong(out, c->id));
+}
+
 /* What stands in the way of a command that names a channel. */
 static const char *lacking(const ln_session *s, const ln_native_command *c) {
+    bool rooms = ln_session_dialect(s)->rooms;
+    if (!c->channel.data && rooms) return "no room is named, and none was joined";
     if (!c->channel.data) return "channel is missing";
     if (c->verb != LN_VERB_PUBLISH || s->dialect == LN_USER_CHANNEL) return NULL;
     return c->data.size ? NULL : "data is missing";
@@ -161,10 +190,13 @@ static const char *lacking(const ln_session *s, const ln_native_command *c) {
 static void obey(ln_session *s, const ln_native_command *c) {
     const char *why;
     switch (c->verb) {
-    case LN_VERB_PING: ln_session_say(s, ln_native_put_pong(&s->node->out, c->id)); return;
+    case LN_VERB_PING: ping(s, c); return;
     case LN_VERB_PONG:
     case LN_VERB_HEARTBEAT: return;
-    case LN_VERB_AUTH:
+    case LN_VERB_AUTH: ln_session_auth(s, c); return;
+    case LN_VERB_CALL:
+    case LN_VERB_EVENT: ln_session_call(s, c); return;
+    case LN_VERB_REPLY: ln_stat_add(&s->node->unknown, 1); return; /* we have asked nothing */
     case LN_VERB_OTHER: other(s, c); return;
     case LN_VERB_SUBSCRIBE:
     case LN_VERB_UNSUBSCRIBE:
@@ -187,24 +219,41 @@ static void obey(ln_session *s, const ln_native_command *c) {
         publish(s, c);
 }
 
-/* Before a dialect is chosen: whose hand is it? False: it is answered, and nobody's. */
-static bool choose(ln_session *s, const ln_native_command *c) {
+/* Before a dialect is chosen: whose hand is it? */
+static void choose(ln_session *s, const ln_native_command *c) {
     switch (ln_native_detect(c)) {
-    case LN_HAND_NOBODY: return true;
-    case LN_HAND_NATIVE: ln_session_decide(s, LN_USER_NATIVE); return true;
-    case LN_HAND_CHANNEL: ln_session_decide(s, LN_USER_CHANNEL); return true;
-    case LN_HAND_TOPIC: ln_session_decide(s, LN_USER_TOPIC); return true;
-    case LN_HAND_RPC:
-    case LN_HAND_EVENT: break;
+    case LN_HAND_NOBODY: return;
+    case LN_HAND_NATIVE: ln_session_decide(s, LN_USER_NATIVE); return;
+    case LN_HAND_CHANNEL: ln_session_decide(s, LN_USER_CHANNEL); return;
+    case LN_HAND_TOPIC: ln_session_decide(s, LN_USER_TOPIC); return;
+    case LN_HAND_RPC: ln_session_decide(s, LN_USER_RPC); return;
+    case LN_HAND_EVENT: ln_session_decide(s, LN_USER_EVENT); return;
     }
-    ln_session_refuse(s, c, LN_NATIVE_NOT_AVAILABLE, "this dialect is not spoken here");
-    return false;
+}
+
+/* A text as a command, in what is or becomes the session's dialect. As ln_native_parse. */
+static int understand(
+    ln_session *s, const ln_json_value *value, ln_native_command *c, const char **why) {
+    ln_buf *scratch = &s->node->scratch;
+    ln_buf_clear(scratch);
+    int err = ln_native_parse(value, scratch, c, why);
+    if (s->dialect == LN_DIALECT_AUTO && value->kind == LN_JSON_OBJECT) choose(s, c);
+    const ln_dialect *d = ln_session_dialect(s);
+    if (err >= 0 && d->open) err = d->open(value, scratch, c, why);
+    bool about = c->verb == LN_VERB_PUBLISH || c->verb == LN_VERB_UNSUBSCRIBE;
+    const ln_sub *last = d->rooms && about && !c->channel.data ? ln_sub_last(s) : NULL;
+    if (last) c->channel = ln_sub_name(last);
+    return err;
 }
 
 /* In B, of all that is not about topics or heartbeats. */
 static bool unheard_of(const ln_session *s, const ln_native_command *c) {
     return ln_session_dialect(s)->unknown &&
            (c->verb == LN_VERB_OTHER || c->verb == LN_VERB_PUBLISH || c->verb == LN_VERB_AUTH);
+}
+
+static bool is_sign_of_life(const ln_native_command *c) {
+    return c->verb == LN_VERB_PING || c->verb == LN_VERB_PONG || c->verb == LN_VERB_HEARTBEAT;
 }
 
 static void command(ln_session *s, const ln_json_value *value) {
@@ -214,11 +263,9 @@ static void command(ln_session *s, const ln_json_value *value) {
         return;
     }
     ln_sessions *n = s->node;
-    ln_buf_clear(&n->scratch);
     ln_native_command c;
     const char *why = NULL;
-    int err = ln_native_parse(value, &n->scratch, &c, &why);
-    if (s->dialect == LN_DIALECT_AUTO && value->kind == LN_JSON_OBJECT && !choose(s, &c)) return;
+    int err = understand(s, value, &c, &why);
     if (err >= 0 && must_wait(s, &c)) {
         ln_session_hold(s, value->raw, true);
         return;
@@ -228,6 +275,8 @@ static void command(ln_session *s, const ln_json_value *value) {
         ln_session_say(s, ln_session_dialect(s)->unknown(&n->out, value->raw));
     else if (err < 0)
         ln_session_refuse(s, &c, LN_NATIVE_BAD_REQUEST, why);
+    else if (ln_session_dialect(s)->mute && !is_sign_of_life(&c))
+        ln_session_refuse(s, &c, LN_NATIVE_PERMISSION_DENIED, "a feed takes no messages");
     else
         obey(s, &c);
 }

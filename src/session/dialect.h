@@ -8,13 +8,16 @@
 #define LN_SESSION_DIALECT_H
 #include "conn/conn.h"
 #include "hub/hub.h"
-#include "wire/native.h"
+#include "wire/envelope.h"
 
 /* The hub's user numbers, all of them. */
 typedef enum ln_user {
     LN_USER_NATIVE,            /* linnet.v1 */
     LN_USER_CHANNEL,           /* A, linnet.channel */
     LN_USER_TOPIC,             /* B, linnet.topic */
+    LN_USER_RPC,               /* C, linnet.rpc */
+    LN_USER_EVENT,             /* D, linnet.event */
+    LN_USER_FEED,              /* E, linnet.raw */
     LN_USER_RAW,               /* raw topics of connections (raw.h) */
     LN_USER_HOST,              /* callbacks of the hosting program; lib/ gives the functions */
     LN_DIALECTS = LN_USER_RAW, /* the first so many are dialects of sessions */
@@ -30,6 +33,7 @@ typedef struct ln_reply { /* what went well */
     ln_position at; /* epoch 0: none */
     uint8_t class;
     bool recover, recovered;
+    uint64_t ts; /* ms of the wall clock; who says it fills it in */
 } ln_reply;
 
 typedef struct ln_dialect {
@@ -37,21 +41,30 @@ typedef struct ln_dialect {
     const char *name;     /* for ?dialect= */
     bool plain;           /* close codes of the 3xxx that tell of policy become 1008 */
     bool skips;           /* can say that something was left out */
+    bool rooms;           /* who names no channel means the one joined last */
+    bool mute;            /* its clients say nothing: an error is the end of the connection */
+    ln_envelope *open;    /* reads what stands inside its envelope; NULL: it has none */
     /* Each appends one text to out; nothing appended: nothing is sent. Errors as wire/native.h. */
     int (*ok)(ln_buf *out, const ln_reply *reply);
     int (*error)(ln_buf *out, const ln_native_error *error);
     int (*message)(ln_buf *out, const ln_publication *p);
     /* Answers a message there is no command for; NULL: PROTOCOL 2.2 says what becomes of it. */
     int (*unknown)(ln_buf *out, ln_slice text);
+    int (*pong)(ln_buf *out, ln_slice re, uint64_t ts); /* NULL: as linnet.v1 does */
 } ln_dialect;
 
-extern const ln_dialect ln_dialect_native, ln_dialect_channel, ln_dialect_topic;
+extern const ln_dialect ln_dialect_native, ln_dialect_channel, ln_dialect_topic, ln_dialect_rpc,
+    ln_dialect_event, ln_dialect_feed;
 extern const ln_dialect *const ln_dialects[LN_DIALECTS]; /* by ln_user */
 
 /* The subprotocols a hub route offers, in the order of preference, NULL at the end: for the
- * upgrade. */
-extern const char *const ln_dialect_protocols[];
+ * upgrade. And those of a feed. */
+extern const char *const ln_dialect_protocols[], *const ln_dialect_feed_protocols[];
 /* The dialect of a subprotocol that was chosen, or of a ?dialect= value ("v1", "channel", "topic",
  * or a whole subprotocol name); LN_DIALECT_AUTO when it is none. */
 uint8_t ln_dialect_by_name(ln_slice name);
+
+static inline const char *ln_dialect_words(const ln_native_error *error) {
+    return error->message ? error->message : ln_native_words(error->code);
+}
 #endif

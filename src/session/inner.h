@@ -90,10 +90,20 @@ void ln_session_hold(ln_session *s, ln_slice text, bool single);
 /* An answer has come, and with it perhaps room for what is held. */
 void ln_session_answered(ln_session *s);
 
+/* An `auth`: where nobody has to log in, everybody has. */
+void ln_session_auth(ln_session *s, const ln_native_command *c);
+/* A call, or an event that no channel is to hear of: for a backend to answer. */
+void ln_session_call(ln_session *s, const ln_native_command *c);
+
 /* subs.c ---------------------------------------------------------------------------------- */
 /* NULL without memory. */
 ln_sub *ln_sub_new(ln_session *s, const ln_native_command *c);
 void ln_sub_free(ln_sub *sub);
+/* Into a channel that the client did not ask for, and is told nothing about; when that cannot be it
+ * ends. */
+void ln_session_feed(ln_session *s, ln_slice channel);
+/* The one it joined last and is not leaving; NULL: none. */
+const ln_sub *ln_sub_last(const ln_session *s);
 /* Of this session; NULL: none. */
 ln_sub *ln_sub_find(const ln_session *s, ln_slice channel);
 /* Answers its subscribe: it has joined. */

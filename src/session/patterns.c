@@ -1,4 +1,5 @@
-/* The dialects of servers that people have already: A, "channel", and B, "topic" (PROTOCOL 1).
+/* The dialects of servers that people have already: A, "channel", and B, "topic" (PROTOCOL 1); the
+ * others are in patterns_rpc.c and patterns_event.c.
  *
  * Their clients were written without us. What such a client would choke on is not said, however
  * useful it would be.
@@ -33,14 +34,10 @@ static int channel_ok(ln_buf *out, const ln_reply *reply) {
     return system_end(&w);
 }
 
-static const char *words(const ln_native_error *error) {
-    return error->message ? error->message : ln_native_words(error->code);
-}
-
 static int channel_error(ln_buf *out, const ln_native_error *error) {
     ln_json_writer w = system_begin(out, "error");
     ln_json_key(&w, "message");
-    ln_json_str(&w, ln_slice_str(words(error)));
+    ln_json_str(&w, ln_slice_str(ln_dialect_words(error)));
     ln_json_key(&w, "code");
     ln_json_u64(&w, (uint64_t)error->code);
     return system_end(&w);
@@ -89,7 +86,7 @@ static int topic_error(ln_buf *out, const ln_native_error *error) {
     ln_json_key(&w, "type");
     ln_json_str(&w, LN_SLICE("error"));
     ln_json_key(&w, "message");
-    ln_json_str(&w, ln_slice_str(words(error)));
+    ln_json_str(&w, ln_slice_str(ln_dialect_words(error)));
     ln_json_key(&w, "code");
     ln_json_u64(&w, (uint64_t)error->code);
     ln_json_close(&w, '}');

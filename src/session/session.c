@@ -101,8 +101,10 @@ static void blame(ln_session *s, ln_native_code code) {
 }
 
 void ln_session_error(ln_session *s, const ln_native_error *error) {
-    ln_session_say(s, ln_session_dialect(s)->error(&s->node->out, error));
+    const ln_dialect *d = ln_session_dialect(s);
+    ln_session_say(s, d->error(&s->node->out, error));
     blame(s, error->code);
+    if (d->mute) ln_session_end(s, 1008, ln_dialect_words(error));
 }
 
 void ln_session_refuse(
@@ -132,7 +134,9 @@ void ln_session_refuse_err(ln_session *s, const ln_native_command *c, int err) {
 }
 
 void ln_session_ok(ln_session *s, const ln_reply *reply) {
-    ln_session_say(s, ln_session_dialect(s)->ok(&s->node->out, reply));
+    ln_reply timed = *reply;
+    timed.ts = ln_hub_wall(s->node->hub);
+    ln_session_say(s, ln_session_dialect(s)->ok(&s->node->out, &timed));
 }
 
 /* Heartbeat ------------------------------------------------------------------------------- */
@@ -264,6 +268,7 @@ int ln_session_open(ln_sessions *n, ln_conn *c, const ln_session_options *o) {
     ln_stat_add(kin(s), 1);
     if (o->dialect != LN_DIALECT_AUTO) ln_session_decide(s, o->dialect);
     if (o->dialect == LN_USER_NATIVE) welcome(s);
+    if (o->feed.size) ln_session_feed(s, o->feed);
     return LINNET_OK;
 }
 

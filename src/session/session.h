@@ -79,6 +79,8 @@ typedef struct ln_session_options {
      * outlives it. NULL: what it goes by already. */
     const ln_conn_config *plain;
     ln_slice client; /* its name; empty: one is made up. At most LN_CLIENT_NAME_MAX bytes */
+    ln_slice feed;   /* a channel it is in from the start, without a word; its name is checked, and
+                      * the dialect is chosen. Empty: none */
 } ln_session_options;
 
 /* From on_open of a route: makes the session, and c->ops and c->owner its own. LINNET_ERR_NOMEM,

@@ -157,13 +157,6 @@ static const conversation native[] = {
         { ">a {\"type\":\"ping\"}", "<a {\"type\":\"pong\"}", ">a {\"type\":\"heartbeat\"}",
             ">a {\"type\":\"pong\"}", "!a", ">a {\"hello\":1,\"topic\":\"x\"}",
             "<a {\"received\":{\"hello\":1,\"topic\":\"x\"}}" } },
-    { "dialects that are not spoken", AUTO,
-        { ">a {\"id\":\"1\",\"type\":\"query\",\"payload\":{}}",
-            "<a "
-            "{\"type\":\"error\",\"re\":\"1\",\"error\":{\"code\":108,\"name\":\"not_available\","
-            "\"message\":\"this dialect is not spoken here\",\"retry\":true}}",
-            ">a {\"type\":\"subscribe\",\"id\":1,\"channel\":\"x\"}",
-            "<a {\"type\":\"ok\",\"re\":1," EPOCH ",\"offset\":0,\"class\":\"recoverable\"}" } },
 };
 
 static void test_native(void **state) {

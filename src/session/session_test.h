@@ -3,7 +3,8 @@
  *
  * A conversation is a list of lines: ">a TEXT" is what connection a says, "<a TEXT" what it must be
  * told next, exactly. "!a" means that it is told nothing more, and "xa CODE" that it is closed with
- * that code. What begins with "+" happens in the same turn as what follows.
+ * that code. "ra" means that the log refuses the next publication. What begins with "+" happens in
+ * the same turn as what follows.
  */
 #ifndef LN_SESSION_SESSION_TEST_H
 #define LN_SESSION_SESSION_TEST_H
@@ -245,6 +246,7 @@ static inline void play_line(world *w, const char *line) {
         next_line(p, got, sizeof got);
         assert_string_equal(got, "");
         break;
+    case 'r': w->refuse = LINNET_ERR_CONNECT; break;
     case 'x': assert_int_equal(p->code, strtol(line + 3, NULL, 10)); break;
     default: fail_msg("%s", line);
     }

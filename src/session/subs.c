@@ -42,6 +42,27 @@ ln_sub *ln_sub_find(const ln_session *s, ln_slice channel) {
     return NULL;
 }
 
+const ln_sub *ln_sub_last(const ln_session *s) {
+    for (const ln_list *node = s->subs.prev; node != &s->subs; node = node->prev) {
+        const ln_sub *sub = ln_list_item(node, ln_sub, node);
+        if (!sub->s.leaving) return sub;
+    }
+    return NULL;
+}
+
+void ln_session_feed(ln_session *s, ln_slice channel) {
+    ln_native_command c = { .channel = channel };
+    ln_sub *sub = ln_sub_new(s, &c);
+    int err = LINNET_ERR_NOMEM;
+    if (sub) err = ln_hub_subscribe(s->node->hub, &sub->s, LN_SPACE_CHANNELS, channel);
+    if (err >= 0) {
+        sub->quiet = err == LN_PENDING;
+        return;
+    }
+    if (sub) ln_sub_free(sub);
+    ln_conn_fail(s->conn, err);
+}
+
 void ln_sub_tell(ln_session *s, const ln_sub *sub) {
     ln_reply reply = {
         .verb = LN_VERB_SUBSCRIBE,
@@ -62,7 +83,7 @@ static void on_subscribed(void *ctx, ln_subscription *ls, int err) {
     (void)ctx;
     ln_sub *sub = (ln_sub *)(void *)ls;
     ln_session *s = sub->session;
-    if (sub->quiet) { /* it was in the channel before, and is again, or not */
+    if (sub->quiet) { /* nobody asked, or it was in the channel before: it is in, or that was it */
         sub->quiet = false;
         if (err < 0) ln_conn_fail(s->conn, err);
         return;
@@ -172,7 +193,7 @@ static void on_published(void *ctx, const ln_publication *p) {
             .code = ln_session_code(p->err),
         };
         ln_session_error(s, &error);
-    } else {
+    } else if (!(p->flags & LN_PUB_QUIET)) {
         ln_reply reply = {
             .verb = LN_VERB_PUBLISH,
             .re = ln_publication_re(p),
