@@ -27,6 +27,8 @@ static void subscribe(ln_session *s, const ln_native_command *c) {
         ln_session_refuse_err(s, c, err);
         return;
     }
+    ln_slice unused;
+    if (!ln_ask_may(s, LN_ASK_SUBSCRIBE, c, &unused)) return;
     ln_sub *sub = ln_sub_new(s, c);
     if (!sub) {
         ln_session_refuse_err(s, c, LINNET_ERR_NOMEM);
@@ -115,7 +117,8 @@ static uint8_t publish_flags(const ln_native_command *c) {
 static void publish(ln_session *s, const ln_native_command *c) {
     ln_sessions *n = s->node;
     uint32_t wait_ms = 0;
-    if (!bucket_take(s, &wait_ms)) {
+    ln_slice data = c->data.size ? c->data : LN_SLICE("null");
+    if (!n->granted && !bucket_take(s, &wait_ms)) { /* once, before anybody is asked */
         ln_native_error error = { .re = c->id,
             .channel = c->channel,
             .code = LN_NATIVE_RATE_LIMITED,
@@ -124,10 +127,11 @@ static void publish(ln_session *s, const ln_native_command *c) {
         ln_session_error(s, &error);
         return;
     }
+    if (!ln_ask_may(s, LN_ASK_PUBLISH, c, &data)) return;
     ln_publish what = {
         .channel = c->channel,
         .event = c->event,
-        .data = c->data.size ? c->data : LN_SLICE("null"),
+        .data = data,
         .from = ln_slice_of(s->client, s->client_size),
         .re = c->id,
         .without = c->no_echo ? ln_session_handle(s) : 0,
@@ -166,9 +170,34 @@ void ln_session_auth(ln_session *s, const ln_native_command *c) {
 
 void ln_session_call(ln_session *s, const ln_native_command *c) {
     bool event = c->verb == LN_VERB_EVENT;
-    ln_session_refuse(s, c, LN_NATIVE_NOT_AVAILABLE,
-        event ? "it names no channel, and there is no backend to take it"
-              : "there is no backend to answer it");
+    ln_slice data = LN_SLICE("");
+    if (!ln_asker_wants(s->node->asker, event ? LN_TELL_EVENT : LN_ASK_CALL)) {
+        ln_session_refuse(s, c, LN_NATIVE_NOT_AVAILABLE,
+            event ? "it names no channel, and there is no backend to take it"
+                  : "there is no backend to answer it");
+    } else if (!c->event.size) {
+        ln_session_refuse(s, c, LN_NATIVE_BAD_REQUEST, "event, the method, is missing");
+    } else if (event) {
+        ln_question news = { .kind = LN_TELL_EVENT, .event = c->event, .data = c->data };
+        ln_ask_tell(s, &news);
+        ln_reply reply = { .verb = c->verb, .re = c->quiet ? data : c->id };
+        ln_session_ok(s, &reply);
+    } else if (ln_ask_may(s, LN_ASK_CALL, c, &data)) {
+        ln_ask_result(s, c->id, c->channel, data);
+    }
+}
+
+/* What has a type that we do not know is for the backend, when there is one: the type is the
+ * method. True: it is seen to. */
+static bool for_backend(ln_session *s, const ln_native_command *c) {
+    bool called = c->id.size > 0, named = c->type.kind == LN_JSON_STRING && !c->type.escaped;
+    if (!named || !c->type.text.size || c->type.text.size > LN_NATIVE_EVENT_MAX) return false;
+    if (!ln_asker_wants(s->node->asker, called ? LN_ASK_CALL : LN_TELL_EVENT)) return false;
+    ln_native_command own = *c;
+    own.verb = called ? LN_VERB_CALL : LN_VERB_EVENT;
+    own.event = c->type.text;
+    ln_session_call(s, &own);
+    return true;
 }
 
 static void ping(ln_session *s, const ln_native_command *c) {
@@ -197,7 +226,9 @@ static void obey(ln_session *s, const ln_native_command *c) {
     case LN_VERB_CALL:
     case LN_VERB_EVENT: ln_session_call(s, c); return;
     case LN_VERB_REPLY: ln_stat_add(&s->node->unknown, 1); return; /* we have asked nothing */
-    case LN_VERB_OTHER: other(s, c); return;
+    case LN_VERB_OTHER:
+        if (!for_backend(s, c)) other(s, c);
+        return;
     case LN_VERB_SUBSCRIBE:
     case LN_VERB_UNSUBSCRIBE:
     case LN_VERB_PUBLISH: break;
@@ -246,10 +277,17 @@ static int understand(
     return err;
 }
 
-/* In B, of all that is not about topics or heartbeats. */
+/* In B, of all that is not about topics or heartbeats, unless a backend takes it. */
 static bool unheard_of(const ln_session *s, const ln_native_command *c) {
-    return ln_session_dialect(s)->unknown &&
-           (c->verb == LN_VERB_OTHER || c->verb == LN_VERB_PUBLISH || c->verb == LN_VERB_AUTH);
+    if (!ln_session_dialect(s)->unknown) return false;
+    switch (c->verb) {
+    case LN_VERB_OTHER:
+        return !ln_asker_wants(s->node->asker, c->id.size ? LN_ASK_CALL : LN_TELL_EVENT);
+    case LN_VERB_PUBLISH:
+    case LN_VERB_AUTH:
+    case LN_VERB_CALL: return true;
+    default: return false;
+    }
 }
 
 static bool is_sign_of_life(const ln_native_command *c) {
@@ -271,14 +309,25 @@ static void command(ln_session *s, const ln_json_value *value) {
         return;
     }
     ln_stat_add(&n->commands, 1);
+    n->text = value->raw;
     if (unheard_of(s, &c))
         ln_session_say(s, ln_session_dialect(s)->unknown(&n->out, value->raw));
     else if (err < 0)
         ln_session_refuse(s, &c, LN_NATIVE_BAD_REQUEST, why);
     else if (ln_session_dialect(s)->mute && !is_sign_of_life(&c))
         ln_session_refuse(s, &c, LN_NATIVE_PERMISSION_DENIED, "a feed takes no messages");
-    else
+    else if (!s->pending || !ln_ask_behind(s, &c))
         obey(s, &c);
+}
+
+void ln_session_again(ln_session *s, ln_slice text, ln_slice channel) {
+    ln_json_value value;
+    ln_native_command c;
+    const char *why;
+    if (ln_json_check(text, &value) < 0 || understand(s, &value, &c, &why) < 0)
+        return; /* it was read before */
+    if (channel.size) c.channel = channel;
+    obey(s, &c);
 }
 
 static void batch(ln_session *s, const ln_json_value *list) {
@@ -360,6 +409,7 @@ void ln_session_hold(ln_session *s, ln_slice text, bool single) {
 /* An answer has come. From half of the bound downwards there is room for what waits; what still
  * does not fit is kept again, in its order. */
 void ln_session_answered(ln_session *s) {
+    if (s->pending) ln_ask_resume(s);
     if (!s->paused || s->closed || s->outstanding > s->limits->outstanding_max / 2) return;
     ln_buf work = s->held;
     ln_buf_init(&s->held, work.max);

@@ -33,7 +33,8 @@ typedef struct ln_reply { /* what went well */
     ln_position at; /* epoch 0: none */
     uint8_t class;
     bool recover, recovered;
-    uint64_t ts; /* ms of the wall clock; who says it fills it in */
+    uint64_t ts;   /* ms of the wall clock; who says it fills it in */
+    ln_slice data; /* JSON, the answer to a call; empty: none */
 } ln_reply;
 
 typedef struct ln_dialect {

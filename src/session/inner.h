@@ -3,9 +3,11 @@
  *   session.c   slots, what is said, the dialect, heartbeat, opening and closing
  *   command.c   texts to commands, and what each command does
  *   subs.c      subscriptions, and the hub's calls: answers and fan-out
+ *   ask.c       commands that somebody else has to answer, and those behind them
  */
 #ifndef LN_SESSION_INNER_H
 #define LN_SESSION_INNER_H
+#include "session/ask.h"
 #include "session/session.h"
 
 #define LN_TOKEN 1000 /* of a bucket, so that milliseconds count */
@@ -34,16 +36,19 @@ struct ln_session {
     uint32_t slot, generation;
     uint32_t sub_count, leaving, outstanding; /* `leaving` of sub_count are on their way out */
     uint64_t tokens;
-    uint32_t filled;        /* ms, when the bucket was last */
-    uint32_t errors, overs; /* since: */
-    uint32_t window;        /* ms */
-    uint8_t dialect;        /* ln_user, or LN_DIALECT_AUTO */
-    uint8_t text;           /* ln_session_text */
-    bool paused, closed;    /* waits for answers; nothing more is to be said */
-    bool said;              /* it has published: what it leaves, it leaves behind that */
+    uint32_t filled;            /* ms, when the bucket was last */
+    uint32_t errors, overs;     /* since: */
+    uint32_t window;            /* ms */
+    uint8_t dialect;            /* ln_user, or LN_DIALECT_AUTO */
+    uint8_t text;               /* ln_session_text */
+    bool paused, closed;        /* waits for answers; nothing more is to be said */
+    bool said;                  /* it has published: what it leaves, it leaves behind that */
+    uint32_t tickets;           /* of questions, the last one given */
+    struct ln_pending *pending; /* ask.c's, in the order they came; NULL: none */
     uint8_t client_size;
     uint8_t client[];
 };
+typedef struct ln_pending ln_pending;
 
 static inline ln_slice ln_sub_name(const ln_sub *sub) {
     return ln_slice_of(sub->bytes, sub->name_size);
@@ -94,6 +99,26 @@ void ln_session_answered(ln_session *s);
 void ln_session_auth(ln_session *s, const ln_native_command *c);
 /* A call, or an event that no channel is to hear of: for a backend to answer. */
 void ln_session_call(ln_session *s, const ln_native_command *c);
+/* One command whose turn has come: its text, and the channel it means (empty: none). */
+void ln_session_again(ln_session *s, ln_slice text, ln_slice channel);
+
+/* ask.c ----------------------------------------------------------------------------------- */
+#define LN_ASK_MESSAGE_MAX 256 /* bytes of why not */
+/* Whether a command may go on. False: it is refused, or waits, and it is seen to. True: *data is
+ * what is to be said instead, where the answer says so; else untouched. */
+bool ln_ask_may(ln_session *s, ln_ask_kind kind, const ln_native_command *c, ln_slice *data);
+/* Whether it waits behind another on its channel; then it is seen to. */
+bool ln_ask_behind(ln_session *s, const ln_native_command *c);
+/* What waits and need not any more. */
+void ln_ask_resume(ln_session *s);
+/* News, if anybody wants it. */
+void ln_ask_tell(ln_session *s, const ln_question *what);
+/* The answer to a call; data empty: null. */
+void ln_ask_result(ln_session *s, ln_slice re, ln_slice channel, ln_slice data);
+/* The session ends. */
+void ln_ask_end(ln_session *s);
+void ln_asks_tick(ln_sessions *n);
+ln_msec ln_asks_deadline(const ln_sessions *n);
 
 /* subs.c ---------------------------------------------------------------------------------- */
 /* NULL without memory. */

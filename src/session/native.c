@@ -10,6 +10,7 @@ static int native_ok(ln_buf *out, const ln_reply *reply) {
         .offset = reply->at.offset,
         .recover = reply->recover,
         .recovered = reply->recovered,
+        .data = reply->data,
     };
     if (reply->verb == LN_VERB_SUBSCRIBE)
         ok.class = reply->class == LN_CLASS_LIVE ? "live" : "recoverable";

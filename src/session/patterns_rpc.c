@@ -65,6 +65,11 @@ static int rpc_ok(ln_buf *out, const ln_reply *reply) {
     if (!reply->re.size) return LINNET_OK;
     ln_json_writer w = begin_answer(out, reply->re, "response");
     ln_json_key(&w, "payload");
+    if (reply->data.size) {
+        ln_json_raw(&w, reply->data);
+        put_u64(&w, "timestamp", reply->ts);
+        return end(&w);
+    }
     ln_json_open(&w, '{');
     ln_json_key(&w, "success");
     ln_json_bool(&w, true);

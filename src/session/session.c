@@ -190,6 +190,7 @@ static void bury(ln_sessions *n) {
 
 void ln_sessions_tick(ln_sessions *n) {
     bury(n);
+    ln_asks_tick(n);
     uint64_t second = ln_hub_now(n->hub) / 1000;
     if (second < n->beat_due) return;
     uint64_t from = n->beat_due + BEATS > second ? n->beat_due : second - BEATS + 1;
@@ -206,7 +207,9 @@ void ln_sessions_tick(ln_sessions *n) {
 
 ln_msec ln_sessions_deadline(const ln_sessions *n) {
     if (!ln_list_empty(&n->gone)) return ln_hub_now(n->hub);
-    return n->beat_due == UINT64_MAX ? LN_NEVER : n->beat_due * 1000;
+    ln_msec beat = n->beat_due == UINT64_MAX ? LN_NEVER : n->beat_due * 1000;
+    ln_msec asked = ln_asks_deadline(n);
+    return asked < beat ? asked : beat;
 }
 
 /* Opening and closing --------------------------------------------------------------------- */
@@ -289,11 +292,12 @@ static void on_message(ln_conn *c, uint8_t opcode, ln_wslice data) {
 
 /* The memory goes at the next tick: whoever caused this may still be at work on the session. */
 static void on_close(ln_conn *c, uint16_t code, ln_slice reason, int err) {
-    (void)code;
-    (void)reason;
     (void)err;
     ln_session *s = c->owner;
     s->closed = true;
+    ln_ask_end(s);
+    ln_question gone = { .kind = LN_TELL_DISCONNECT, .code = code, .reason = reason };
+    ln_ask_tell(s, &gone);
     while (!ln_list_empty(&s->subs))
         ln_sub_free(ln_list_item(s->subs.next, ln_sub, node));
     slot_give(s->node, s);
@@ -315,6 +319,7 @@ int ln_sessions_init(ln_sessions *n, ln_hub *hub, ln_rand *rand, ln_slice node) 
     for (int i = 0; i < BEATS; i++)
         ln_list_init(&n->beats[i]);
     ln_list_init(&n->gone);
+    ln_list_init(&n->asked);
     ln_buf_init(&n->scratch, LN_NATIVE_SCRATCH);
     ln_buf_init(&n->out, LN_BUF_MAX);
     ln_buf_init(&n->packed, LN_BUF_MAX);

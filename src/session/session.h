@@ -5,6 +5,8 @@
  *
  *    UNDECIDED ──a text that tells──> a dialect, for good     (chosen before: it starts there)
  *
+ * Somebody else may have to be asked (ask.h) before a command is obeyed.
+ *
  * Order. Commands are handed to the hub in the order they came, and the mail to a channel's home
  * keeps it, so hardly anything waits behind a pending answer of its channel here. An unsubscribe
  * cancels a subscribe that is pending, which is answered with an error. Of a session that publishes
@@ -19,6 +21,7 @@
 #define LN_SESSION_SESSION_H
 #include "base/log.h"
 #include "base/rand.h"
+#include "session/ask.h"
 #include "session/dialect.h"
 
 typedef struct ln_session_limits { /* of a route; outlives its sessions. 0 means none unless said */
@@ -56,6 +59,11 @@ typedef struct ln_sessions { /* of one worker */
     ln_list gone;                /* closed, to be freed */
     ln_buf scratch, out, packed; /* of the moment */
     char node[17];               /* name of the node, in welcome */
+    const ln_asker *asker;       /* who is asked; the owner sets it, and it outlives this. NULL */
+    ln_list asked;               /* ask.c's */
+    ln_slice text;               /* the command at hand, as it came */
+    struct ln_pending *turn;     /* the command at hand has waited, */
+    const ln_answer *granted;    /* and this is what it has waited for */
     ln_stat count, commands, errors, unknown, held;
     ln_stat by_dialect[LN_DIALECTS + 1]; /* sessions; the last: undecided */
     ln_stat limited;                     /* commands refused because they came too fast */
@@ -70,6 +78,10 @@ void ln_sessions_fini(ln_sessions *n);
 /* Heartbeats; after ln_hub_tick in each turn. */
 void ln_sessions_tick(ln_sessions *n);
 ln_msec ln_sessions_deadline(const ln_sessions *n);
+
+/* The answer to a question for which ask() said LN_PENDING. An answer nobody waits for any more is
+ * no mistake. */
+void ln_sessions_answer(ln_sessions *n, uint64_t who, uint32_t ticket, const ln_answer *answer);
 
 typedef struct ln_session_options {
     const ln_session_limits *limits;

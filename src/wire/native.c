@@ -20,7 +20,8 @@ static const error_row errors[] = {
 static const error_row *error_of(ln_native_code code) {
     for (size_t i = 0; i < sizeof errors / sizeof errors[0]; i++)
         if (errors[i].code == code) return &errors[i];
-    return &errors[0]; /* internal */
+    static const error_row application = { 400, false, "APPLICATION", "refused" };
+    return code >= LN_NATIVE_APPLICATION ? &application : &errors[0]; /* internal */
 }
 
 size_t ln_native_name(ln_native_code code, char out[LN_NATIVE_NAME_MAX]) {
@@ -76,6 +77,7 @@ static const struct {
     { LN_SLICE_INIT("pong"), LN_VERB_PONG },
     { LN_SLICE_INIT("heartbeat"), LN_VERB_HEARTBEAT },
     { LN_SLICE_INIT("auth"), LN_VERB_AUTH },
+    { LN_SLICE_INIT("call"), LN_VERB_CALL },
 };
 
 typedef struct reading {
@@ -356,6 +358,10 @@ int ln_native_put_ok(ln_buf *out, const ln_native_ok *ok) {
     if (ok->class) put_str(&w, "class", ln_slice_str(ok->class));
     if (ok->recover) put_bool(&w, "recovered", ok->recovered);
     if (ok->recovered) put_u64(&w, "replay", 0);
+    if (ok->data.size) {
+        ln_json_key(&w, "data");
+        ln_json_raw(&w, ok->data);
+    }
     return end(&w);
 }
 

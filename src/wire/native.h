@@ -37,6 +37,7 @@ typedef enum ln_native_code {
 #define LN_NATIVE_ENUM(name, code, retry, words) LN_NATIVE_##name = code,
     LN_NATIVE_ERRORS(LN_NATIVE_ENUM)
 #undef LN_NATIVE_ENUM
+        LN_NATIVE_APPLICATION = 400, /* and up to 1,999: what a backend says */
 } ln_native_code;
 
 /* Writes "bad_request" and returns its size. */
@@ -153,6 +154,7 @@ typedef struct ln_native_ok {
     uint64_t epoch;    /* 0: epoch and offset are left out */
     uint64_t offset;
     bool recover, recovered; /* whether it was asked, and the answer */
+    ln_slice data;           /* JSON; empty: left out */
 } ln_native_ok;
 int ln_native_put_ok(ln_buf *out, const ln_native_ok *ok);
 

@@ -242,8 +242,10 @@ static void test_errors(void **state) {
     char name[LN_NATIVE_NAME_MAX];
     size_t size = ln_native_name(LN_NATIVE_UNRECOVERABLE_POSITION, name);
     assert_true(ln_slice_eq(ln_slice_of(name, size), LN_SLICE("unrecoverable_position")));
-    size = ln_native_name((ln_native_code)999, name);
+    size = ln_native_name((ln_native_code)99, name);
     assert_true(ln_slice_eq(ln_slice_of(name, size), LN_SLICE("internal")));
+    size = ln_native_name((ln_native_code)1999, name);
+    assert_true(ln_slice_eq(ln_slice_of(name, size), LN_SLICE("application")));
     assert_true(ln_native_retry(LN_NATIVE_NOT_AVAILABLE));
     assert_false(ln_native_retry(LN_NATIVE_BAD_REQUEST));
     assert_string_equal(ln_native_words(LN_NATIVE_CONFLICT), "conflict");
