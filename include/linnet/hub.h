@@ -84,10 +84,11 @@ LINNET_API void linnet_hub_free(linnet_hub *hub);
 
 /* Makes a path of a server speak the hub's protocol: `linnet.v1`, `linnet.channel`, `linnet.topic`,
  * `linnet.rpc`, `linnet.event` and, with ?channel=, `linnet.raw` by subprotocol or ?dialect=, or by
- * what the client says first. Of a path that ends in "/" + "*" the rest names the client (at most 64 bytes, no "/"). Before the server starts; a
- * hub belongs to one server, lives on its workers, and has as many paths there as one likes.
- * LINNET_ERR_STATE: the server runs already or has another hub, or the hub has another server.
- * LINNET_ERR_EXISTS: the path is taken. LINNET_ERR_INVAL, LINNET_ERR_NOMEM. */
+ * what the client says first. Of a path that ends in "/" + "*" the rest names the client (at most
+ * 64 bytes, no "/"). Before the server starts; a hub belongs to one server, lives on its workers,
+ * and has as many paths there as one likes. LINNET_ERR_STATE: the server runs already or has
+ * another hub, or the hub has another server. LINNET_ERR_EXISTS: the path is taken.
+ * LINNET_ERR_INVAL, LINNET_ERR_NOMEM. */
 LINNET_API int linnet_server_hub(linnet_server *server, const char *path, linnet_hub *hub);
 /* The same for a path that ends in "/" + "*": the rest names a channel, and who connects hears the
  * data of what is published there, and nothing else (`linnet.raw`). A client that says more than a
@@ -145,6 +146,19 @@ LINNET_API int linnet_hub_subscribe(linnet_hub *hub, linnet_slice channel, linne
 /* Any thread, once, before `end` was called; publications that are on their way may still come
  * until then. LINNET_ERR_AGAIN: too much is waiting, nothing happened. LINNET_ERR_NOMEM. */
 LINNET_API int linnet_hub_unsubscribe(linnet_hub_subscription *subscription);
+
+/* The errors of the native protocol, for programs that speak for it: its number for one of ours. */
+LINNET_API int linnet_hub_error_code(int err);
+typedef struct linnet_hub_error {
+    size_t size;       /* of this struct */
+    char name[32];     /* "bad_request" */
+    const char *words; /* "bad request"; static memory */
+    bool retry;        /* whether the same may succeed later */
+} linnet_hub_error;
+#define LINNET_HUB_ERROR_INIT                                                                      \
+    { sizeof(linnet_hub_error), "", NULL, false }
+/* What it says of a number. LINNET_ERR_INVAL: there is no such error. */
+LINNET_API int linnet_hub_describe_error(int code, linnet_hub_error *out);
 
 /* Counters of a hub over all workers; those above the line are of now, the others since start. */
 typedef struct linnet_hub_stats {

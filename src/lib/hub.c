@@ -475,6 +475,21 @@ int linnet_hub_publish_then(
     return err;
 }
 
+/* ---- words ------------------------------------------------------------------------------ */
+
+int linnet_hub_error_code(int err) {
+    return ln_session_code(err);
+}
+
+int linnet_hub_describe_error(int code, linnet_hub_error *out) {
+    if (!out || !ln_sized(out, sizeof *out)) return LINNET_ERR_INVAL;
+    if (!ln_native_known(code)) return LINNET_ERR_INVAL;
+    out->name[ln_native_name((ln_native_code)code, out->name)] = 0;
+    out->words = ln_native_words((ln_native_code)code);
+    out->retry = ln_native_retry((ln_native_code)code);
+    return LINNET_OK;
+}
+
 /* ---- on a worker ------------------------------------------------------------------------- */
 
 int ln_host_hub_broker(linnet_hub *hub, linnet_loop *w, ln_broker **out) {

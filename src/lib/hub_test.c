@@ -702,6 +702,38 @@ static void test_published_then_elsewhere(void **state) {
     linnet_hub_free(hub);
 }
 
+/* The protocol's words for what the library says. */
+static void test_words(void **state) {
+    (void)state;
+    static const struct {
+        int err, code;
+        const char *name;
+        bool retry;
+    } rows[] = {
+        { LINNET_ERR_INVAL, 107, "bad_request", false },
+        { LINNET_ERR_JSON, 107, "bad_request", false },
+        { LINNET_ERR_DENIED, 103, "permission_denied", false },
+        { LINNET_ERR_LIMIT, 106, "limit_exceeded", false },
+        { LINNET_ERR_TOO_BIG, 114, "payload_too_large", false },
+        { LINNET_ERR_NOMEM, 100, "internal", true },
+        { LINNET_ERR_AGAIN, 108, "not_available", true },
+        { LINNET_ERR_CANCELLED, 108, "not_available", true },
+    };
+    for (size_t i = 0; i < LN_COUNT(rows); i++) {
+        linnet_hub_error e = LINNET_HUB_ERROR_INIT;
+        assert_int_equal(linnet_hub_error_code(rows[i].err), rows[i].code);
+        assert_int_equal(linnet_hub_describe_error(rows[i].code, &e), LINNET_OK);
+        assert_string_equal(e.name, rows[i].name);
+        assert_int_equal(e.retry, rows[i].retry);
+        assert_non_null(e.words);
+    }
+    linnet_hub_error e = LINNET_HUB_ERROR_INIT;
+    assert_int_equal(linnet_hub_describe_error(99, &e), LINNET_ERR_INVAL);
+    assert_int_equal(linnet_hub_describe_error(-2, &e), LINNET_ERR_INVAL);
+    e.size = 3;
+    assert_int_equal(linnet_hub_describe_error(100, &e), LINNET_ERR_INVAL);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_careless_programs),
@@ -711,6 +743,7 @@ int main(void) {
         cmocka_unit_test(test_program_and_clients),
         cmocka_unit_test(test_published_then),
         cmocka_unit_test(test_published_then_elsewhere),
+        cmocka_unit_test(test_words),
         cmocka_unit_test(test_live),
         cmocka_unit_test(test_namespaces),
         cmocka_unit_test(test_namespaces_declared),

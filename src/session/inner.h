@@ -83,7 +83,6 @@ void ln_session_error(ln_session *s, const ln_native_error *error);
 void ln_session_refuse(
     ln_session *s, const ln_native_command *c, ln_native_code code, const char *message);
 void ln_session_refuse_err(ln_session *s, const ln_native_command *c, int err);
-ln_native_code ln_session_code(int err);
 /* For good. */
 void ln_session_decide(ln_session *s, uint8_t dialect);
 

@@ -116,7 +116,8 @@ void ln_session_refuse(
 
 ln_native_code ln_session_code(int err) {
     switch (err) {
-    case LINNET_ERR_INVAL: return LN_NATIVE_BAD_REQUEST;
+    case LINNET_ERR_INVAL:
+    case LINNET_ERR_JSON: return LN_NATIVE_BAD_REQUEST;
     case LINNET_ERR_DENIED: return LN_NATIVE_PERMISSION_DENIED;
     case LINNET_ERR_LIMIT: return LN_NATIVE_LIMIT_EXCEEDED;
     case LINNET_ERR_TOO_BIG: return LN_NATIVE_PAYLOAD_TOO_LARGE;

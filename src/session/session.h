@@ -99,4 +99,6 @@ typedef struct ln_session_options {
  * LINNET_ERR_LIMIT, LINNET_ERR_INVAL (the client's name): nothing changed, the caller closes c. */
 int ln_session_open(ln_sessions *n, ln_conn *c, const ln_session_options *o);
 extern const ln_conn_ops ln_session_ops;
+/* What the protocol says of one of our errors. */
+ln_native_code ln_session_code(int err);
 #endif

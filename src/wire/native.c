@@ -24,6 +24,10 @@ static const error_row *error_of(ln_native_code code) {
     return code >= LN_NATIVE_APPLICATION ? &application : &errors[0]; /* internal */
 }
 
+bool ln_native_known(int code) {
+    return (int)error_of((ln_native_code)code)->code == code;
+}
+
 size_t ln_native_name(ln_native_code code, char out[LN_NATIVE_NAME_MAX]) {
     const char *name = error_of(code)->name;
     size_t size = strlen(name);

@@ -40,6 +40,8 @@ typedef enum ln_native_code {
         LN_NATIVE_APPLICATION = 400, /* and up to 1,999: what a backend says */
 } ln_native_code;
 
+/* Whether there is an error of that number. Another one would be told as internal. */
+bool ln_native_known(int code);
 /* Writes "bad_request" and returns its size. */
 #define LN_NATIVE_NAME_MAX 32
 size_t ln_native_name(ln_native_code code, char out[LN_NATIVE_NAME_MAX]);

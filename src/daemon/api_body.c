@@ -1,0 +1,112 @@
+#include "daemon/api_body.h"
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+typedef struct field {
+    const char *name;
+    ln_api_field bit;
+    ln_json_kind kind; /* NULL stands for any */
+} field;
+
+static const field fields[] = {
+    { "channel", LN_API_CHANNEL, LN_JSON_STRING },
+    { "channels", LN_API_CHANNELS, LN_JSON_ARRAY },
+    { "event", LN_API_EVENT, LN_JSON_STRING },
+    { "data", LN_API_DATA, LN_JSON_NULL },
+    { "volatile", LN_API_VOLATILE, LN_JSON_BOOL },
+    { "method", LN_API_METHOD, LN_JSON_STRING },
+    { "commands", LN_API_COMMANDS, LN_JSON_ARRAY },
+};
+#define FIELDS (sizeof fields / sizeof fields[0])
+
+static const char *const kinds[] = {
+    [LN_JSON_BOOL] = "true or false",
+    [LN_JSON_STRING] = "a string",
+    [LN_JSON_ARRAY] = "an array",
+};
+
+bool ln_api_text(const ln_json_value *value, ln_buf *scratch, ln_slice *out) {
+    if (value->kind != LN_JSON_STRING) return false;
+    *out = value->text;
+    if (!value->escaped) return true;
+    uint32_t before = scratch->size;
+    if (ln_json_unescape(value, scratch) < 0) return false;
+    *out = ln_slice_sub(ln_buf_slice(scratch), before, scratch->size - before);
+    return true;
+}
+
+static bool take(const field *f, const ln_json_value *value, ln_buf *scratch, ln_api_body *out) {
+    switch (f->bit) {
+    case LN_API_CHANNEL: return ln_api_text(value, scratch, &out->channel);
+    case LN_API_EVENT: return ln_api_text(value, scratch, &out->event);
+    case LN_API_METHOD: return ln_api_text(value, scratch, &out->method);
+    case LN_API_CHANNELS: out->channels = *value; return true;
+    case LN_API_COMMANDS: out->commands = *value; return true;
+    case LN_API_DATA: out->data = value->raw; return true;
+    case LN_API_VOLATILE: out->is_volatile = value->boolean; return true;
+    }
+    return false;
+}
+
+static const field *find(const ln_json_value *key, unsigned may) {
+    for (size_t i = 0; i < FIELDS; i++)
+        if ((fields[i].bit & may) && ln_json_is(key, ln_slice_str(fields[i].name)))
+            return &fields[i];
+    return NULL;
+}
+
+/* For words: visible ASCII as it is, and not too long. */
+static void shown(ln_slice text, char out[48]) {
+    size_t size = text.size < 40 ? text.size : 40;
+    for (size_t i = 0; i < size; i++)
+        out[i] = text.data[i] >= ' ' && text.data[i] < 127 ? (char)text.data[i] : '?';
+    strcpy(out + size, size < text.size ? "..." : "");
+}
+
+static bool refuse(char why[LN_API_WHY_MAX], const char *before, ln_slice name, const char *after) {
+    char text[48];
+    shown(name, text);
+    snprintf(why, LN_API_WHY_MAX, "%s%s%s", before, text, after);
+    return false;
+}
+
+bool ln_api_read(const ln_json_value *object, unsigned may, unsigned must, ln_buf *scratch,
+    ln_api_body *out, char why[LN_API_WHY_MAX]) {
+    *out = (ln_api_body){ .fields = 0 };
+    if (object->kind != LN_JSON_OBJECT) return refuse(why, "this is no object", LN_SLICE(""), "");
+    ln_json_iter it = ln_json_iter_of(object);
+    ln_json_value key, value;
+    while (ln_json_next(&it, &key, &value)) {
+        const field *f = find(&key, may | must);
+        if (!f) return refuse(why, "there is no field '", key.text, "' here");
+        if (out->fields & f->bit) return refuse(why, "", key.text, " is there twice");
+        out->fields |= f->bit;
+        if (f->kind != LN_JSON_NULL && value.kind != f->kind)
+            return refuse(why, f->name, LN_SLICE(" is not "), kinds[f->kind]);
+        if (!take(f, &value, scratch, out))
+            return refuse(why, f->name, LN_SLICE(""), " is too long");
+    }
+    for (size_t i = 0; i < FIELDS; i++)
+        if (fields[i].bit & must & ~out->fields)
+            return refuse(why, fields[i].name, LN_SLICE(""), " is missing");
+    return true;
+}
+
+bool ln_api_line(ln_slice *text, ln_slice *line) {
+    while (text->size) {
+        const uint8_t *end = memchr(text->data, '\n', text->size);
+        size_t size = end ? (size_t)(end - text->data) : text->size;
+        *line = ln_slice_sub(*text, 0, size);
+        ln_slice_skip(text, end ? size + 1 : size);
+        for (size_t i = 0; i < line->size; i++)
+            if (!memchr(" \t\r", line->data[i], 3)) return true;
+    }
+    return false;
+}
+
+bool ln_api_is_type(ln_slice value, const char *type) {
+    size_t size = strlen(type);
+    if (value.size < size || strncasecmp((const char *)value.data, type, size) != 0) return false;
+    return value.size == size || memchr("; \t", value.data[size], 3) != NULL;
+}

@@ -1,0 +1,42 @@
+/* api_body.h -- what the HTTP API is told, as pure functions: JSON to commands.
+ *
+ * Fields have the names of the native protocol. Unlike there one that nobody knows is a mistake: a
+ * backend is told that it wrote "chanel", and not that there is none.
+ */
+#ifndef LN_DAEMON_API_BODY_H
+#define LN_DAEMON_API_BODY_H
+#include "base/json.h"
+
+#define LN_API_ITEMS_MAX 1000 /* commands in a batch, channels of a broadcast */
+#define LN_API_WHY_MAX   160
+
+typedef enum ln_api_field {
+    LN_API_CHANNEL = 1 << 0,
+    LN_API_CHANNELS = 1 << 1,
+    LN_API_EVENT = 1 << 2,
+    LN_API_DATA = 1 << 3,
+    LN_API_VOLATILE = 1 << 4,
+    LN_API_METHOD = 1 << 5,
+    LN_API_COMMANDS = 1 << 6,
+} ln_api_field;
+
+typedef struct ln_api_body {
+    unsigned fields;                 /* ln_api_field: which came */
+    ln_slice channel, event, method; /* unescaped */
+    ln_slice data;                   /* JSON */
+    ln_json_value channels, commands;
+    bool is_volatile;
+} ln_api_body;
+
+/* Reads a checked object. may: the fields that may be there, must: those that have to. Strings with
+ * escapes go to scratch, which has its memory already and is large enough for the whole text, so
+ * that slices stay where they are. False: why says in words what is wrong. */
+bool ln_api_read(const ln_json_value *object, unsigned may, unsigned must, ln_buf *scratch,
+    ln_api_body *out, char why[LN_API_WHY_MAX]);
+/* One string of a checked array. False: it is none. */
+bool ln_api_text(const ln_json_value *value, ln_buf *scratch, ln_slice *out);
+/* The next line of text that is not empty; false at the end. For newline-delimited JSON. */
+bool ln_api_line(ln_slice *text, ln_slice *line);
+/* Whether a Content-Type is this media type, whatever parameters follow. */
+bool ln_api_is_type(ln_slice field, const char *type);
+#endif
