@@ -32,7 +32,7 @@ bool ln_api_text(const ln_json_value *value, ln_buf *scratch, ln_slice *out) {
     if (!value->escaped) return true;
     uint32_t before = scratch->size;
     if (ln_json_unescape(value, scratch) < 0) return false;
-    *out = ln_slice_sub(ln_buf_slice(scratch), before, scratch->size - before);
+    *out = ln_slice_sub(ln_buf_slice(scratch), before, scratch->size);
     return true;
 }
 
