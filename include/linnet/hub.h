@@ -69,11 +69,18 @@ typedef struct linnet_hub_options {
     const char *const *origins; /* as in linnet_ws_route; good until the last path is declared */
     const linnet_namespace *namespaces; /* copied; each with the size of the first */
     size_t namespace_count;             /* at most 256 */
+    uint32_t subscribe_rate;  /* subscribe and unsubscribe of a connection per second; 100;
+                                 LINNET_OFF, as for the next two */
+    uint32_t subscribe_burst; /* 1,000 */
+    uint32_t read_rate;       /* what asks for something: history, presence, calls; 50 */
+    uint32_t read_burst;      /* 500 */
+    uint32_t auth_rate;       /* attempts to authenticate; 1 */
+    uint32_t auth_burst;      /* 10 */
 } linnet_hub_options;
 #define LINNET_HUB_OPTIONS_INIT                                                                    \
     {                                                                                              \
         sizeof(linnet_hub_options), false, LINNET_HUB_TEXT_REFUSE, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,   \
-            0, 0, 0, LINNET_CONN_LIMITS_INIT, NULL, NULL, 0                                        \
+            0, 0, 0, LINNET_CONN_LIMITS_INIT, NULL, NULL, 0, 0, 0, 0, 0, 0, 0                      \
     }
 
 /* LINNET_ERR_INVAL, LINNET_ERR_EXISTS (a namespace twice), LINNET_ERR_LIMIT, LINNET_ERR_NOMEM. The
@@ -179,6 +186,10 @@ LINNET_API int linnet_hub_get_stats(const linnet_hub *hub, linnet_hub_stats *out
  * with *at = 0; NULL at the end. */
 LINNET_API const char *linnet_hub_next_dialect(
     const linnet_hub *hub, unsigned *at, uint64_t *sessions);
+/* Commands refused because they came too fast (error 111), over all workers since the start, by
+ * what they drew on: "publish", "subscribe", "read", "auth", in this order. Start with *at = 0;
+ * NULL at the end. */
+LINNET_API const char *linnet_hub_next_limit(const linnet_hub *hub, unsigned *at, uint64_t *count);
 
 #ifdef __cplusplus
 }

@@ -49,11 +49,12 @@ typedef struct linnet_server_options {
      * "unix" for peers on Unix sockets; NULL-terminated, copied, at most 1,024. NULL: nobody. */
     const char *const *trusted_proxies;
     linnet_client_field client_field; /* and where they say it */
+    uint32_t connections_per_ip;      /* WebSockets of one address, or /64 of IPv6; 429; 0: any */
 } linnet_server_options;
 #define LINNET_SERVER_OPTIONS_INIT                                                                 \
     {                                                                                              \
         sizeof(linnet_server_options), 0, NULL, 0, 0, 0, 0, 0, 0, NULL, NULL, NULL,                \
-            LINNET_LOG_WARN, NULL, LINNET_FIELD_X_FORWARDED_FOR                                    \
+            LINNET_LOG_WARN, NULL, LINNET_FIELD_X_FORWARDED_FOR, 0                                 \
     }
 
 /* *out only on success. LINNET_ERR_NOMEM, LINNET_ERR_INVAL, LINNET_ERR_SYS. */

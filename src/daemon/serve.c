@@ -97,6 +97,8 @@ static int new_server(const ln_options *o, linnet_server **out) {
     so.workers = (unsigned)o->workers;
     so.busy_poll_us = (uint32_t)o->busy_poll;
     so.connections_max = (uint32_t)o->max_connections;
+    if (o->connections_per_ip != LINNET_OFF)
+        so.connections_per_ip = (uint32_t)o->connections_per_ip;
     so.head_ms = (uint32_t)o->head_time;
     so.drain_ms = (uint32_t)o->drain_time;
     so.notsent_lowat = (uint32_t)o->notsent_lowat;
@@ -162,6 +164,12 @@ static int new_hub(const ln_options *o, linnet_hub **out) {
     ho.errors_max = (uint32_t)o->errors;
     ho.publish_rate = (uint32_t)o->publish_rate;
     ho.publish_burst = (uint32_t)o->publish_burst;
+    ho.subscribe_rate = (uint32_t)o->subscribe_rate;
+    ho.subscribe_burst = (uint32_t)o->subscribe_burst;
+    ho.read_rate = (uint32_t)o->read_rate;
+    ho.read_burst = (uint32_t)o->read_burst;
+    ho.auth_rate = (uint32_t)o->auth_rate;
+    ho.auth_burst = (uint32_t)o->auth_burst;
     if (o->origins.count) ho.origins = o->origins.items;
     return linnet_hub_new(&ho, out);
 }

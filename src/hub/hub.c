@@ -64,6 +64,7 @@ int ln_hub_new(const ln_hub_options *o, ln_hub **out) {
     h->homes.ctx = h;
     h->homes.post = post_from_home;
     ln_homes_init(&h->homes, o->key, max);
+    ln_caps_init(&h->caps, o->key);
     for (int i = 0; i < LN_SPACES; i++)
         ln_map_init(&h->channels[i], o->key, channel_key, max);
     *out = h;
@@ -81,6 +82,7 @@ void ln_hub_free(ln_hub *h) {
         }
         ln_map_fini(&h->channels[i]);
     }
+    ln_caps_fini(&h->caps);
     ln_homes_fini(&h->homes);
     if (h->homes.broker) h->homes.broker->ops->free(h->homes.broker);
     ln_free(h);
@@ -320,6 +322,34 @@ static void answered(ln_hub *h, const ln_publication *p) {
     if (user->published) user->published(user->ctx, p);
 }
 
+/* Coming and going ------------------------------------------------------------------------ */
+
+void ln_hub_admit(ln_hub *h, ln_admission *a) {
+    assert(a->told && a->err == LINNET_OK);
+    a->letter.kind = LN_MAIL_ADMIT;
+    post_home(h, &a->letter, ln_admission_name(a));
+}
+
+void ln_hub_release(ln_hub *h, ln_admission *a) {
+    assert(a->err == LINNET_OK);
+    a->letter.kind = LN_MAIL_RELEASE;
+    post_home(h, &a->letter, ln_admission_name(a));
+}
+
+static void asked_in(ln_hub *h, ln_admission *a) {
+    uint8_t asker = a->letter.from;
+    a->err = ln_caps_enter(&h->caps, ln_admission_name(a), a->max);
+    a->letter.kind = LN_MAIL_ADMITTED;
+    a->letter.from = (uint8_t)h->self;
+    a->letter.to = asker;
+    post_from_home(h, asker, &a->letter);
+}
+
+static void gone(ln_hub *h, ln_admission *a) {
+    ln_caps_leave(&h->caps, ln_admission_name(a));
+    ln_free(a);
+}
+
 void ln_hub_mail(ln_hub *h, ln_letter *letter) {
     assert(letter->room == LN_LETTER_HUB);
     ln_mail_kind kind = (ln_mail_kind)letter->kind;
@@ -329,6 +359,11 @@ void ln_hub_mail(ln_hub *h, ln_letter *letter) {
     case LN_MAIL_DISINTEREST:
     case LN_MAIL_LEAVE: ln_homes_mail(&h->homes, letter); return;
     case LN_MAIL_LEFT: left(h, ln_leave_of(letter)); return;
+    case LN_MAIL_ADMIT: asked_in(h, ln_admission_of(letter)); return;
+    case LN_MAIL_ADMITTED:
+        ln_admission_of(letter)->told(ln_admission_of(letter)->ctx, ln_admission_of(letter));
+        return;
+    case LN_MAIL_RELEASE: gone(h, ln_admission_of(letter)); return;
     case LN_MAIL_INTERESTED: interest_answered(h, ln_interest_of(letter)); return;
     case LN_MAIL_DELIVER:
     case LN_MAIL_ANSWER:

@@ -22,6 +22,7 @@
 typedef struct ln_hub {
     ln_homes homes;
     ln_map channels[LN_SPACES];
+    ln_caps caps; /* of names whose home is here */
     ln_map_key key;
     ln_hub_user users[LN_USERS_MAX];
     void *ctx;
@@ -108,6 +109,12 @@ uint32_t ln_hub_home(ln_map_key key, uint32_t workers, ln_slice channel);
 /* Addresses a fresh publication to its home and returns the letter to post; it carries the
  * reference. */
 ln_letter *ln_publication_post(ln_publication *p, uint32_t from, uint32_t home);
+
+/* Asks the home of a's name to let one more in; a->told comes later, from ln_hub_mail. The letter
+ * is taken. */
+void ln_hub_admit(ln_hub *h, ln_admission *a);
+/* One that was admitted has gone. Taken. */
+void ln_hub_release(ln_hub *h, ln_admission *a);
 
 /* Late answers of the broker (broker.h). */
 static inline void ln_hub_log_opened(ln_hub *h, ln_slice channel, int err, ln_position head) {

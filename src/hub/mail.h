@@ -10,6 +10,9 @@
  *   DISINTEREST  worker -> home     the same memory again; the home frees it
  *   LEAVE        worker -> home     an ln_leave; comes back at once as
  *   LEFT         home -> worker     the same memory; the worker frees it
+ *   ADMIT        worker -> home     an ln_admission (limit.h); comes back as
+ *   ADMITTED     home -> worker     the same memory, with err filled
+ *   RELEASE      worker -> home     the same memory again; the home frees it
  *
  * Each pair of workers is a FIFO, and that is what the hub's order rests on: what a worker asks
  * of a home is done in the order asked, and a subscriber joins when INTERESTED arrives, so that
@@ -21,6 +24,7 @@
  */
 #ifndef LN_HUB_MAIL_H
 #define LN_HUB_MAIL_H
+#include "hub/limit.h"
 #include "hub/message.h"
 #include "hub/namespace.h"
 
@@ -34,6 +38,9 @@ typedef enum ln_mail_kind {
     LN_MAIL_DISINTEREST,
     LN_MAIL_LEAVE,
     LN_MAIL_LEFT,
+    LN_MAIL_ADMIT,
+    LN_MAIL_ADMITTED,
+    LN_MAIL_RELEASE,
 } ln_mail_kind;
 
 /* A worker's interest in a channel. Made with the channel and kept by it; it owns the name

@@ -118,5 +118,8 @@ void ln_mail_discard(ln_letter *letter) {
         if (ln_leave_of(letter)->sub) ln_subscription_stay(ln_leave_of(letter)->sub);
         ln_free(ln_leave_of(letter));
         break;
+    case LN_MAIL_ADMIT:
+    case LN_MAIL_ADMITTED:
+    case LN_MAIL_RELEASE: ln_free(ln_admission_of(letter)); break;
     }
 }

@@ -62,6 +62,11 @@ static uint32_t bounded(uint32_t count) {
     return count < MANY ? count : MANY;
 }
 
+static void take_rate(ln_rate *r, uint32_t per_s, uint32_t burst) {
+    r->per_s = per_s == LINNET_OFF ? 0 : or_default(per_s, r->per_s);
+    r->burst = or_default(burst, r->burst);
+}
+
 static void take_limits(linnet_hub *hub) {
     const linnet_hub_options *o = &hub->options;
     ln_session_limits standard = LN_SESSION_LIMITS_INIT;
@@ -73,6 +78,9 @@ static void take_limits(linnet_hub *hub) {
     hub->limits.publish_burst = or_default(o->publish_burst, standard.publish_burst);
     hub->limits.publish_rate = or_default(o->publish_rate, standard.publish_rate);
     if (o->publish_rate == LINNET_OFF) hub->limits.publish_rate = 0;
+    take_rate(&hub->limits.rates[LN_PACE_SUBSCRIBE], o->subscribe_rate, o->subscribe_burst);
+    take_rate(&hub->limits.rates[LN_PACE_READ], o->read_rate, o->read_burst);
+    take_rate(&hub->limits.rates[LN_PACE_AUTH], o->auth_rate, o->auth_burst);
     hub->limits.message_max = hub->plain.ws.message_max;
     hub->limits.ping_ms = hub->plain.ping_ms;
     hub->limits.pong_ms = hub->plain.pong_ms;
@@ -153,6 +161,20 @@ int linnet_hub_new(const linnet_hub_options *options, linnet_hub **out) {
 void linnet_hub_free(linnet_hub *hub) {
     if (hub) ln_namespaces_unref(hub->namespaces);
     ln_free(hub);
+}
+
+const char *linnet_hub_next_limit(const linnet_hub *hub, unsigned *at, uint64_t *count) {
+    static const char *const names[LN_PACES] = { "publish", "subscribe", "read", "auth" };
+    if (*at >= LN_PACES) return NULL;
+    unsigned pace = (*at)++;
+    uint64_t n = 0;
+    for (unsigned i = 0; hub->server && i < hub->server->worker_count; i++) {
+        const linnet_loop *w = hub->server->workers[i];
+        const hub_worker *h = w ? w->sessions : NULL;
+        if (h) n += ln_stat_get(&h->sessions.too_fast[pace]);
+    }
+    *count = n;
+    return names[pace];
 }
 
 /* ---- the route ----------------------------------------------------------------------- */

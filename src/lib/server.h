@@ -146,6 +146,14 @@ void ln_visitor_of(const linnet_conn *conn, const ln_http1_head *head, ln_visito
 size_t ln_visitor_text(const ln_visitor *v, char out[64]);
 /* The connection is his from now on, whatever its sock says. LINNET_ERR_NOMEM. */
 int ln_visitor_keep(linnet_conn *conn, const ln_visitor *v);
+/* LINNET_OK: there is no cap on his address. LN_PENDING: `told` will say whether there is room, for
+ * the connection that a->handle names if it is still there. LINNET_ERR_NOMEM. */
+int ln_visitor_admit(
+    linnet_conn *conn, const ln_http1_head *head, void (*told)(void *ctx, ln_admission *a));
+/* It counts for this connection, until that has gone; not wanted after all. */
+void ln_visitor_let_in(linnet_conn *conn, ln_admission *a);
+void ln_visitor_give_back(linnet_loop *w, ln_admission *a);
+bool ln_visitor_admitted(const linnet_conn *conn);
 /* Nobody's any more. */
 void ln_visitor_forget(linnet_conn *conn);
 /* The list of options. LINNET_ERR_INVAL, LINNET_ERR_LIMIT, LINNET_ERR_NOMEM. */

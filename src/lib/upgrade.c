@@ -74,15 +74,16 @@ static void reject(ln_exchange *x, int status, const char *body) {
     ln_exchange_answer(x, (unsigned)status, LN_SLICE("text/plain; charset=utf-8"), words);
 }
 
-void ln_upgrade_begin(linnet_conn *conn, ln_exchange *x, const ln_route *r) {
-    linnet_upgrade u = { .x = x, .conn = conn, .route = r, .user = r->user };
-    ln_http1_fault fault = ln_upgrade_check(&x->head, &u.asked);
-    if (fault == LN_HTTP1_FAULT_NONE && !origin_ok(conn, x, r, &u.asked))
-        fault = LN_HTTP1_FAULT_UPGRADE_ORIGIN;
-    if (fault != LN_HTTP1_FAULT_NONE) {
-        ln_exchange_refuse(x, fault);
-        return;
-    }
+/* Until then the exchange is at work, and its route says for what. */
+static void await_verdict(linnet_conn *conn, ln_exchange *x, const ln_route *r) {
+    x->host = (void *)(uintptr_t)r;
+    x->deadline = ln_loop_now(conn->c.env->loop) + ln_worker_of(conn)->server->options.head_ms;
+    ln_conn_arm(&conn->c, x->deadline);
+}
+
+/* The host is asked. */
+static void decide(linnet_conn *conn, ln_exchange *x, const ln_route *r, const ln_upgrade *asked) {
+    linnet_upgrade u = { .x = x, .conn = conn, .route = r, .asked = *asked, .user = r->user };
     ln_buf_init(&u.scratch, LN_SCRATCH_MAX);
     conn->user = r->user;
     linnet_verdict verdict = r->on_upgrade ? r->on_upgrade(&u, r->user) : LINNET_ACCEPT;
@@ -90,14 +91,60 @@ void ln_upgrade_begin(linnet_conn *conn, ln_exchange *x, const ln_route *r) {
     if (u.rejected || verdict == LINNET_REJECT) { /* of two answers the safe one */
         reject(x, u.rejected ? u.status : 403, u.body);
     } else if (verdict == LINNET_DEFER && !u.accepted) {
-        x->host = (void *)(uintptr_t)r;
-        x->deadline = ln_loop_now(conn->c.env->loop) + ln_worker_of(conn)->server->options.head_ms;
-        ln_conn_arm(&conn->c, x->deadline);
+        await_verdict(conn, x, r);
     } else {
         finish(conn, x, r, &u.asked, u.user, u.protocol);
     }
     ln_free(u.body);
     ln_buf_fini(&u.scratch);
+}
+
+/* The exchange that waits at the route of a WebSocket, with what was asked; NULL: none does. */
+static ln_exchange *waiting(linnet_conn *conn, ln_upgrade *asked) {
+    ln_exchange *x = conn && conn->c.state == LN_CONN_HTTP ? conn->c.http : NULL;
+    const ln_route *r = x && x->state == LN_EXCHANGE_WORK ? x->host : NULL;
+    bool there = r && r->is_ws && ln_upgrade_check(&x->head, asked) == LN_HTTP1_FAULT_NONE;
+    return there ? x : NULL;
+}
+
+/* The home of the visitor's address has said whether there is room for one more. */
+static void admitted(void *ctx, ln_admission *a) {
+    linnet_loop *w = ctx;
+    linnet_conn *conn = ln_worker_find(w, a->handle);
+    ln_upgrade asked;
+    ln_exchange *x = waiting(conn, &asked);
+    if (!x || a->err < 0) {
+        ln_http1_fault why = a->err == LINNET_ERR_LIMIT ? LN_HTTP1_FAULT_TOO_MANY
+                                                        : LN_HTTP1_FAULT_INTERNAL;
+        ln_visitor_give_back(w, a);
+        if (x) ln_exchange_refuse(x, why);
+        return;
+    }
+    const ln_route *r = x->host;
+    x->host = NULL;
+    ln_visitor_let_in(conn, a);
+    if (w->draining)
+        ln_exchange_refuse(x, LN_HTTP1_FAULT_DRAINING);
+    else
+        decide(conn, x, r, &asked);
+}
+
+void ln_upgrade_begin(linnet_conn *conn, ln_exchange *x, const ln_route *r) {
+    ln_upgrade asked;
+    ln_http1_fault fault = ln_upgrade_check(&x->head, &asked);
+    if (fault == LN_HTTP1_FAULT_NONE && !origin_ok(conn, x, r, &asked))
+        fault = LN_HTTP1_FAULT_UPGRADE_ORIGIN;
+    if (fault != LN_HTTP1_FAULT_NONE) {
+        ln_exchange_refuse(x, fault);
+        return;
+    }
+    int err = ln_visitor_admitted(conn) ? LINNET_OK : ln_visitor_admit(conn, &x->head, admitted);
+    if (err < 0)
+        ln_exchange_refuse(x, LN_HTTP1_FAULT_INTERNAL);
+    else if (err == LN_PENDING)
+        await_verdict(conn, x, r);
+    else
+        decide(conn, x, r, &asked);
 }
 
 /* ---- what on_upgrade may ask and say ------------------------------------------------ */
@@ -201,13 +248,13 @@ void ln_upgrade_abandon(const linnet_server *s, const ln_post *m) {
 
 void ln_upgrade_mail(linnet_loop *w, ln_post *m) {
     linnet_conn *conn = ln_worker_find(w, m->id);
-    ln_exchange *x = conn && conn->c.state == LN_CONN_HTTP ? conn->c.http : NULL;
-    const ln_route *r = x && x->state == LN_EXCHANGE_WORK ? x->host : NULL;
     ln_upgrade asked;
-    if (!r || !r->is_ws || ln_upgrade_check(&x->head, &asked) != LN_HTTP1_FAULT_NONE) {
+    ln_exchange *x = waiting(conn, &asked);
+    if (!x) {
         ln_upgrade_abandon(w->server, m);
         return;
     }
+    const ln_route *r = x->host;
     x->host = NULL;
     if (m->letter.kind == LN_POST_REJECT) {
         reject(x, m->code, ln_post_text(m));

@@ -6,7 +6,8 @@
  * read as well: proxies may stand behind each other.
  *
  * What was said is kept beside the connection and only for those of whom it was said, because an
- * idle connection is counted in bytes.
+ * idle connection is counted in bytes. So is the admission of its address, where there is a cap: it
+ * goes back to the address's home when the connection has gone.
  */
 #include "base/mem.h"
 #include "lib/server.h"
@@ -15,8 +16,10 @@
 typedef struct guest { /* in w->visitors, by its slot */
     uint32_t slot;
     uint16_t port;
+    bool named; /* by a proxy; else the next three and port say nothing */
     bool has_ip, tls;
     ln_ip ip;
+    ln_admission *admitted; /* NULL: nobody counts it */
 } guest;
 
 static ln_slice slot_of(const void *value) {
@@ -93,7 +96,7 @@ void ln_visitor_of(const linnet_conn *conn, const ln_http1_head *head, ln_visito
     const linnet_server *s = ln_worker_of(conn)->server;
     const guest *g = guest_of(conn);
     peer_of(conn, out);
-    if (g)
+    if (g && g->named)
         *out = (ln_visitor){
             .ip = g->ip, .port = g->port, .has_ip = g->has_ip, .forwarded = true, .tls = g->tls
         };
@@ -110,23 +113,73 @@ size_t ln_visitor_text(const ln_visitor *v, char out[64]) {
     return (size_t)n;
 }
 
+/* NULL without memory. */
+static guest *guest_take(linnet_conn *conn) {
+    guest *g = guest_of(conn);
+    if (g) return g;
+    if (!(g = ln_calloc(1, sizeof *g))) return NULL;
+    g->slot = conn->c.slot;
+    if (ln_map_add(&ln_worker_of(conn)->visitors, g) == LINNET_OK) return g;
+    ln_free(g);
+    return NULL;
+}
+
 int ln_visitor_keep(linnet_conn *conn, const ln_visitor *v) {
-    linnet_loop *w = ln_worker_of(conn);
-    guest *g = guest_of(conn), *fresh = NULL;
-    if (!g && !(fresh = g = ln_malloc(sizeof *g))) return LINNET_ERR_NOMEM;
-    *g = (guest){
-        .slot = conn->c.slot, .port = v->port, .has_ip = v->has_ip, .tls = v->tls, .ip = v->ip
-    };
-    int err = fresh ? ln_map_add(&w->visitors, fresh) : LINNET_OK;
-    if (err < 0) ln_free(fresh);
-    return err;
+    guest *g = guest_take(conn);
+    if (!g) return LINNET_ERR_NOMEM;
+    g->named = true;
+    g->port = v->port;
+    g->has_ip = v->has_ip;
+    g->tls = v->tls;
+    g->ip = v->ip;
+    return LINNET_OK;
 }
 
 void ln_visitor_forget(linnet_conn *conn) {
     guest *g = guest_of(conn);
     if (!g) return;
-    ln_map_remove(&ln_worker_of(conn)->visitors, slot_of(g));
+    linnet_loop *w = ln_worker_of(conn);
+    ln_map_remove(&w->visitors, slot_of(g));
+    if (g->admitted) ln_visitor_give_back(w, g->admitted);
     ln_free(g);
+}
+
+/* ---- how many of an address ---------------------------------------------------------------- */
+
+void ln_visitor_give_back(linnet_loop *w, ln_admission *a) {
+    if (w->hub && a->err == LINNET_OK)
+        ln_hub_release(w->hub, a);
+    else
+        ln_free(a);
+}
+
+bool ln_visitor_admitted(const linnet_conn *conn) {
+    const guest *g = guest_of(conn);
+    return g && g->admitted;
+}
+
+int ln_visitor_admit(
+    linnet_conn *conn, const ln_http1_head *head, void (*told)(void *ctx, ln_admission *a)) {
+    linnet_loop *w = ln_worker_of(conn);
+    ln_visitor v;
+    ln_visitor_of(conn, head, &v);
+    if (!w->server->options.connections_per_ip || !v.has_ip) return LINNET_OK;
+    ln_ip whose = ln_ip_subscriber(&v.ip);
+    ln_admission *a = ln_admission_new(LN_CAP_ADDRESS, ln_slice_of(&whose, sizeof whose));
+    if (!a || !guest_take(conn)) { /* the place for it is taken now, so that it cannot fail later */
+        ln_free(a);
+        return LINNET_ERR_NOMEM;
+    }
+    a->told = told;
+    a->ctx = w;
+    a->handle = ln_conn_name(conn);
+    a->max = w->server->options.connections_per_ip;
+    ln_hub_admit(w->hub, a);
+    return LN_PENDING;
+}
+
+void ln_visitor_let_in(linnet_conn *conn, ln_admission *a) {
+    guest_of(conn)->admitted = a;
 }
 
 int ln_visitor_proxied(ln_conn *c, const ln_proxy *header) {

@@ -36,11 +36,14 @@ static void at_open(host *h, linnet_conn *conn, const char *event) {
     host_say(h, "%s %s", linnet_conn_tls(conn) ? "wss" : "ws", peer);
 }
 
+static uint32_t per_ip; /* of the test under way */
+
 static void open_with(host *h, const char *const *proxies, linnet_client_field field) {
     linnet_server_options o = LINNET_SERVER_OPTIONS_INIT;
     o.trusted_proxies = proxies;
     o.client_field = field;
     o.head_ms = 300;
+    o.connections_per_ip = per_ip;
     host_open_with(h, &o);
     linnet_http_route who = LINNET_HTTP_ROUTE_INIT;
     who.handler = on_who;
@@ -203,11 +206,11 @@ static void lies(void **state) {
     host_free(&h);
 }
 
-static uint64_t refused(const host *h) {
+static uint64_t counted(const host *h, const char *what) {
     unsigned at = 0;
     uint64_t count;
     for (const char *reason; (reason = linnet_server_next_reject(h->server, &at, &count));)
-        if (strcmp(reason, "PROXY") == 0) return count;
+        if (strcmp(reason, what) == 0) return count;
     return 0;
 }
 
@@ -244,7 +247,7 @@ static void proxy_headers(void **state) {
         if (strcmp(host_heard_body(&h), rows[i].who ? rows[i].who : "") != 0)
             fail_msg("%s: %s", rows[i].reason, h.heard);
         if (!rows[i].who) assert_int_equal(h.heard_size, 0);
-        assert_int_equal(refused(&h), rows[i].who ? 0 : 1);
+        assert_int_equal(counted(&h, "PROXY"), rows[i].who ? 0 : 1);
         assert_int_equal(linnet_server_proxy_protocol(h.server), LINNET_ERR_STATE);
         host_free(&h);
     }
@@ -276,6 +279,89 @@ static void not_asked_for(void **state) {
     }
 }
 
+/* ---- how many of an address ---------------------------------------------------------------- */
+
+/* A WebSocket for somebody; its descriptor, or -1 for a 429. */
+static int visit_as(host *h, const char *ip) {
+    char request[500];
+    snprintf(request, sizeof request, UPGRADE XFF "%s\r\n\r\n", ip);
+    int fd = host_visit(h, linnet_str(request));
+    uint64_t end = host_ms() + 10000;
+    while (!strstr(h->heard, "\r\n\r\n") && host_ms() < end) {
+        assert_int_equal(linnet_loop_turn(h->loop, 5), LINNET_OK);
+        host_hear(h, fd);
+    }
+    if (strncmp(h->heard, "HTTP/1.1 101 ", 13) == 0) return fd;
+    assert_true(strncmp(h->heard, "HTTP/1.1 429 ", 13) == 0);
+    assert_has(h->heard, "\r\nRetry-After: ");
+    close(fd);
+    return -1;
+}
+
+static void await_gone(host *h) {
+    uint64_t end = host_ms() + 10000;
+    while (linnet_server_connections(h->server) && host_ms() < end)
+        assert_int_equal(linnet_loop_turn(h->loop, 5), LINNET_OK);
+    assert_int_equal(linnet_server_connections(h->server), 0);
+    h->said[0] = 0;
+}
+
+static void caps(void **state) {
+    static const struct {
+        const char *ip;
+        bool in;
+    } rows[] = {
+        { "192.0.2.1", true },
+        { "192.0.2.1", true },
+        { "192.0.2.1", false }, /* one more */
+        { "192.0.2.2", true },  /* somebody else */
+        { "::ffff:192.0.2.1", false },
+        { "2001:db8:0:1::1", true },
+        { "2001:db8:0:1:ffff::2", true },
+        { "2001:db8:0:1::3", false }, /* the same /64 */
+        { "2001:db8:0:2::1", true },
+    };
+    host h;
+    per_ip = 2;
+    open_with(&h, by_unix, LINNET_FIELD_X_FORWARDED_FOR);
+    per_ip = 0;
+    host_start(&h);
+    for (int round = 0; round < 3; round++) { /* and when they have gone, again */
+        int fds[LN_COUNT(rows)];
+        for (size_t i = 0; i < LN_COUNT(rows); i++)
+            if (((fds[i] = visit_as(&h, rows[i].ip)) >= 0) != rows[i].in) fail_msg("row %zu", i);
+        for (size_t i = 0; i < LN_COUNT(rows); i++)
+            if (fds[i] >= 0) close(fds[i]);
+        await_gone(&h);
+    }
+    assert_int_equal(counted(&h, "HTTP_TOO_MANY"), 9);
+    host_free(&h);
+}
+
+/* Those who leave while their address's home is being asked, and those whom the host turns away. */
+static void caps_after_aborts(void **state) {
+    host h;
+    per_ip = 1;
+    open_with(&h, by_unix, LINNET_FIELD_X_FORWARDED_FOR);
+    per_ip = 0;
+    host_start(&h);
+    for (int i = 0; i < 300; i++) {
+        int fd = host_visit(&h, linnet_str(UPGRADE XFF "192.0.2.1\r\n\r\n"));
+        struct linger none = { 1, 0 };
+        setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof none);
+        if (i % 3) host_turn(&h, i % 3);
+        close(fd);
+        host_turn(&h, 2);
+        await_gone(&h);
+    }
+    assert_int_equal(counted(&h, "HTTP_TOO_MANY"), 0);
+    int fd = visit_as(&h, "192.0.2.1");
+    assert_true(fd >= 0);
+    assert_int_equal(visit_as(&h, "192.0.2.1"), -1);
+    close(fd);
+    host_free(&h);
+}
+
 static void what_one_may_trust(void **state) {
     static const char *const bad[][2] = { { "10.0.0.1/8", NULL }, { "localhost", NULL },
         { "", NULL }, { "unix:", NULL } };
@@ -305,6 +391,8 @@ int main(void) {
         cmocka_unit_test(proxy_headers),
         cmocka_unit_test(tls_at_the_proxy),
         cmocka_unit_test(not_asked_for),
+        cmocka_unit_test(caps),
+        cmocka_unit_test(caps_after_aborts),
         cmocka_unit_test(what_one_may_trust),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

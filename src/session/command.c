@@ -74,22 +74,6 @@ static void unsubscribe(ln_session *s, const ln_native_command *c) {
     ln_session_ok(s, &reply);
 }
 
-/* True when the bucket had a token. Otherwise *wait_ms says when it will. */
-static bool bucket_take(ln_session *s, uint32_t *wait_ms) {
-    const ln_session_limits *l = s->limits;
-    if (!l->publish_rate) return true;
-    uint64_t full = (uint64_t)(l->publish_burst ? l->publish_burst : 1) * LN_TOKEN;
-    s->tokens += (uint64_t)(ln_session_now(s) - s->filled) * l->publish_rate;
-    if (s->tokens > full) s->tokens = full;
-    s->filled = ln_session_now(s);
-    if (s->tokens >= LN_TOKEN) {
-        s->tokens -= LN_TOKEN;
-        return true;
-    }
-    *wait_ms = (uint32_t)((LN_TOKEN - s->tokens + l->publish_rate - 1) / l->publish_rate);
-    return false;
-}
-
 /* Packs `except` into node->packed. Names that nobody can have are left out. */
 static int pack_except(ln_sessions *n, const ln_native_command *c) {
     ln_buf_clear(&n->packed);
@@ -116,17 +100,7 @@ static uint8_t publish_flags(const ln_native_command *c) {
 
 static void publish(ln_session *s, const ln_native_command *c) {
     ln_sessions *n = s->node;
-    uint32_t wait_ms = 0;
     ln_slice data = c->data.size ? c->data : LN_SLICE("null");
-    if (!n->granted && !bucket_take(s, &wait_ms)) { /* once, before anybody is asked */
-        ln_native_error error = { .re = c->id,
-            .channel = c->channel,
-            .code = LN_NATIVE_RATE_LIMITED,
-            .retry_after_ms = wait_ms };
-        if (c->channel.size > LN_CHANNEL_NAME_MAX) error.channel = LN_SLICE("");
-        ln_session_error(s, &error);
-        return;
-    }
     if (!ln_ask_may(s, LN_ASK_PUBLISH, c, &data)) return;
     ln_publish what = {
         .channel = c->channel,
@@ -316,7 +290,7 @@ static void command(ln_session *s, const ln_json_value *value) {
         ln_session_refuse(s, &c, LN_NATIVE_BAD_REQUEST, why);
     else if (ln_session_dialect(s)->mute && !is_sign_of_life(&c))
         ln_session_refuse(s, &c, LN_NATIVE_PERMISSION_DENIED, "a feed takes no messages");
-    else if (!s->pending || !ln_ask_behind(s, &c))
+    else if (ln_session_pace(s, &c) && (!s->pending || !ln_ask_behind(s, &c)))
         obey(s, &c);
 }
 

@@ -2,6 +2,7 @@
  *
  *   session.c   slots, what is said, the dialect, heartbeat, opening and closing
  *   command.c   texts to commands, and what each command does
+ *   pace.c      how fast they may come
  *   subs.c      subscriptions, and the hub's calls: answers and fan-out
  *   ask.c       commands that somebody else has to answer, and those behind them
  */
@@ -9,8 +10,6 @@
 #define LN_SESSION_INNER_H
 #include "session/ask.h"
 #include "session/session.h"
-
-#define LN_TOKEN 1000 /* of a bucket, so that milliseconds count */
 
 /* A subscription of a session. Freed when it leaves its channel, and with the session. */
 typedef struct ln_sub {
@@ -35,8 +34,7 @@ struct ln_session {
     ln_buf held;  /* commands that wait: a length in four bytes, and so many bytes; again */
     uint32_t slot, generation;
     uint32_t sub_count, leaving, outstanding; /* `leaving` of sub_count are on their way out */
-    uint64_t tokens;
-    uint32_t filled;            /* ms, when the bucket was last */
+    ln_bucket buckets[LN_PACES];
     uint32_t errors, overs;     /* since: */
     uint32_t window;            /* ms */
     uint8_t dialect;            /* ln_user, or LN_DIALECT_AUTO */
@@ -118,6 +116,9 @@ void ln_ask_result(ln_session *s, ln_slice re, ln_slice channel, ln_slice data);
 void ln_ask_end(ln_session *s);
 void ln_asks_tick(ln_sessions *n);
 ln_msec ln_asks_deadline(const ln_sessions *n);
+/* pace.c ---------------------------------------------------------------------------------- */
+/* Whether the command may be obeyed now; false: it was refused, 111 with retry_after. */
+bool ln_session_pace(ln_session *s, const ln_native_command *c);
 
 /* subs.c ---------------------------------------------------------------------------------- */
 /* NULL without memory. */

@@ -95,7 +95,7 @@ static void blame(ln_session *s, ln_native_code code) {
     }
     if (!l->errors_max) return;
     if (s->overs > l->errors_max)
-        ln_session_end(s, 3009, "publishing too fast");
+        ln_session_end(s, 3009, "too fast");
     else if (s->errors > l->errors_max)
         ln_session_end(s, 3003, "too many errors");
 }
@@ -259,8 +259,7 @@ int ln_session_open(ln_sessions *n, ln_conn *c, const ln_session_options *o) {
     s->plain = o->plain;
     s->dialect = LN_DIALECT_AUTO;
     s->text = (uint8_t)o->text;
-    s->window = s->filled = ln_session_now(s);
-    s->tokens = (uint64_t)o->limits->publish_burst * LN_TOKEN;
+    s->window = ln_session_now(s);
     s->client_size = (uint8_t)client.size;
     memcpy(s->client, client.data, client.size);
     ln_list_init(&s->subs);

@@ -21,8 +21,18 @@
 #define LN_SESSION_SESSION_H
 #include "base/log.h"
 #include "base/rand.h"
+#include "hub/limit.h"
 #include "session/ask.h"
 #include "session/dialect.h"
+
+/* Commands that draw on one bucket. */
+typedef enum ln_pace {
+    LN_PACE_PUBLISH,   /* its rate is publish_rate and publish_burst */
+    LN_PACE_SUBSCRIBE, /* and unsubscribe */
+    LN_PACE_READ,      /* all that asks for something: history, presence, calls */
+    LN_PACE_AUTH,      /* each costs a signature to be checked */
+    LN_PACES
+} ln_pace;
 
 typedef struct ln_session_limits { /* of a route; outlives its sessions. 0 means none unless said */
     uint32_t channels_max;         /* per connection */
@@ -34,13 +44,18 @@ typedef struct ln_session_limits { /* of a route; outlives its sessions. 0 means
                                            * of those in errors_ms close 3009 */
     uint32_t ping_ms, pong_ms; /* heartbeat in linnet.v1, as the route's connections have it */
     uint64_t message_max;      /* bytes; said in welcome, kept by the connection */
+    ln_rate rates[LN_PACES];   /* of other commands than publications, by ln_pace */
 } ln_session_limits;
 /* THREATS.md, "Limits and defaults". */
 #define LN_SESSION_LIMITS_INIT                                                                     \
     {                                                                                              \
         .channels_max = 128, .outstanding_max = 64, .commands_max = 128, .held_max = 1024 * 1024,  \
         .errors_max = 100, .errors_ms = 10000, .publish_rate = 100, .publish_burst = 200,          \
-        .ping_ms = 25000, .pong_ms = 10000, .message_max = 65536                                   \
+        .ping_ms = 25000, .pong_ms = 10000, .message_max = 65536, .rates = {                       \
+            [LN_PACE_SUBSCRIBE] = { 100, 1000 },                                                   \
+            [LN_PACE_READ] = { 50, 500 },                                                          \
+            [LN_PACE_AUTH] = { 1, 10 },                                                            \
+        }                                                                                          \
     }
 
 typedef enum ln_session_text { /* what becomes of a text that is not JSON while undecided */
@@ -68,6 +83,7 @@ typedef struct ln_sessions { /* of one worker */
     ln_stat by_dialect[LN_DIALECTS + 1]; /* sessions; the last: undecided */
     ln_stat limited;                     /* commands refused because they came too fast */
     ln_stat recovered, lost;             /* of those who subscribed with a position */
+    ln_stat too_fast[LN_PACES];          /* refused, by what they drew on */
 } ln_sessions;
 
 /* Fills a worker's; names itself to the hub for all dialects. node: at most 16 bytes.

@@ -1,0 +1,39 @@
+#include "session/inner.h"
+
+/* LN_PACES: it costs nothing. What has no row of its own here asks for something. */
+static ln_pace pace_of(const ln_session *s, ln_native_verb verb) {
+    switch (verb) {
+    case LN_VERB_OTHER: /* for a backend, or an error, and those are counted too */
+        return s->node->asker ? LN_PACE_READ : LN_PACES;
+    case LN_VERB_PING:
+    case LN_VERB_PONG:
+    case LN_VERB_REPLY:
+    case LN_VERB_HEARTBEAT: return LN_PACES;
+    case LN_VERB_EVENT:
+    case LN_VERB_PUBLISH: return LN_PACE_PUBLISH;
+    case LN_VERB_SUBSCRIBE:
+    case LN_VERB_UNSUBSCRIBE: return LN_PACE_SUBSCRIBE;
+    case LN_VERB_AUTH: return LN_PACE_AUTH;
+    default: return LN_PACE_READ;
+    }
+}
+
+static ln_rate rate_of(const ln_session_limits *l, ln_pace pace) {
+    if (pace != LN_PACE_PUBLISH) return l->rates[pace];
+    return (ln_rate){ l->publish_rate, l->publish_burst };
+}
+
+bool ln_session_pace(ln_session *s, const ln_native_command *c) {
+    ln_pace pace = pace_of(s, c->verb);
+    uint32_t wait_ms;
+    if (pace == LN_PACES) return true;
+    ln_rate rate = rate_of(s->limits, pace);
+    if (ln_bucket_take(&s->buckets[pace], rate, ln_hub_now(s->node->hub), &wait_ms)) return true;
+    ln_stat_add(&s->node->too_fast[pace], 1);
+    ln_native_error error = {
+        .re = c->id, .code = LN_NATIVE_RATE_LIMITED, .retry_after_ms = wait_ms
+    };
+    if (c->channel.size <= LN_CHANNEL_NAME_MAX) error.channel = c->channel;
+    ln_session_error(s, &error);
+    return false;
+}
