@@ -17,17 +17,12 @@ def serving(w, *args):
 
 
 def comes_in(addr, *fields, host=None):
-    """An open WebSocket; None for a 429 that says when to come back."""
+    """An open WebSocket; None for a 429."""
     try:
         return Ws(addr, "/ws", V1, *fields, host=host)
     except Fail as why:
         if "answered 429" not in str(why):
             raise
-    with Wire(addr, host=host) as wire:
-        wire.send(upgrade("/ws", *fields))
-        got = answers(wire.rest(5))
-    if [a.status for a in got] != [429] or not got[0].one("retry-after") or not wire.ended:
-        raise Fail("one more is answered %s" % [a.head for a in got])
     return None
 
 
@@ -35,14 +30,15 @@ def comes_in(addr, *fields, host=None):
 def sixth(w):
     with serving(w) as server:
         for _ in range(3):
-            inside = [comes_in(server.addr, host=ALICE) for _ in range(5)]
-            if None in inside:
-                raise Fail("only %d come in" % (5 - inside.count(None)))
+            inside = wait_until(lambda: exactly(server.addr, 5), 5, "not 5 come in")
+            with Wire(server.addr, host=ALICE) as wire:
+                wire.send(upgrade("/ws"))
+                got = answers(wire.rest(5))
+            if [a.status for a in got] != [429] or not got[0].one("retry-after") or not wire.ended:
+                raise Fail("one more is answered %s" % [a.head for a in got])
             if any(comes_in(server.addr, host=ALICE) for _ in range(10)):
                 raise Fail("there are more than 5")
-            others = [comes_in(server.addr, host=BOB) for _ in range(5)]
-            if None in others:
-                raise Fail("somebody else pays for it")
+            others = wait_until(lambda: exactly(server.addr, 5, BOB), 5, "somebody else pays for it")
             for ws in others + inside[1:]:
                 ws.close()
             again = wait_until(lambda: comes_in(server.addr, host=ALICE), 5, "nobody comes in again")
@@ -69,9 +65,9 @@ def aborts(w):
             ws.close()
 
 
-def exactly(addr, count):
-    """So many, when those who broke off have been counted out."""
-    inside = [comes_in(addr, host=ALICE) for _ in range(count)]
+def exactly(addr, count, host=ALICE):
+    """So many; None while those who left before have not been counted out."""
+    inside = [comes_in(addr, host=host) for _ in range(count)]
     if None not in inside:
         return inside
     for ws in inside:
