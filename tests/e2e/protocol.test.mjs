@@ -1,9 +1,7 @@
-// Every conversation of tests/vectors, and code that strangers wrote for servers like this one.
+// Every conversation of tests/vectors.
 import assert from 'node:assert/strict';
-import fs from 'node:fs';
-import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { HERE, Program, ROOT, node22, serve } from './lib/linnet.mjs';
+import { serve } from './lib/linnet.mjs';
 import { Peer } from './lib/peer.mjs';
 import { all, match, play } from './lib/script.mjs';
 
@@ -59,30 +57,5 @@ for (const workers of [1, 4]) {
       }
       await Promise.all([...readers, ...writers].map(p => p.close()));
     });
-  });
-}
-
-// Reference clients that lie beside the project on some machines; without them nothing is registered.
-const SEEDS = path.join(ROOT, '../shared/seeds');
-const seed = number => fs.readdirSync(SEEDS).find(name => name.startsWith(number));
-
-if (fs.existsSync(SEEDS) && fs.existsSync(node22())) {
-  describe('clients from elsewhere, unchanged, under Node 22', () => {
-    for (const [title, number, script, flags] of [
-      ['A: ChannelWebSocket', '004', 'seed_channel.mjs', []],
-      ['heartbeat: HeartbeatWebSocket', '004', 'seed_heartbeat.mjs', []],
-      ['B: the useWebSocket hook', '001', 'seed_topic.mjs', ['--experimental-strip-types']],
-    ]) {
-      for (const workers of [1, 4]) {
-        it(`${title}, ${workers} workers`, async () => {
-          const server = await serve(workers);
-          const client = new Program(node22(), ['--no-warnings', ...flags, path.join(HERE, 'peers', script),
-            path.join(SEEDS, seed(number)), server.url]);
-          const { code, stdout, stderr } = await client.exit({ ms: 20_000 });
-          assert.equal(code, 0, stdout + stderr);
-          await server.stop();
-        });
-      }
-    }
   });
 }

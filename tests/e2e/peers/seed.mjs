@@ -1,19 +1,31 @@
-// Takes code blocks out of a text with fences, so that they run exactly as they were written.
+// Takes code blocks out of a text, so that they run exactly as they were written.
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
+import ts from 'typescript';
 
-/** The block that contains `mark`, up to its usage example. */
-export function block(file, mark) {
-  const text = fs.readFileSync(file, 'utf8');
-  const found = [...text.matchAll(/```\w+\n([^]*?)```/g)].map(m => m[1]).find(b => b.includes(mark));
-  if (!found) throw new Error(`${path.basename(file)} has no block with ${mark}`);
-  return found.split(/^\/\/ Usage/m)[0];
+/** Whether in fences or, as in help files, between > and < and set in by four. */
+function blocks(text) {
+  const fenced = [...text.matchAll(/```\w+\n([^]*?)```/g)];
+  const set = [...text.matchAll(/^>\n([^]*?)^<$/gm)];
+  return [...fenced.map(m => m[1]), ...set.map(m => m[1].replace(/^ {4}/gm, ''))];
 }
 
-/** Imports source as a module of its own; `ending` says whether it is JavaScript or TypeScript. */
-export async function load(source, ending) {
+/** The block that contains `mark`, up to its usage example or `end`. */
+export function block(file, mark, end = /^\/\/ Usage/m) {
+  const found = blocks(fs.readFileSync(file, 'utf8')).find(b => b.includes(mark));
+  if (!found) throw new Error(`${path.basename(file)} has no block with ${mark}`);
+  return found.split(end)[0];
+}
+
+/** TypeScript without its types; JSX becomes calls of h. */
+export const plain = source => ts.transpileModule(source, { compilerOptions: {
+  target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext, jsx: ts.JsxEmit.React, jsxFactory: 'h',
+} }).outputText;
+
+/** Imports source as a module of its own. */
+export async function load(source, ending = 'mjs') {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'linnet-seed-'));
   try {
     const file = path.join(folder, `seed.${ending}`);

@@ -1,6 +1,6 @@
 // Dialect B: the useWebSocket hook, run by the few lines of React that it needs.
 import assert from 'node:assert/strict';
-import { block, load } from './seed.mjs';
+import { block, load, plain } from './seed.mjs';
 
 const [file, url] = process.argv.slice(2);
 
@@ -16,7 +16,7 @@ const useCallback = f => cell(() => ({ f })).f;
 const useEffect = f => { const c = cell(() => ({})); if (!c.ran) { c.ran = true; c.end = f(); } };
 `;
 const source = block(file, 'export function useWebSocket').replace(/^import .*'react';$/m, react);
-const { useWebSocket, rewind } = await load(source, 'ts');
+const { useWebSocket, rewind } = await load(plain(source));
 
 function waiter() {
   const ready = [];
