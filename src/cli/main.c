@@ -13,6 +13,7 @@ static const struct verb {
     const char *about;
 } verbs[] = {
     { "serve", ln_verb_serve, "the server: channels, and pages to try them" },
+    { "config", ln_verb_config, "check, show and explain linnet.yaml" },
     { "echo", ln_verb_echo, "a bare echo server, for tests and measurements" },
     { "connect", ln_verb_connect, "talk to a WebSocket server, by hand or through a pipe" },
     { "sub", ln_verb_sub, "print what is published in channels" },

@@ -3,6 +3,7 @@
 #ifndef LN_CLI_VERBS_H
 #define LN_CLI_VERBS_H
 
+int ln_verb_config(int argc, char **argv);
 int ln_verb_connect(int argc, char **argv);
 int ln_verb_echo(int argc, char **argv);
 int ln_verb_pub(int argc, char **argv);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #define COLUMN 26
+#define WIDTH  96
 
 void ln_say(const char *format, ...) {
     va_list args;
@@ -15,8 +16,22 @@ void ln_say(const char *format, ...) {
     va_end(args);
 }
 
+/* Words from COLUMN on, in lines of at most WIDTH. */
+static void help_words(const char *words) {
+    int room = WIDTH - COLUMN;
+    while ((int)strlen(words) > room) {
+        int size = room;
+        while (size && words[size] != ' ')
+            size--;
+        if (!size) break; /* a word that long stands alone */
+        printf("%.*s\n%*s", size, words, COLUMN, "");
+        words += size + 1;
+    }
+    puts(words);
+}
+
 static void help_row(const ln_arg *row) {
-    char left[100];
+    char left[100], words[400];
     const char *value = row->value ? row->value : "";
     bool maybe = row->value && (row->kind == LN_ARG_MAYBE || row->bare);
     bool standard = row->standard && row->standard[0];
@@ -26,8 +41,9 @@ static void help_row(const ln_arg *row) {
                     : " ",
         value, maybe ? "]" : "");
     printf(n >= COLUMN ? "%s\n%*s" : "%s%*s", left, n >= COLUMN ? COLUMN : COLUMN - n, "");
-    printf("%s%s%s%s\n", row->help, standard ? " (default " : "", standard ? row->standard : "",
-        standard ? ")" : "");
+    snprintf(words, sizeof words, "%s%s%s%s", row->help, standard ? " (default " : "",
+        standard ? row->standard : "", standard ? ")" : "");
+    help_words(words);
 }
 
 void ln_args_help(const ln_args *a) {

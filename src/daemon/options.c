@@ -1,5 +1,6 @@
 #include "daemon/options.h"
 #include "base/ip.h"
+#include "daemon/config.h"
 #include <assert.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -18,10 +19,45 @@
 #define REQUIRED        LN_OPTION_REQUIRED
 #define AT(type, field) offsetof(type, field)
 
+#define ITEM(type, kind, field, path, value, how, min, max, standard, example, help)               \
+    { path, NULL, value, LN_OPTION_##kind, how, AT(type, field), min, max, standard, example,      \
+        help, NULL },
+
+static const ln_option space_rows[] = {
+    ITEM(ln_space, TEXT, name, "name", "NAME", REQUIRED, 0, 0, "", "chat", "its channels' prefix")
+#define NAMESPACE(...) ITEM(ln_space, __VA_ARGS__)
+#include "daemon/options.def"
+};
+static const ln_option door_rows[] = {
+#define LISTENER(...) ITEM(ln_door, __VA_ARGS__)
+#include "daemon/options.def"
+};
+static const ln_option certificate_rows[] = {
+#define CERTIFICATE(...) ITEM(ln_certificate, __VA_ARGS__)
+#include "daemon/options.def"
+};
+static const ln_option_table namespaces_table = { space_rows,
+    sizeof space_rows / sizeof space_rows[0], sizeof(ln_space) },
+                             listeners_table = { door_rows, sizeof door_rows / sizeof door_rows[0],
+                                 sizeof(ln_door) },
+                             certificates_table = { certificate_rows,
+                                 sizeof certificate_rows / sizeof certificate_rows[0],
+                                 sizeof(ln_certificate) };
+
+/* The table of a list's items: of field F it is F_table. */
+#define OF_FLAG(field)     NULL
+#define OF_TEXT(field)     NULL
+#define OF_NUMBER(field)   NULL
+#define OF_SIZE(field)     NULL
+#define OF_DURATION(field) NULL
+#define OF_WORD(field)     NULL
+#define OF_LIST(field)     NULL
+#define OF_ITEMS(field)    &field##_table
+
 static const ln_option rows[] = {
 #define OPTION(kind, field, path, flag, value, how, min, max, standard, example, help)             \
     { path, flag, value, LN_OPTION_##kind, how, AT(ln_options, field), min, max, standard,         \
-        example, help, NULL },
+        example, help, OF_##kind(field) },
 #define NAMESPACE(kind, field, path, value, how, min, max, standard_, example, help)               \
     { path, NULL, value, LN_OPTION_##kind, how, AT(ln_options, standard.field), min, max,          \
         standard_, example, help, NULL },
@@ -35,29 +71,6 @@ const ln_option_table *ln_options_table(void) {
 }
 
 /* ---- problems ----------------------------------------------------------------------- */
-
-void ln_problem(ln_problems *p, const ln_source *at, const char *format, ...) {
-    if (p->count++ >= LN_PROBLEMS_MAX) return;
-    struct ln_problem *item = &p->items[p->count - 1];
-    bool in_file = at && at->kind == LN_SOURCE_FILE;
-    item->line = in_file ? at->line : 0;
-    item->column = in_file ? at->column : 0;
-    va_list args;
-    va_start(args, format);
-    vsnprintf(item->text, sizeof item->text, format, args);
-    va_end(args);
-}
-
-void ln_problems_say(const ln_problems *p) {
-    for (unsigned i = 0; i < p->count && i < LN_PROBLEMS_MAX; i++) {
-        const struct ln_problem *item = &p->items[i];
-        if (item->line)
-            ln_say("%s:%u:%u: %s", p->file, item->line, item->column, item->text);
-        else
-            ln_say("%s", item->text);
-    }
-    if (p->count > LN_PROBLEMS_MAX) ln_say("and %u more", p->count - LN_PROBLEMS_MAX);
-}
 
 /* How an option is called where it was given. */
 static void name_of(const ln_option *row, ln_source_kind from, char *out, size_t size) {
@@ -170,10 +183,54 @@ static void check_queue(const ln_options *o, ln_problems *p) {
         wrong(p, o, row_of("queue.low"), "wants less than queue.high");
 }
 
+static void check_doors(const ln_options *o, ln_problems *p) {
+    bool tls = o->tls_cert;
+    for (size_t i = 0; i < o->listeners.count; i++) {
+        const ln_door *door = ln_options_door(o, i);
+        ln_source at = { LN_SOURCE_FILE, door->line, 1 };
+        bool plain = door->tls == LN_DOOR_PLAIN, own = door->cert || door->key || door->client_ca;
+        if (!door->cert != !door->key)
+            ln_problem(p, &at, "a listener wants both cert and key, or neither");
+        else if (plain && own)
+            ln_problem(p, &at, "a listener that is plain (tls: off) wants no cert, key, client_ca");
+        else if (!door->cert && !o->tls_cert && door->client_ca)
+            ln_problem(p, &at, "client_ca wants cert and key beside it, or tls.cert and tls.key");
+        tls = tls || door->cert;
+    }
+    if (o->certificates.count && !tls)
+        wrong(p, o, row_of("tls.certificates"), "wants a TLS listener: tls.cert and tls.key");
+}
+
+static bool is_namespace(const char *name) {
+    static const char bytes[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
+    size_t size = strlen(name);
+    return strcmp(name, "@") == 0 || (size && size <= 64 && strspn(name, bytes) == size);
+}
+
+static void check_spaces(const ln_options *o, ln_problems *p) {
+    for (size_t i = 0; i < o->namespaces.count; i++) {
+        const ln_space *space = ln_options_space(o, i);
+        ln_source at = { LN_SOURCE_FILE, space->line, 1 };
+        if (!space->name) continue; /* that was said */
+        if (!is_namespace(space->name))
+            ln_problem(p, &at,
+                "a namespace wants a name of 1 to 64 letters, digits, _ . - (or @, for channels of "
+                "users), not '%.100s'",
+                space->name);
+        for (size_t k = 0; k < i; k++)
+            if (ln_options_space(o, k)->name &&
+                strcmp(ln_options_space(o, k)->name, space->name) == 0)
+                ln_problem(p, &at, "there is a namespace '%s' already, in line %u", space->name,
+                    ln_options_space(o, k)->line);
+    }
+}
+
 static void check(const ln_options *o, ln_problems *p) {
     check_tls(o, p);
+    check_doors(o, p);
     check_queue(o, p);
     check_proxies(o, p);
+    check_spaces(o, p);
     for (size_t i = 0; i < o->origins.count; i++)
         if (!is_origin(o->origins.items[i]))
             wrong(p, o, row_of("origins"),
@@ -184,12 +241,23 @@ static void check(const ln_options *o, ln_problems *p) {
 bool ln_options_load(ln_options *o, const ln_told *told, ln_problems *p) {
     memset(o, 0, sizeof *o);
     ln_option_standards(&table, o);
+    o->file = told->config ? told->config : getenv("LINNET_CONFIG");
+    if (o->file && !*o->file) o->file = NULL;
+    ln_config c = { .table = &table, .of = o, .from = o->from, .shelf = &o->shelf, .problems = p };
+    if (o->file) ln_config_read_file(&c, o->file);
     for (size_t i = 0; i < LN_OPTION_COUNT; i++) {
         take_env(o, i, p);
         take_flag(o, i, &told->texts[i], p);
     }
-    if (!p->count) check(o, p);
+    check(o, p);
     return !p->count;
+}
+
+bool ln_options_secrets(ln_options *o, ln_problems *p) {
+    const ln_config c = {
+        .table = &table, .of = o, .from = o->from, .shelf = &o->shelf, .problems = p
+    };
+    return ln_config_secrets(&c);
 }
 
 /* ---- the command line --------------------------------------------------------------- */
@@ -199,8 +267,8 @@ static const char *const about =
     "Without options on 127.0.0.1:8080, for this machine only.";
 
 static const char *const more =
-    "environment: --log-level is LINNET_LOG_LEVEL there, --max-message LINNET_LIMITS_MESSAGE;\n"
-    "there are more, and the command line wins.\n"
+    "environment: LINNET_CONFIG is --config, and each option has a name there, too, as 'linnet\n"
+    "config doc' says. It wins over the file, and the command line over both.\n"
     "\n"
     "paths:\n"
     "  /ws /ws/NAME /    WebSocket: linnet.v1, and the dialects linnet.channel, linnet.topic,\n"
@@ -215,6 +283,7 @@ static const char *const more =
     "examples:\n"
     "  linnet serve\n"
     "  linnet serve --listen :9000 --origin https://app.example\n"
+    "  linnet config gen > linnet.yaml && linnet serve --config linnet.yaml\n"
     "  linnet serve --listen 0.0.0.0:443 --tls-cert chain.pem --tls-key key.pem --insecure\n"
     "\n"
     "exit codes: 0 after TERM; 1 could not serve; 2 wrong use; 130 after INT";
@@ -236,6 +305,11 @@ static size_t flags_of(ln_told *t, ln_arg args[LN_OPTION_COUNT + 1]) {
                     : row->how & BARE ? ""
                                       : NULL };
     }
+    args[count++] = (ln_arg){ .name = "config",
+        .value = "FILE",
+        .kind = LN_ARG_TEXT,
+        .target = &t->config,
+        .help = "linnet.yaml: all of these and more; see 'linnet config --help'" };
     return count;
 }
 
@@ -259,7 +333,7 @@ int ln_options_parse(ln_options *o, int argc, char **argv) {
     int code = ln_options_words(&told, &a, argc, argv, NULL);
     if (code >= 0) return code;
     ln_problems p = { .count = 0 };
-    if (ln_options_load(o, &told, &p)) return -1;
+    if (ln_options_load(o, &told, &p) && ln_options_secrets(o, &p)) return -1;
     ln_problems_say(&p);
     ln_options_fini(o);
     return 2;

@@ -54,27 +54,44 @@ static int listen_failed(const ln_run *r, const char *address, int err) {
     return err == LINNET_ERR_URL ? 2 : 1;
 }
 
+/* What is common to all that listen: names, and an entry in the list. */
+static int listening(
+    const ln_run *r, const char *address, const linnet_tls_options *tls, ln_addresses *out) {
+    for (size_t i = 0; tls && i < r->name_count; i++) {
+        const ln_run_name *n = &r->names[i];
+        int err = linnet_server_sni(r->server, n->name, n->cert, n->key);
+        if (err < 0) return listen_failed(r, address, err);
+    }
+    if (r->proxy_protocol) linnet_server_proxy_protocol(r->server);
+    out->tls[out->count++] = tls;
+    return -1;
+}
+
 static int listen_on(
     const ln_run *r, const char *address, const linnet_tls_options *tls, ln_addresses *out) {
     int err = linnet_server_listen(r->server, address, tls, out->text[out->count]);
-    if (err < 0) return listen_failed(r, address, err);
-    if (r->proxy_protocol) linnet_server_proxy_protocol(r->server);
-    out->count++;
-    return -1;
+    return err < 0 ? listen_failed(r, address, err) : listening(r, address, tls, out);
 }
 
 static int listen_handed(
     const ln_run *r, const linnet_tls_options *tls, int count, ln_addresses *out) {
-    for (int i = 0; i < count; i++) {
+    int code = -1;
+    for (int i = 0; i < count && code < 0; i++) {
         int fd = LN_SYSTEMD_FD_FIRST + i;
         char *text = out->text[out->count];
         ln_systemd_address(fd, text, sizeof out->text[0]);
         int err = linnet_server_listen_fd(r->server, fd, tls);
-        if (err < 0) return listen_failed(r, text, err);
-        if (r->proxy_protocol) linnet_server_proxy_protocol(r->server);
-        out->count++;
+        code = err < 0 ? listen_failed(r, text, err) : listening(r, text, tls, out);
     }
-    return -1;
+    return code;
+}
+
+static int listen_door(const ln_run *r, const ln_run_door *door, ln_addresses *out) {
+    linnet_tls_options tls = LINNET_TLS_OPTIONS_INIT;
+    tls.cert_file = door->cert;
+    tls.key_file = door->key;
+    tls.client_ca_file = door->client_ca;
+    return listen_on(r, door->address, door->cert ? &tls : NULL, out);
 }
 
 static int listen_all(const ln_run *r, ln_addresses *out) {
@@ -86,13 +103,15 @@ static int listen_all(const ln_run *r, ln_addresses *out) {
     int code = handed < 0 ? 1 : listen_handed(r, tls, handed, out);
     for (size_t i = 0; i < r->addresses->count && code < 0; i++)
         code = listen_on(r, r->addresses->items[i], tls, out);
+    for (size_t i = 0; i < r->door_count && code < 0; i++)
+        code = listen_door(r, &r->doors[i], out);
     if (code < 0 && !out->count && r->otherwise) code = listen_on(r, r->otherwise, tls, out);
     return code;
 }
 
 static void say_ready(const ln_run *r, const ln_addresses *bound) {
-    const char *scheme = r->cert ? "wss" : "ws";
     for (size_t i = 0; i < bound->count; i++) {
+        const char *scheme = bound->tls[i] ? "wss" : "ws";
         bool is_unix = strncmp(bound->text[i], "unix:", 5) == 0;
         printf("listening on %s%s%s\n", scheme, is_unix ? "+" : "://", bound->text[i]);
         fflush(stdout);

@@ -11,21 +11,35 @@
 #include "daemon/args.h"
 #include <linnet/server.h>
 
-#define LN_RUN_ADDRESSES_MAX 64
+#define LN_RUN_ADDRESSES_MAX 96 /* handed over, of a list, and with words of their own */
 
 typedef struct ln_addresses { /* as they were bound: "127.0.0.1:8080", "unix:/run/door" */
     char text[LN_RUN_ADDRESSES_MAX][128];
+    bool tls[LN_RUN_ADDRESSES_MAX];
     size_t count;
 } ln_addresses;
+
+typedef struct ln_run_door { /* an address that says for itself whether it is TLS */
+    const char *address;
+    const char *cert, *key, *client_ca; /* all NULL: plain */
+} ln_run_door;
+
+typedef struct ln_run_name { /* another certificate, for a name, at every TLS listener */
+    const char *name, *cert, *key;
+} ln_run_name;
 
 typedef struct ln_run {
     linnet_server *server;
     const ln_arg_list *addresses;
     const char *cert, *key; /* both or neither */
     const char *client_ca;  /* NULL: clients show no certificates */
-    bool systemd;           /* sockets that were handed over are served too; the manager is told */
-    bool proxy_protocol;    /* connections begin with a PROXY header, on every address */
-    const char *otherwise;  /* the address when there is none at all; NULL */
+    const ln_run_door *doors;
+    size_t door_count;
+    const ln_run_name *names;
+    size_t name_count;
+    bool proxy_protocol;   /* connections begin with a PROXY header, on every address */
+    bool systemd;          /* sockets that were handed over are served too; the manager is told */
+    const char *otherwise; /* the address when there is none at all; NULL */
     /* Asked when all is bound and before anybody is served; NULL: yes. -1 to go on, else the exit
      * code. */
     int (*may)(const ln_addresses *bound, void *ctx);

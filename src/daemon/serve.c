@@ -5,8 +5,13 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
-#define ADDRESS "127.0.0.1:8080"
+#define ADDRESS    "127.0.0.1:8080"
+#define SPACES_MAX 255 /* as the rows say, and the next two */
+#define DOORS_MAX  32
+#define NAMES_MAX  1024
 #define POLICY                                                                                     \
     "default-src 'self'; connect-src 'self' ws: wss:; frame-ancestors 'none'; base-uri 'none'"
 
@@ -61,9 +66,8 @@ static int may_serve(const ln_addresses *bound, void *ctx) {
 
 static void on_ready(const ln_addresses *bound, void *ctx) {
     const ln_options *o = ctx;
-    const char *s = o->tls_cert ? "s" : "";
     for (size_t i = 0; i < bound->count; i++) {
-        const char *at = bound->text[i];
+        const char *at = bound->text[i], *s = bound->tls[i] ? "s" : "";
         if (strncmp(at, "unix:", 5) == 0) {
             fprintf(stderr, "  %s  WebSocket and HTTP as below\n", at);
             continue;
@@ -151,6 +155,11 @@ static void take_standard(const ln_space *space, linnet_hub_options *ho) {
 
 static int new_hub(const ln_options *o, linnet_hub **out) {
     linnet_hub_options ho = LINNET_HUB_OPTIONS_INIT;
+    linnet_namespace spaces[SPACES_MAX];
+    for (size_t i = 0; i < o->namespaces.count; i++)
+        spaces[i] = namespace_of(ln_options_space(o, i));
+    ho.namespaces = spaces;
+    ho.namespace_count = o->namespaces.count;
     take_limits(o, &ho.limits);
     take_standard(&o->standard, &ho);
     ho.text = (linnet_hub_text)o->first_text;
@@ -174,31 +183,111 @@ static int new_hub(const ln_options *o, linnet_hub **out) {
     return linnet_hub_new(&ho, out);
 }
 
+/* Where it listens, besides the list of addresses. */
+typedef struct doors {
+    ln_run_door doors[DOORS_MAX];
+    ln_run_name names[NAMES_MAX];
+} doors;
+
+static void take_doors(const ln_options *o, doors *d) {
+    for (size_t i = 0; i < o->listeners.count; i++) {
+        const ln_door *from = ln_options_door(o, i);
+        bool plain = from->tls == LN_DOOR_PLAIN;
+        d->doors[i] = (ln_run_door){ .address = from->address };
+        if (plain) continue;
+        d->doors[i].cert = from->cert ? from->cert : o->tls_cert;
+        d->doors[i].key = from->cert ? from->key : o->tls_key;
+        d->doors[i].client_ca = from->client_ca ? from->client_ca : o->tls_client_ca;
+    }
+    for (size_t i = 0; i < o->certificates.count; i++) {
+        const ln_certificate *from = ln_options_certificate(o, i);
+        d->names[i] = (ln_run_name){ from->name, from->cert, from->key };
+    }
+}
+
+static int run(const ln_options *o, linnet_server *server) {
+    doors d;
+    take_doors(o, &d);
+    ln_run run = { .server = server,
+        .addresses = &o->listen,
+        .cert = o->tls_cert,
+        .key = o->tls_key,
+        .client_ca = o->tls_client_ca,
+        .doors = d.doors,
+        .door_count = o->listeners.count,
+        .names = d.names,
+        .name_count = o->certificates.count,
+        .systemd = true,
+        .proxy_protocol = o->proxy_protocol,
+        .otherwise = ADDRESS,
+        .may = may_serve,
+        .ready = on_ready,
+        .ctx = (void *)(uintptr_t)o };
+    return ln_run_until_signal(&run);
+}
+
 int ln_serve(const ln_options *o) {
     linnet_server *server = NULL;
     linnet_hub *hub = NULL;
     raise_descriptors();
-    int err = new_server(o, &server);
+    int code = 1, err = new_server(o, &server);
     if (err == LINNET_OK) err = new_hub(o, &hub);
     if (err == LINNET_OK) err = declare(server, hub);
-    int code = 1;
-    if (err < 0) {
+    if (err < 0)
         ln_say("cannot start: %s", linnet_strerror(err));
-    } else {
-        ln_run run = { .server = server,
-            .addresses = &o->listen,
-            .cert = o->tls_cert,
-            .key = o->tls_key,
-            .client_ca = o->tls_client_ca,
-            .systemd = true,
-            .proxy_protocol = o->proxy_protocol,
-            .otherwise = ADDRESS,
-            .may = may_serve,
-            .ready = on_ready,
-            .ctx = (void *)(uintptr_t)o };
-        code = ln_run_until_signal(&run);
-    }
+    else
+        code = run(o, server);
     linnet_server_free(server);
     linnet_hub_free(hub);
     return code;
+}
+
+/* ---- as if ------------------------------------------------------------------------ */
+
+/* A listener that nobody can find: an abstract Unix socket whose name the kernel makes up. */
+static int hidden_listener(void) {
+    struct sockaddr a = { .sa_family = AF_UNIX };
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd >= 0 && bind(fd, &a, sizeof a.sa_family) == 0 && listen(fd, 1) == 0) return fd;
+    if (fd >= 0) close(fd);
+    return -1;
+}
+
+static int try_door(linnet_server *server, const ln_run_door *door) {
+    linnet_tls_options tls = LINNET_TLS_OPTIONS_INIT;
+    tls.cert_file = door->cert;
+    tls.key_file = door->key;
+    tls.client_ca_file = door->client_ca;
+    int fd = door->cert ? hidden_listener() : -1;
+    if (!door->cert || fd < 0) return LINNET_OK;
+    int err = linnet_server_listen_fd(server, fd, &tls);
+    if (err < 0) close(fd);
+    return err;
+}
+
+static int try_certificates(const ln_options *o, linnet_server *server) {
+    doors d;
+    take_doors(o, &d);
+    const ln_run_door first = { NULL, o->tls_cert, o->tls_key, o->tls_client_ca };
+    int err = try_door(server, &first);
+    for (size_t i = 0; i < o->listeners.count && err == LINNET_OK; i++)
+        err = try_door(server, &d.doors[i]);
+    for (size_t i = 0; i < o->certificates.count && err == LINNET_OK; i++)
+        err = linnet_server_sni(server, d.names[i].name, d.names[i].cert, d.names[i].key);
+    return err;
+}
+
+int ln_serve_try(const ln_options *o) {
+    linnet_server *server = NULL;
+    linnet_hub *hub = NULL;
+    int err = new_server(o, &server);
+    if (err == LINNET_OK) err = new_hub(o, &hub);
+    if (err == LINNET_OK) err = declare(server, hub);
+    const char *words = linnet_strerror(err);
+    if (err == LINNET_OK && (err = try_certificates(o, server)) < 0)
+        words = linnet_server_error(server);
+    if (err < 0) ln_say("%s", words);
+    linnet_server_free(server);
+    linnet_hub_free(hub);
+    return err < 0 ? 1 : 0;
 }

@@ -7,4 +7,7 @@
 
 /* Serves until a signal and returns the exit code, as ln_run_until_signal. */
 int ln_serve(const ln_options *options);
+/* Whether the library takes all of it, certificates included, without listening anywhere: 0, or 1
+ * after words on stderr. */
+int ln_serve_try(const ln_options *options);
 #endif

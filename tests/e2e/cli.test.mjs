@@ -6,7 +6,7 @@ import path from 'node:path';
 import { describe, it } from 'node:test';
 import { BINARY, Program, ROOT, linnet, run, serve, until } from './lib/linnet.mjs';
 
-const VERBS = ['serve', 'echo', 'connect', 'sub', 'pub', 'bench', 'version'];
+const VERBS = ['serve', 'config', 'echo', 'connect', 'sub', 'pub', 'bench', 'version'];
 const ESCAPE = /\x1b\[/;
 
 describe('help', () => {
