@@ -14,11 +14,13 @@
  * A channel comes to be when somebody names it. Everybody in a channel sees the same publications
  * in the same order; each has an offset, one more than the one before it, inside an epoch. Names
  * are 1 to 255 bytes of letters, digits and _ . : # $ @ / -; `system` and names that begin with $
- * or @ are reserved.
+ * are reserved, and @anna is what the user anna hears: only the program, and who may, says
+ * something there.
  */
 #ifndef LINNET_HUB_H
 #define LINNET_HUB_H
 #include <linnet/server.h>
+#include <linnet/token.h>
 #include <linnet/types.h>
 
 #ifdef __cplusplus
@@ -34,6 +36,17 @@ typedef enum linnet_hub_text {
     LINNET_HUB_TEXT_ECHO = 1    /* it comes back */
 } linnet_hub_text;
 
+/* Who may do something in the channels of a namespace. Where nobody has to log in, all count as
+ * authenticated. What a token's claims allow is allowed besides, but where it is for nobody. */
+typedef enum linnet_rule {
+    LINNET_RULE_DEFAULT = 0, /* authenticated, or what linnet_auth_options.anonymous adds */
+    LINNET_RULE_NOBODY = 1,
+    LINNET_RULE_ANYONE = 2, /* also who has not logged in */
+    LINNET_RULE_AUTHENTICATED = 3,
+    LINNET_RULE_SUBSCRIBERS = 4, /* who is in the channel */
+    LINNET_RULE_TOKEN = 5        /* nobody but for claims */
+} linnet_rule;
+
 /* What the channels of a namespace are like: `chat` holds all channels whose names begin with
  * `chat:`, `@` those of users, "" all others. 0 in a number means its default. */
 typedef struct linnet_namespace {
@@ -43,9 +56,46 @@ typedef struct linnet_namespace {
     uint32_t history_count; /* publications kept per channel; 100 */
     uint32_t history_ms;    /* and how long; 300,000 */
     uint32_t history_bytes; /* and how much; 1 MiB */
+    linnet_rule subscribe, publish, presence, history; /* who may */
 } linnet_namespace;
+#define LINNET_NAMESPACE_RULES_INIT                                                                \
+    LINNET_RULE_DEFAULT, LINNET_RULE_DEFAULT, LINNET_RULE_DEFAULT, LINNET_RULE_DEFAULT
 #define LINNET_NAMESPACE_INIT                                                                      \
-    { sizeof(linnet_namespace), NULL, false, 0, 0, 0 }
+    { sizeof(linnet_namespace), NULL, false, 0, 0, 0, LINNET_NAMESPACE_RULES_INIT }
+
+/* What who has no token may do. */
+typedef enum linnet_anonymous {
+    LINNET_ANONYMOUS_NOTHING = 0,   /* log in within 10 s, or be closed */
+    LINNET_ANONYMOUS_CONNECT = 1,   /* stay, and do what rules give to anyone */
+    LINNET_ANONYMOUS_SUBSCRIBE = 2, /* and that includes all but publishing by default */
+    LINNET_ANONYMOUS_PUBLISH = 3    /* and publishing too */
+} linnet_anonymous;
+
+/* What becomes of a bad token in the handshake. */
+typedef enum linnet_auth_reject {
+    LINNET_AUTH_REJECT_AUTO = 0, /* 401 when it stood in a header or cookie; in the address or a
+                                  * subprotocol, where a page could not see that, a close */
+    LINNET_AUTH_REJECT_HTTP = 1, /* 401, also when there is none and nobody may be anonymous */
+    LINNET_AUTH_REJECT_CLOSE = 2 /* 101, an error, and a close */
+} linnet_auth_reject;
+
+/* How clients show who they are (docs/guide/auth.md): by a token in the Authorization field, in
+ * ?token=, in a subprotocol "linnet.token.TOKEN", in a cookie, or in an `auth` message. */
+typedef struct linnet_auth_options {
+    size_t size;                  /* of this struct */
+    linnet_keys *keys;            /* which check tokens; the hub keeps them alive */
+    const char *const *issuers;   /* NULL-terminated: one of them is wanted; NULL: any */
+    const char *const *audiences; /* likewise, in `aud` */
+    const char *cookie;           /* the cookie a token may be in; NULL: none */
+    linnet_anonymous anonymous;
+    linnet_auth_reject reject;
+    bool personal; /* a user is put into @user when logging in */
+} linnet_auth_options;
+#define LINNET_AUTH_OPTIONS_INIT                                                                   \
+    {                                                                                              \
+        sizeof(linnet_auth_options), NULL, NULL, NULL, NULL, LINNET_ANONYMOUS_NOTHING,             \
+            LINNET_AUTH_REJECT_AUTO, false                                                         \
+    }
 
 /* 0 in a number means its default, which stands behind it. */
 typedef struct linnet_hub_options {
@@ -76,11 +126,14 @@ typedef struct linnet_hub_options {
     uint32_t read_burst;      /* 500 */
     uint32_t auth_rate;       /* attempts to authenticate; 1 */
     uint32_t auth_burst;      /* 10 */
+    linnet_rule subscribe, publish, presence, history; /* in channels of no namespace */
+    const linnet_auth_options *auth; /* copied; NULL: nobody has to log in, and all may */
 } linnet_hub_options;
 #define LINNET_HUB_OPTIONS_INIT                                                                    \
     {                                                                                              \
         sizeof(linnet_hub_options), false, LINNET_HUB_TEXT_REFUSE, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,   \
-            0, 0, 0, LINNET_CONN_LIMITS_INIT, NULL, NULL, 0, 0, 0, 0, 0, 0, 0                      \
+            0, 0, 0, LINNET_CONN_LIMITS_INIT, NULL, NULL, 0, 0, 0, 0, 0, 0, 0,                     \
+            LINNET_NAMESPACE_RULES_INIT, NULL                                                      \
     }
 
 /* LINNET_ERR_INVAL, LINNET_ERR_EXISTS (a namespace twice), LINNET_ERR_LIMIT, LINNET_ERR_NOMEM. The
@@ -113,11 +166,15 @@ typedef struct linnet_publication {
     uint64_t offset;     /* callbacks: 0 without a log, or when volatile */
     uint64_t ts;         /* callbacks: milliseconds since 1970 */
     bool is_volatile;    /* takes no offset and is not kept */
+    linnet_slice user;   /* callbacks: the publisher's name, empty when unknown */
+    linnet_slice info;   /* callbacks: JSON about him, from his token; or empty */
 } linnet_publication;
 #define LINNET_PUBLICATION_INIT                                                                    \
     {                                                                                              \
         sizeof(linnet_publication), { NULL, 0 }, { NULL, 0 }, { NULL, 0 }, { NULL, 0 }, 0, 0, 0,   \
-            false                                                                                  \
+            false, { NULL, 0 }, {                                                                  \
+            NULL, 0                                                                                \
+        }                                                                                          \
     }
 
 /* Publishes; any thread, once the hub has a server. LINNET_OK: it is on its way to the channel's

@@ -7,6 +7,7 @@
 #include <linnet/hub.h>
 #include <linnet/loop.h>
 #include <linnet/server.h>
+#include <linnet/token.h>
 #include <linnet/types.h>
 #include <linnet/ws.h>
 #endif

@@ -150,13 +150,20 @@ static bool name_byte(uint8_t b) {
            memchr("_.:#$@/-", b, 8) != NULL;
 }
 
+/* Users have names from elsewhere, "auth0|5f7c8ec7" or "anna+x@example.com"; what means something
+ * in patterns is still left out. */
+static bool user_byte(uint8_t c) {
+    return c > ' ' && c < 127 && !strchr("*?[]{}\"\\", c);
+}
+
 int ln_channel_name_check(ln_space space, ln_slice name) {
     if (name.size == 0 || name.size > LN_CHANNEL_NAME_MAX) return LINNET_ERR_INVAL;
     if (space != LN_SPACE_CHANNELS) return LINNET_OK;
+    bool personal = name.data[0] == '@' && name.size > 1;
     for (size_t i = 0; i < name.size; i++) {
-        if (!name_byte(name.data[i])) return LINNET_ERR_INVAL;
+        if (!name_byte(name.data[i]) && !(personal && user_byte(name.data[i])))
+            return LINNET_ERR_INVAL;
     }
-    /* $ is ours, @user is for that user alone, and nobody has proved to be one yet. */
-    if (name.data[0] == '$' || name.data[0] == '@') return LINNET_ERR_DENIED;
+    if (name.data[0] == '$' || (name.data[0] == '@' && !personal)) return LINNET_ERR_DENIED;
     return ln_slice_eq(name, LN_SLICE("system")) ? LINNET_ERR_DENIED : LINNET_OK;
 }

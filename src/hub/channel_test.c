@@ -156,7 +156,14 @@ static void test_names(void **state) {
         { "longer than reserved", BYTES("systems"), LINNET_OK },
         { "another case", BYTES("System"), LINNET_OK },
         { "ours", BYTES("$x"), LINNET_ERR_DENIED },
-        { "a user's own", BYTES("@anna"), LINNET_ERR_DENIED },
+        { "a user's own", BYTES("@anna"), LINNET_OK },
+        { "a user's name from elsewhere", BYTES("@auth0|anna+x=~%!"), LINNET_OK },
+        { "nobody's own", BYTES("@"), LINNET_ERR_DENIED },
+        { "a user with a space", BYTES("@a b"), LINNET_ERR_INVAL },
+        { "a user with a NUL", BYTES("@a\0"), LINNET_ERR_INVAL },
+        { "a user that is a pattern", BYTES("@a*"), LINNET_ERR_INVAL },
+        { "a user that is not ASCII", BYTES("@\xc3\xbc"), LINNET_ERR_INVAL },
+        { "what users may be called, elsewhere", BYTES("a|b"), LINNET_ERR_INVAL },
     };
     for (size_t i = 0; i < LN_COUNT(rows); i++) {
         print_message("# %s\n", rows[i].why);

@@ -24,12 +24,14 @@ ln_publication *ln_publication_new(const ln_publish *what, uint32_t workers) {
     assert(what->channel.size <= LN_CHANNEL_NAME_MAX);
     assert(what->event.size <= LN_EVENT_NAME_MAX);
     assert(what->from.size <= LN_CLIENT_NAME_MAX);
+    assert(what->by.size <= LN_USER_NAME_MAX);
+    assert(what->info.size <= LN_INFO_MAX);
     assert(what->re.size <= LN_RE_MAX);
     assert(what->data.size <= UINT32_MAX && what->except.size <= UINT32_MAX);
 
     size_t head = sizeof(ln_publication) + workers * sizeof(ln_letter);
-    size_t tail = what->channel.size + what->event.size + what->from.size + what->re.size +
-                  what->except.size + what->data.size;
+    size_t tail = what->channel.size + what->event.size + what->from.size + what->by.size +
+                  what->info.size + what->re.size + what->except.size + what->data.size;
     ln_publication *p = ln_malloc(head + tail);
     if (!p) return NULL;
     *p = (ln_publication){
@@ -40,6 +42,8 @@ ln_publication *ln_publication_new(const ln_publish *what, uint32_t workers) {
         .channel_size = (uint8_t)what->channel.size,
         .event_size = (uint8_t)what->event.size,
         .from_size = (uint8_t)what->from.size,
+        .by_size = (uint8_t)what->by.size,
+        .info_size = (uint16_t)what->info.size,
         .re_size = (uint8_t)what->re.size,
         .space = what->space,
         .flags = what->flags,
@@ -52,6 +56,8 @@ ln_publication *ln_publication_new(const ln_publish *what, uint32_t workers) {
     uint8_t *at = put(p->bytes, what->channel);
     at = put(at, what->event);
     at = put(at, what->from);
+    at = put(at, what->by);
+    at = put(at, what->info);
     at = put(at, what->re);
     at = put(at, what->except);
     put(at, what->data);

@@ -1,6 +1,6 @@
 /* message.h -- a publication: immutable bytes and what is known about them.
  *
- *   | struct | letters, one per worker | channel | event | from | re | except | data ... |
+ *   | struct | letters, one per worker | channel | event | from | by | info | re | except | data |
  *
  * One block of memory, made once, shared by every worker that got it, each with one
  * reference. The letters that carry it from worker to worker lie inside, so that once a
@@ -21,7 +21,9 @@
 #define LN_CHANNEL_NAME_MAX 255
 #define LN_EVENT_NAME_MAX   255
 #define LN_CLIENT_NAME_MAX  64
-#define LN_RE_MAX           255 /* a request id, as the user wants it back */
+#define LN_USER_NAME_MAX    128  /* bytes; @ and it name the user's own channel */
+#define LN_INFO_MAX         4096 /* bytes of JSON about a user */
+#define LN_RE_MAX           255  /* a request id, as the user wants it back */
 #define LN_WORKERS_MAX      255
 
 /* Names of different spaces never meet. */
@@ -55,17 +57,20 @@ typedef struct ln_publication {
     uint8_t workers; /* number of letters */
     uint8_t origin;  /* worker that waits; its home writes it */
     uint32_t born;   /* of the few that are timed: microseconds of a clock, and 1; else 0 */
-    uint8_t *bytes;  /* channel_size of channel, and so on, behind the letters */
+    uint8_t by_size;
+    uint16_t info_size;
+    uint8_t *bytes; /* channel_size of channel, and so on, behind the letters */
     ln_letter letters[];
 } ln_publication;
 
 /* What a publisher says; all slices are borrowed for the call. */
 typedef struct ln_publish {
     ln_slice channel, event, data;
-    ln_slice from;    /* client name; empty: unknown */
-    ln_slice re;      /* request id for the answer, as the user wants it back */
-    ln_slice except;  /* packed: one length byte and so many bytes per client name */
-    uint64_t without; /* as above */
+    ln_slice from;     /* client name; empty: unknown */
+    ln_slice by, info; /* the user, and JSON about him; empty: unknown */
+    ln_slice re;       /* request id for the answer, as the user wants it back */
+    ln_slice except;   /* packed: one length byte and so many bytes per client name */
+    uint64_t without;  /* as above */
     uint64_t who;
     uint8_t user, space, flags;
 } ln_publish;
@@ -94,8 +99,14 @@ static inline ln_slice ln_publication_event(const ln_publication *p) {
 static inline ln_slice ln_publication_from(const ln_publication *p) {
     return ln_slice_of(p->bytes + p->channel_size + p->event_size, p->from_size);
 }
+static inline ln_slice ln_publication_by(const ln_publication *p) {
+    return ln_slice_of(p->bytes + p->channel_size + p->event_size + p->from_size, p->by_size);
+}
+static inline ln_slice ln_publication_info(const ln_publication *p) {
+    return ln_slice_of(ln_publication_by(p).data + p->by_size, p->info_size);
+}
 static inline ln_slice ln_publication_re(const ln_publication *p) {
-    return ln_slice_of(p->bytes + p->channel_size + p->event_size + p->from_size, p->re_size);
+    return ln_slice_of(ln_publication_info(p).data + p->info_size, p->re_size);
 }
 static inline ln_slice ln_publication_except(const ln_publication *p) {
     const uint8_t *re = ln_publication_re(p).data;

@@ -24,10 +24,29 @@ typedef struct ln_retention {
 #define LN_RETENTION_INIT                                                                          \
     { 100, 300 * 1000, 1024 * 1024 }
 
+/* Who may do something in a channel. */
+typedef enum ln_rule {
+    LN_RULE_DEFAULT, /* as authenticated */
+    LN_RULE_NOBODY,
+    LN_RULE_ANYONE, /* also who has not logged in */
+    LN_RULE_AUTHENTICATED,
+    LN_RULE_SUBSCRIBERS, /* who is in the channel */
+    LN_RULE_TOKEN,       /* whose token says so */
+} ln_rule;
+
+typedef enum ln_act {
+    LN_ACT_SUBSCRIBE,
+    LN_ACT_PUBLISH,
+    LN_ACT_PRESENCE,
+    LN_ACT_HISTORY,
+    LN_ACTS
+} ln_act;
+
 typedef struct ln_namespace {
     char name[LN_NAMESPACE_NAME_MAX + 1]; /* letters, digits, _ . -; or "@"; or "" */
     uint8_t class;                        /* ln_class */
     ln_retention history;                 /* of class recoverable */
+    uint8_t allow[LN_ACTS];               /* ln_rule, by ln_act */
 } ln_namespace;
 
 typedef struct ln_namespaces {

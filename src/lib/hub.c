@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "broker/memory.h"
+#include "lib/auth.h"
 #include "lib/server.h"
 #include "lib/sized.h"
 #include "lib/waits.h"
@@ -17,6 +18,8 @@ struct linnet_hub {
     linnet_hub_options options;
     ln_session_limits limits;
     ln_conn_config plain; /* for dialects whose clients know no 3008 */
+    ln_ws_config narrow;  /* for connections that nobody has logged in on */
+    ln_gate gate;
     ln_namespaces *namespaces;
     linnet_server *server;
     char node[16];
@@ -29,7 +32,8 @@ typedef struct hub_worker {
     linnet_hub *hub;
     ln_list subscriptions; /* of the program */
     ln_waits waits;        /* likewise */
-    uint8_t dialect;       /* ln_user, or LN_DIALECT_AUTO */
+    ln_entrant entrant;
+    uint8_t dialect; /* ln_user, or LN_DIALECT_AUTO */
     uint8_t client_size, feed_size;
     uint8_t client[LN_CLIENT_NAME_MAX];
     uint8_t feed[LN_CHANNEL_NAME_MAX]; /* the channel, of who speaks linnet.raw */
@@ -100,13 +104,31 @@ static ln_namespace namespace_of(bool live, uint32_t count, uint32_t age_ms, uin
     };
 }
 
-static int take_namespace(const linnet_namespace *n, ln_namespace *out) {
+/* What is not said of a namespace. */
+static uint8_t rule_of(const linnet_hub *hub, linnet_rule rule, ln_act act) {
+    const linnet_auth_options *auth = hub->options.auth;
+    if (rule != LINNET_RULE_DEFAULT || !auth) return (uint8_t)rule;
+    linnet_anonymous need = act == LN_ACT_PUBLISH ? LINNET_ANONYMOUS_PUBLISH
+                                                  : LINNET_ANONYMOUS_SUBSCRIBE;
+    return auth->anonymous >= need ? LN_RULE_ANYONE : LN_RULE_DEFAULT;
+}
+
+static int take_rules(const linnet_hub *hub, const linnet_rule rules[LN_ACTS], ln_namespace *out) {
+    for (int act = 0; act < LN_ACTS; act++) {
+        if ((unsigned)rules[act] > LINNET_RULE_TOKEN) return LINNET_ERR_INVAL;
+        out->allow[act] = rule_of(hub, rules[act], (ln_act)act);
+    }
+    return LINNET_OK;
+}
+
+static int take_namespace(const linnet_hub *hub, const linnet_namespace *n, ln_namespace *out) {
     if (!ln_sized(n, sizeof *n) || !n->name) return LINNET_ERR_INVAL;
     size_t size = strlen(n->name);
     if (size > LN_NAMESPACE_NAME_MAX) return LINNET_ERR_INVAL;
     *out = namespace_of(n->live, n->history_count, n->history_ms, n->history_bytes);
     memcpy(out->name, n->name, size);
-    return LINNET_OK;
+    const linnet_rule rules[LN_ACTS] = { n->subscribe, n->publish, n->presence, n->history };
+    return take_rules(hub, rules, out);
 }
 
 static int take_namespaces(linnet_hub *hub) {
@@ -115,14 +137,16 @@ static int take_namespaces(linnet_hub *hub) {
     if (o->namespace_count && !o->namespaces) return LINNET_ERR_INVAL;
     ln_namespace standard = namespace_of(
         o->live, o->history_count, o->history_ms, o->history_bytes);
+    const linnet_rule rules[LN_ACTS] = { o->subscribe, o->publish, o->presence, o->history };
+    int err = take_rules(hub, rules, &standard);
+    if (err < 0) return err;
     ln_namespace *items = ln_calloc(o->namespace_count + 1, sizeof *items);
     if (!items) return LINNET_ERR_NOMEM;
-    int err = LINNET_OK;
     const char *at = (const char *)o->namespaces; /* one built with a later header is larger */
     size_t stride = o->namespace_count ? o->namespaces->size : 0;
     for (size_t i = 0; i < o->namespace_count && err == LINNET_OK; i++, at += stride) {
         const linnet_namespace *n = (const linnet_namespace *)(const void *)at;
-        err = n->size == stride ? take_namespace(n, &items[i]) : LINNET_ERR_INVAL;
+        err = n->size == stride ? take_namespace(hub, n, &items[i]) : LINNET_ERR_INVAL;
     }
     if (err == LINNET_OK)
         err = ln_namespaces_new(items, o->namespace_count, &standard, &hub->namespaces);
@@ -149,17 +173,23 @@ int linnet_hub_new(const linnet_hub_options *options, linnet_hub **out) {
         return err;
     }
     hub->plain.slow_code = 1008;
+    hub->narrow = hub->plain.ws;
+    hub->narrow.message_max = LN_LIM_UNKNOWN_MESSAGE;
     take_limits(hub);
-    if ((err = take_namespaces(hub)) < 0) {
-        ln_free(hub);
-        return err;
-    }
-    *out = hub;
-    return LINNET_OK;
+    err = ln_gate_init(&hub->gate, options->auth);
+    if (err == LINNET_OK) err = take_namespaces(hub);
+    hub->options.auth = NULL; /* the caller's */
+    if (err < 0)
+        linnet_hub_free(hub);
+    else
+        *out = hub;
+    return err;
 }
 
 void linnet_hub_free(linnet_hub *hub) {
-    if (hub) ln_namespaces_unref(hub->namespaces);
+    if (!hub) return;
+    ln_namespaces_unref(hub->namespaces);
+    ln_gate_fini(&hub->gate);
     ln_free(hub);
 }
 
@@ -185,6 +215,13 @@ static bool is_name(ln_slice s) {
     return s.size > 0 && s.size <= LN_CLIENT_NAME_MAX && ln_utf8_valid(s);
 }
 
+/* Who comes. An accepted upgrade may still have failed for want of memory, so that somebody is
+ * remembered who never came. */
+static linnet_verdict ask_gate(hub_worker *h, linnet_upgrade *u) {
+    ln_free(h->entrant.identity);
+    return ln_gate_ask(&h->hub->gate, u, ln_hub_wall(h->sessions.hub) / 1000, &h->entrant);
+}
+
 static bool take_feed(hub_worker *h, linnet_upgrade *u, ln_slice channel) {
     h->feed_size = 0;
     int err = ln_channel_name_check(LN_SPACE_CHANNELS, channel);
@@ -207,7 +244,7 @@ static linnet_verdict feed_upgrade(linnet_upgrade *u, void *user) {
     hub_worker *h = ln_worker_of(u->conn)->sessions;
     h->dialect = LN_USER_FEED;
     h->client_size = 0;
-    return take_feed(h, u, rest_of_path(u)) ? LINNET_ACCEPT : LINNET_REJECT;
+    return take_feed(h, u, rest_of_path(u)) ? ask_gate(h, u) : LINNET_REJECT;
 }
 
 static linnet_verdict hub_upgrade(linnet_upgrade *u, void *user) {
@@ -217,7 +254,8 @@ static linnet_verdict hub_upgrade(linnet_upgrade *u, void *user) {
     h->client_size = h->feed_size = 0;
     linnet_slice channel = linnet_upgrade_query(u, "channel");
     if (channel.data && !take_feed(h, u, channel)) return LINNET_REJECT;
-    if (!u->route->prefix) return LINNET_ACCEPT;
+    linnet_verdict verdict = ask_gate(h, u);
+    if (verdict != LINNET_ACCEPT || !u->route->prefix) return verdict;
     ln_slice name = rest_of_path(u);
     if (!is_name(name)) {
         linnet_upgrade_reject(u, 400, "that is no name for a client\n");
@@ -237,8 +275,13 @@ static void hub_open(ln_conn *c) {
         .text = h->hub->options.text == LINNET_HUB_TEXT_ECHO ? LN_TEXT_ECHO : LN_TEXT_REFUSE,
         .plain = &h->hub->plain,
         .client = ln_slice_of(h->client, h->client_size),
+        .auth = h->hub->gate.on ? &h->hub->gate.auth : NULL,
+        .narrow = &h->hub->narrow,
+        .identity = h->entrant.identity,
+        .refused = h->entrant.identity ? LN_JWS_FAULT_NONE : h->entrant.refused,
     };
     if (o.dialect == LN_USER_FEED) o.feed = ln_slice_of(h->feed, h->feed_size);
+    h->entrant.identity = NULL;
     int err = ln_session_open(&h->sessions, c, &o);
     if (err < 0)
         ln_conn_fail(c, err);
@@ -317,6 +360,8 @@ static void host_deliver(void *ctx, ln_row *row, const ln_publication *p) {
         .offset = p->at.offset,
         .ts = p->ts,
         .is_volatile = p->flags & LN_PUB_VOLATILE,
+        .user = ln_publication_by(p),
+        .info = ln_publication_info(p),
     };
     for (uint32_t i = 0; i < row->count; i++) {
         const linnet_hub_subscription *sub = row->seats[i].target;
@@ -576,6 +621,7 @@ void ln_host_hub_close(linnet_loop *w) {
     hub_worker *h = w->sessions;
     if (!h) return;
     ln_host_hub_end(w);
+    ln_free(h->entrant.identity);
     ln_sessions_fini(&h->sessions);
     ln_waits_fini(&h->waits);
     ln_free(h);

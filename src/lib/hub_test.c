@@ -557,7 +557,7 @@ static void test_what_may_be_published(void **state) {
         { "\xff", "", "1", LINNET_ERR_INVAL },
         { long_name, "", "1", LINNET_ERR_INVAL },
         { "$a", "", "1", LINNET_ERR_DENIED },
-        { "@a", "", "1", LINNET_ERR_DENIED },
+        { "@", "", "1", LINNET_ERR_DENIED },
         { "system", "", "1", LINNET_ERR_DENIED },
         { "a", long_event, "1", LINNET_ERR_INVAL },
         { "a", "\xff", "1", LINNET_ERR_INVAL },

@@ -5,6 +5,7 @@
 #define LN_LIB_LIMITS_H
 #include <linnet/conn.h>
 
+#define LN_LIM_UNKNOWN_MESSAGE (16u * 1024)        /* before somebody has logged in (THREATS) */
 #define LN_LIM_MESSAGE         (64u * 1024)        /* a realtime message is small */
 #define LN_LIM_MESSAGE_CLIENT  (16u * 1024 * 1024) /* a client chose its server; still bounded */
 #define LN_LIM_MESSAGE_CEILING 0x7fffff00u         /* lengths in buffers are 32 bits */

@@ -106,6 +106,8 @@ static ln_question question(
         .who = ln_session_handle(s),
         .ticket = ticket,
         .client = ln_slice_of(s->client, s->client_size),
+        .user = ln_session_user(s),
+        .info = ln_session_info(s),
         .channel = c->channel,
         .event = c->event,
         .data = c->data };
@@ -159,6 +161,8 @@ void ln_ask_tell(ln_session *s, const ln_question *what) {
     ln_answer nothing = { 0 };
     q.who = ln_session_handle(s);
     q.client = ln_slice_of(s->client, s->client_size);
+    q.user = ln_session_user(s);
+    q.info = ln_session_info(s);
     a->ask(a->ctx, &q, &nothing);
 }
 

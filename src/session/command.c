@@ -1,4 +1,4 @@
-#include "session/inner.h"
+#include "session/login.h"
 
 /* Commands -------------------------------------------------------------------------------- */
 
@@ -9,7 +9,15 @@ static bool must_wait(const ln_session *s, const ln_native_command *c) {
     return there && there->s.leaving;
 }
 
-static void subscribe(ln_session *s, const ln_native_command *c) {
+/* By what it is, or by a token for this one channel. */
+static int may_subscribe(const ln_session *s, const ln_native_command *c, uint64_t *expires) {
+    int err = ln_session_may(s, LN_ACT_SUBSCRIBE, c->channel);
+    if (err != LINNET_ERR_DENIED || !c->token.data) return err;
+    return ln_login_channel_token(s, c, expires);
+}
+
+void ln_session_subscribe(ln_session *s, const ln_native_command *c, bool pushed) {
+    uint64_t expires = 0;
     const ln_sub *there = ln_sub_find(s, c->channel);
     if (there) {
         /* Clients of other servers may repeat themselves: theirs kept a set. */
@@ -23,17 +31,21 @@ static void subscribe(ln_session *s, const ln_native_command *c) {
     uint32_t count = s->sub_count - s->leaving;
     if (err == LINNET_OK && s->limits->channels_max && count >= s->limits->channels_max)
         err = LINNET_ERR_LIMIT;
+    if (err == LINNET_OK) err = may_subscribe(s, c, &expires);
     if (err < 0) {
         ln_session_refuse_err(s, c, err);
         return;
     }
-    ln_slice unused;
-    if (!ln_ask_may(s, LN_ASK_SUBSCRIBE, c, &unused)) return;
+    ln_slice unused; /* what the server does itself it has been asked about already */
+    if (!pushed && !ln_ask_may(s, LN_ASK_SUBSCRIBE, c, &unused)) return;
     ln_sub *sub = ln_sub_new(s, c);
     if (!sub) {
         ln_session_refuse_err(s, c, LINNET_ERR_NOMEM);
         return;
     }
+    sub->pushed = pushed;
+    sub->expires = expires;
+    if (expires) ln_login_watch(s);
     err = ln_hub_subscribe(s->node->hub, &sub->s, LN_SPACE_CHANNELS, c->channel);
     if (err < 0) {
         ln_sub_free(sub);
@@ -101,19 +113,26 @@ static uint8_t publish_flags(const ln_native_command *c) {
 static void publish(ln_session *s, const ln_native_command *c) {
     ln_sessions *n = s->node;
     ln_slice data = c->data.size ? c->data : LN_SLICE("null");
+    int err = ln_session_may(s, LN_ACT_PUBLISH, c->channel);
+    if (err < 0) {
+        ln_session_refuse_err(s, c, err);
+        return;
+    }
     if (!ln_ask_may(s, LN_ASK_PUBLISH, c, &data)) return;
     ln_publish what = {
         .channel = c->channel,
         .event = c->event,
         .data = data,
         .from = ln_slice_of(s->client, s->client_size),
+        .by = ln_session_user(s),
+        .info = ln_session_info(s),
         .re = c->id,
         .without = c->no_echo ? ln_session_handle(s) : 0,
         .who = c->id.size ? ln_session_handle(s) : 0,
         .user = ln_session_dialect(s) == &ln_dialect_native ? LN_USER_NATIVE : s->dialect,
         .flags = publish_flags(c),
     };
-    int err = pack_except(n, c);
+    err = pack_except(n, c);
     what.except = ln_buf_slice(&n->packed);
     if (err == LINNET_OK) err = ln_hub_publish(n->hub, &what);
     s->said = true;
@@ -124,6 +143,20 @@ static void publish(ln_session *s, const ln_native_command *c) {
     ln_scratch_clear(&n->packed);
 }
 
+/* To all connections of a user: what is published in his own channel. */
+static void send_to_user(ln_session *s, const ln_native_command *c) {
+    uint8_t name[1 + LN_USER_NAME_MAX] = { '@' };
+    if (!c->to.size || c->to.size > LN_USER_NAME_MAX || !c->data.size) {
+        const char *why = c->data.size ? "to does not name a user" : "data is missing";
+        ln_session_refuse(s, c, LN_NATIVE_BAD_REQUEST, why);
+        return;
+    }
+    memcpy(name + 1, c->to.data, c->to.size);
+    ln_native_command there = *c;
+    there.channel = ln_slice_of(name, 1 + c->to.size);
+    publish(s, &there);
+}
+
 static void other(ln_session *s, const ln_native_command *c) {
     bool strict = s->dialect == LN_USER_NATIVE || s->dialect == LN_DIALECT_AUTO;
     if (!c->id.size && strict) {
@@ -131,15 +164,6 @@ static void other(ln_session *s, const ln_native_command *c) {
         return;
     }
     ln_session_refuse(s, c, LN_NATIVE_UNKNOWN_TYPE, NULL);
-}
-
-void ln_session_auth(ln_session *s, const ln_native_command *c) {
-    if (!ln_session_dialect(s)->open) {
-        other(s, c);
-        return;
-    }
-    ln_reply reply = { .verb = LN_VERB_AUTH, .re = c->id };
-    ln_session_ok(s, &reply);
 }
 
 void ln_session_call(ln_session *s, const ln_native_command *c) {
@@ -196,7 +220,9 @@ static void obey(ln_session *s, const ln_native_command *c) {
     case LN_VERB_PING: ping(s, c); return;
     case LN_VERB_PONG:
     case LN_VERB_HEARTBEAT: return;
-    case LN_VERB_AUTH: ln_session_auth(s, c); return;
+    case LN_VERB_AUTH: ln_login_auth(s, c); return;
+    case LN_VERB_REFRESH: ln_login_refresh(s, c); return;
+    case LN_VERB_SEND: send_to_user(s, c); return;
     case LN_VERB_CALL:
     case LN_VERB_EVENT: ln_session_call(s, c); return;
     case LN_VERB_REPLY: ln_stat_add(&s->node->unknown, 1); return; /* we have asked nothing */
@@ -217,7 +243,7 @@ static void obey(ln_session *s, const ln_native_command *c) {
         return;
     }
     if (c->verb == LN_VERB_SUBSCRIBE)
-        subscribe(s, c);
+        ln_session_subscribe(s, c, false);
     else if (c->verb == LN_VERB_UNSUBSCRIBE)
         unsubscribe(s, c);
     else
@@ -278,6 +304,8 @@ static void command(ln_session *s, const ln_json_value *value) {
     ln_native_command c;
     const char *why = NULL;
     int err = understand(s, value, &c, &why);
+    if (ln_login_bars(s, &c)) return;
+    ln_login_settle(s);
     if (err >= 0 && must_wait(s, &c)) {
         ln_session_hold(s, value->raw, true);
         return;
@@ -339,6 +367,7 @@ static void unparsable(ln_session *s, ln_slice text, int err) {
         }
         return;
     }
+    if (ln_login_bars_text(s)) return;
     bool deep = err == LINNET_ERR_LIMIT;
     ln_native_error error = { .code = LN_NATIVE_BAD_REQUEST,
         .message = deep ? "JSON too deep, or with too many keys" : "not JSON" };

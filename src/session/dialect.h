@@ -33,8 +33,11 @@ typedef struct ln_reply { /* what went well */
     ln_position at; /* epoch 0: none */
     uint8_t class;
     bool recover, recovered;
-    uint64_t ts;   /* ms of the wall clock; who says it fills it in */
-    ln_slice data; /* JSON, the answer to a call; empty: none */
+    uint64_t ts;      /* ms of the wall clock; who says it fills it in */
+    ln_slice data;    /* JSON, the answer to a call; empty: none */
+    bool pushed;      /* nobody asked: the server has put it into the channel */
+    ln_slice user;    /* of auth and refresh; empty: nobody in particular */
+    uint64_t expires; /* seconds it has; 0: for ever */
 } ln_reply;
 
 typedef struct ln_dialect {
@@ -45,6 +48,7 @@ typedef struct ln_dialect {
     bool rooms;           /* who names no channel means the one joined last */
     bool mute;            /* its clients say nothing: an error is the end of the connection */
     ln_envelope *open;    /* reads what stands inside its envelope; NULL: it has none */
+    bool abrupt;          /* who has to log in and does not is closed, not told */
     /* Each appends one text to out; nothing appended: nothing is sent. Errors as wire/native.h. */
     int (*ok)(ln_buf *out, const ln_reply *reply);
     int (*error)(ln_buf *out, const ln_native_error *error);

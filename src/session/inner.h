@@ -5,10 +5,12 @@
  *   pace.c      how fast they may come
  *   subs.c      subscriptions, and the hub's calls: answers and fan-out
  *   ask.c       commands that somebody else has to answer, and those behind them
+ *   login.c     who it is, and until when
  */
 #ifndef LN_SESSION_INNER_H
 #define LN_SESSION_INNER_H
 #include "session/ask.h"
+#include "session/permit.h"
 #include "session/session.h"
 
 /* A subscription of a session. Freed when it leaves its channel, and with the session. */
@@ -19,7 +21,9 @@ typedef struct ln_sub {
     ln_position recover;  /* where the client says it stands */
     uint64_t skipped_to;  /* what was left out since the last message: up to this offset, */
     uint32_t skipped;     /* so many */
+    uint64_t expires;     /* seconds since 1970: it was let in by a token for this channel; or 0 */
     bool recovers, quiet; /* it asked; nobody waits for the answer */
+    bool pushed;          /* nobody asked: the server put it there */
     uint8_t name_size, re_size;
     uint8_t bytes[]; /* name, re */
 } ln_sub;
@@ -29,6 +33,7 @@ struct ln_session {
     ln_conn *conn;
     const ln_session_limits *limits;
     const ln_conn_config *plain; /* for the connection, see ln_session_options */
+    struct ln_login *login;      /* login.h; NULL: nobody is asked who he is */
     ln_list subs;
     ln_list beat; /* in node->beats, or in node->gone */
     ln_buf held;  /* commands that wait: a length in four bytes, and so many bytes; again */
@@ -84,16 +89,25 @@ void ln_session_refuse_err(ln_session *s, const ln_native_command *c, int err);
 /* For good. */
 void ln_session_decide(ln_session *s, uint8_t dialect);
 
+/* Whose it is: NULL: nobody's in particular. */
+const ln_identity *ln_session_identity(const ln_session *s);
+/* His name, and JSON about him; empty: unknown. */
+ln_slice ln_session_user(const ln_session *s);
+ln_slice ln_session_info(const ln_session *s);
+/* Whether it may do this in that channel, whose name was not checked. LINNET_OK,
+ * LINNET_ERR_DENIED. */
+int ln_session_may(const ln_session *s, ln_act act, ln_slice channel);
+
 /* command.c ------------------------------------------------------------------------------- */
 /* One text. single: it is one command, as it may have stood in an array, and no array of them. */
 void ln_session_read(ln_session *s, ln_slice text, bool single);
+/* pushed: nobody has asked for it. */
+void ln_session_subscribe(ln_session *s, const ln_native_command *c, bool pushed);
 /* Keeps a text until answers have come; reading stops, so that it is not many. */
 void ln_session_hold(ln_session *s, ln_slice text, bool single);
 /* An answer has come, and with it perhaps room for what is held. */
 void ln_session_answered(ln_session *s);
 
-/* An `auth`: where nobody has to log in, everybody has. */
-void ln_session_auth(ln_session *s, const ln_native_command *c);
 /* A call, or an event that no channel is to hear of: for a backend to answer. */
 void ln_session_call(ln_session *s, const ln_native_command *c);
 /* One command whose turn has come: its text, and the channel it means (empty: none). */
@@ -133,6 +147,8 @@ const ln_sub *ln_sub_last(const ln_session *s);
 ln_sub *ln_sub_find(const ln_session *s, ln_slice channel);
 /* Answers its subscribe: it has joined. */
 void ln_sub_tell(ln_session *s, const ln_sub *sub);
+/* It is in its channel, and is to be no longer. */
+void ln_sub_end(ln_session *s, ln_sub *sub, ln_native_code code);
 /* The hub's callbacks for all dialects. */
 ln_hub_user ln_subs_user(ln_sessions *n);
 #endif

@@ -1,7 +1,17 @@
 /* linnet.v1: the model said as it is. */
 #include "session/dialect.h"
 
+static const char *class_of(const ln_reply *reply) {
+    return reply->class == LN_CLASS_LIVE ? "live" : "recoverable";
+}
+
+static int put_subscribed(ln_buf *out, const ln_reply *reply) {
+    return ln_native_put_subscribed(
+        out, reply->channel, reply->at.epoch, reply->at.offset, class_of(reply));
+}
+
 static int native_ok(ln_buf *out, const ln_reply *reply) {
+    if (reply->pushed) return put_subscribed(out, reply);
     if (!reply->re.size) return LINNET_OK;
     bool placed = reply->verb == LN_VERB_SUBSCRIBE || reply->at.offset > 0;
     ln_native_ok ok = {
@@ -11,9 +21,10 @@ static int native_ok(ln_buf *out, const ln_reply *reply) {
         .recover = reply->recover,
         .recovered = reply->recovered,
         .data = reply->data,
+        .user = reply->user,
+        .expires = reply->expires,
     };
-    if (reply->verb == LN_VERB_SUBSCRIBE)
-        ok.class = reply->class == LN_CLASS_LIVE ? "live" : "recoverable";
+    if (reply->verb == LN_VERB_SUBSCRIBE) ok.class = class_of(reply);
     return ln_native_put_ok(out, &ok);
 }
 
@@ -23,6 +34,8 @@ static int native_message(ln_buf *out, const ln_publication *p) {
         .event = ln_publication_event(p),
         .data = ln_publication_data(p),
         .from = ln_publication_from(p),
+        .user = ln_publication_by(p),
+        .info = ln_publication_info(p),
         .offset = p->at.offset,
         .ts = p->ts,
     };

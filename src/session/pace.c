@@ -10,9 +10,11 @@ static ln_pace pace_of(const ln_session *s, ln_native_verb verb) {
     case LN_VERB_REPLY:
     case LN_VERB_HEARTBEAT: return LN_PACES;
     case LN_VERB_EVENT:
+    case LN_VERB_SEND:
     case LN_VERB_PUBLISH: return LN_PACE_PUBLISH;
     case LN_VERB_SUBSCRIBE:
     case LN_VERB_UNSUBSCRIBE: return LN_PACE_SUBSCRIBE;
+    case LN_VERB_REFRESH:
     case LN_VERB_AUTH: return LN_PACE_AUTH;
     default: return LN_PACE_READ;
     }

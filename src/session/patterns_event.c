@@ -54,6 +54,7 @@ const ln_dialect ln_dialect_event = {
     .protocol = "linnet.event",
     .name = "event",
     .plain = true,
+    .abrupt = true,
     .rooms = true,
     .open = ln_envelope_event,
     .ok = event_ok,

@@ -77,6 +77,10 @@ static int rpc_ok(ln_buf *out, const ln_reply *reply) {
         ln_json_key(&w, "channel");
         ln_json_str(&w, reply->channel);
     }
+    if (reply->user.size) {
+        ln_json_key(&w, "user");
+        ln_json_str(&w, reply->user);
+    }
     put_position(&w, reply);
     ln_json_close(&w, '}');
     put_u64(&w, "timestamp", reply->ts);

@@ -1,5 +1,5 @@
 #include "base/mem.h"
-#include "session/inner.h"
+#include "session/login.h"
 #include <assert.h>
 
 #define SLOTS_MAX    (1u << 24)
@@ -130,14 +130,53 @@ ln_native_code ln_session_code(int err) {
 void ln_session_refuse_err(ln_session *s, const ln_native_command *c, int err) {
     const char *message = NULL;
     if (err == LINNET_ERR_INVAL) message = "not a channel name";
-    if (err == LINNET_ERR_DENIED) message = "this channel name is reserved";
+    bool user = !s->login && ln_slice_starts(c->channel, LN_SLICE("@"));
+    bool reserved = user || ln_channel_name_check(LN_SPACE_CHANNELS, c->channel) == err;
+    if (err == LINNET_ERR_DENIED && reserved) message = "this channel name is reserved";
     ln_session_refuse(s, c, ln_session_code(err), message);
 }
 
 void ln_session_ok(ln_session *s, const ln_reply *reply) {
+    ln_sessions *n = s->node;
     ln_reply timed = *reply;
-    timed.ts = ln_hub_wall(s->node->hub);
-    ln_session_say(s, ln_session_dialect(s)->ok(&s->node->out, &timed));
+    timed.ts = ln_hub_wall(n->hub);
+    int err = ln_session_dialect(s)->ok(&n->out, &timed);
+    /* What answers a token shares no compression with what others may choose (THREATS row 66). */
+    if (err == LINNET_OK && n->out.size && reply->user.size) {
+        err = ln_conn_send_plain(s->conn, LN_OP_TEXT, ln_buf_slice(&n->out));
+        ln_buf_clear(&n->out);
+    }
+    ln_session_say(s, err);
+}
+
+/* Who it is ------------------------------------------------------------------------------- */
+
+const ln_identity *ln_session_identity(const ln_session *s) {
+    return s->login ? s->login->id : NULL;
+}
+
+ln_slice ln_session_user(const ln_session *s) {
+    const ln_identity *id = ln_session_identity(s);
+    return id ? ln_identity_user(id) : ln_slice_of(NULL, 0);
+}
+
+ln_slice ln_session_info(const ln_session *s) {
+    const ln_identity *id = ln_session_identity(s);
+    return id ? ln_identity_info(id) : ln_slice_of(NULL, 0);
+}
+
+int ln_session_may(const ln_session *s, ln_act act, ln_slice channel) {
+    const ln_namespaces *spaces = s->node->hub->homes.namespaces;
+    ln_permit_ask ask = {
+        .space = ln_namespace_of(spaces, channel),
+        .who = ln_session_identity(s),
+    };
+    ask.known = !s->login || ask.who;
+    if (ask.space->allow[act] == LN_RULE_SUBSCRIBERS) {
+        const ln_sub *sub = ln_sub_find(s, channel);
+        ask.subscribed = sub && !sub->s.leaving;
+    }
+    return ln_permit(&ask, act, channel);
 }
 
 /* Heartbeat ------------------------------------------------------------------------------- */
@@ -192,6 +231,7 @@ static void bury(ln_sessions *n) {
 void ln_sessions_tick(ln_sessions *n) {
     bury(n);
     ln_asks_tick(n);
+    ln_logins_tick(n);
     uint64_t second = ln_hub_now(n->hub) / 1000;
     if (second < n->beat_due) return;
     uint64_t from = n->beat_due + BEATS > second ? n->beat_due : second - BEATS + 1;
@@ -209,7 +249,8 @@ void ln_sessions_tick(ln_sessions *n) {
 ln_msec ln_sessions_deadline(const ln_sessions *n) {
     if (!ln_list_empty(&n->gone)) return ln_hub_now(n->hub);
     ln_msec beat = n->beat_due == UINT64_MAX ? LN_NEVER : n->beat_due * 1000;
-    ln_msec asked = ln_asks_deadline(n);
+    ln_msec asked = ln_asks_deadline(n), login = ln_logins_deadline(n);
+    if (login < beat) beat = login;
     return asked < beat ? asked : beat;
 }
 
@@ -232,13 +273,19 @@ static void welcome(ln_session *s) {
         .timeout_s = s->limits->pong_ms / 1000,
         .message_max = s->limits->message_max,
         .ts = ln_hub_wall(n->hub),
+        .auth = s->login && s->login->state == LN_LOGIN_WANTED,
+        .user = ln_session_user(s),
     };
-    ln_session_say(s, ln_native_put_welcome(&n->out, &w));
+    const ln_identity *id = ln_session_identity(s);
+    uint64_t now_s = ln_hub_wall(n->hub) / 1000;
+    if (id) w.expires = id->expires > now_s ? id->expires - now_s : 1;
+    int err = ln_native_put_welcome(&n->out, &w);
+    if (err == LINNET_OK) err = ln_conn_send_plain(s->conn, LN_OP_TEXT, ln_buf_slice(&n->out));
+    ln_buf_clear(&n->out);
+    ln_session_say(s, err);
 }
 
-int ln_session_open(ln_sessions *n, ln_conn *c, const ln_session_options *o) {
-    assert(o->limits->outstanding_max > 0 && o->limits->commands_max > 0);
-    assert(o->dialect < LN_DIALECTS || o->dialect == LN_DIALECT_AUTO);
+static int make(ln_sessions *n, ln_conn *c, const ln_session_options *o, ln_session **out) {
     char made[LN_NATIVE_EPOCH];
     ln_slice client = o->client;
     if (client.size > LN_CLIENT_NAME_MAX) return LINNET_ERR_INVAL;
@@ -265,13 +312,33 @@ int ln_session_open(ln_sessions *n, ln_conn *c, const ln_session_options *o) {
     ln_list_init(&s->subs);
     ln_list_init(&s->beat);
     ln_buf_init(&s->held, o->limits->held_max);
+    *out = s;
+    return LINNET_OK;
+}
+
+int ln_session_open(ln_sessions *n, ln_conn *c, const ln_session_options *o) {
+    assert(o->limits->outstanding_max > 0 && o->limits->commands_max > 0);
+    assert(o->dialect < LN_DIALECTS || o->dialect == LN_DIALECT_AUTO);
+    ln_session *s;
+    int err = make(n, c, o, &s);
+    if (err < 0) {
+        ln_free(o->identity);
+        return err;
+    }
+    if ((err = ln_login_open(s, o)) < 0) {
+        slot_give(n, s);
+        ln_free(s);
+        return err;
+    }
     c->ops = &ln_session_ops;
     c->owner = s;
     ln_stat_add(&n->count, 1);
     ln_stat_add(kin(s), 1);
     if (o->dialect != LN_DIALECT_AUTO) ln_session_decide(s, o->dialect);
     if (o->dialect == LN_USER_NATIVE) welcome(s);
-    if (o->feed.size) ln_session_feed(s, o->feed);
+    if (o->refused) ln_login_refused(s, o->refused);
+    ln_login_settle(s);
+    if (o->feed.size) ln_login_feed(s, o->feed);
     return LINNET_OK;
 }
 
@@ -300,6 +367,7 @@ static void on_close(ln_conn *c, uint16_t code, ln_slice reason, int err) {
     ln_ask_tell(s, &gone);
     while (!ln_list_empty(&s->subs))
         ln_sub_free(ln_list_item(s->subs.next, ln_sub, node));
+    ln_login_close(s);
     slot_give(s->node, s);
     ln_buf_fini(&s->held);
     ln_stat_sub(&s->node->count, 1);
@@ -315,7 +383,9 @@ int ln_sessions_init(ln_sessions *n, ln_hub *hub, ln_rand *rand, ln_slice node) 
     assert(node.size < sizeof n->node);
     memcpy(n->node, node.data, node.size);
     n->slot_free = NO_SLOT;
-    n->beat_due = UINT64_MAX;
+    n->beat_due = n->login_due = UINT64_MAX;
+    for (int i = 0; i < LN_LOGIN_SLOTS; i++)
+        ln_list_init(&n->logins[i]);
     for (int i = 0; i < BEATS; i++)
         ln_list_init(&n->beats[i]);
     ln_list_init(&n->gone);

@@ -23,6 +23,7 @@
 #include "base/rand.h"
 #include "hub/limit.h"
 #include "session/ask.h"
+#include "session/auth.h"
 #include "session/dialect.h"
 
 /* Commands that draw on one bucket. */
@@ -63,6 +64,8 @@ typedef enum ln_session_text { /* what becomes of a text that is not JSON while 
     LN_TEXT_ECHO,
 } ln_session_text;
 
+#define LN_LOGIN_SLOTS 64
+
 typedef struct ln_sessions { /* of one worker */
     ln_hub *hub;
     ln_rand *rand;
@@ -79,6 +82,8 @@ typedef struct ln_sessions { /* of one worker */
     ln_slice text;               /* the command at hand, as it came */
     struct ln_pending *turn;     /* the command at hand has waited, */
     const ln_answer *granted;    /* and this is what it has waited for */
+    ln_list logins[LN_LOGIN_SLOTS]; /* by the second they are looked at */
+    uint64_t login_due;             /* as beat_due */
     ln_stat count, commands, errors, unknown, held;
     ln_stat by_dialect[LN_DIALECTS + 1]; /* sessions; the last: undecided */
     ln_stat limited;                     /* commands refused because they came too fast */
@@ -109,6 +114,11 @@ typedef struct ln_session_options {
     ln_slice client; /* its name; empty: one is made up. At most LN_CLIENT_NAME_MAX bytes */
     ln_slice feed;   /* a channel it is in from the start, without a word; its name is checked, and
                       * the dialect is chosen. Empty: none */
+    const ln_auth *auth;        /* outlives it; NULL: nobody is asked who he is */
+    const ln_ws_config *narrow; /* what the connection goes by until it is known who it is, outlives
+                                 * it. NULL: as always */
+    ln_identity *identity; /* of a token that came with the handshake; taken, also on failure */
+    ln_jws_fault refused;  /* one came, and is no good: the session begins with its end */
 } ln_session_options;
 
 /* From on_open of a route: makes the session, and c->ops and c->owner its own. LINNET_ERR_NOMEM,

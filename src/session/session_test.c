@@ -133,7 +133,7 @@ static const conversation native[] = {
             ">a {\"type\":\"dance\",\"id\":7}",
             "<a {\"type\":\"error\",\"re\":7," ERR(104, "unknown_type", "unknown type"),
             ">a {\"type\":\"dance\"}", "!a", ">a {\"type\":\"auth\",\"id\":8}",
-            "<a {\"type\":\"error\",\"re\":8," ERR(104, "unknown_type", "unknown type"), "!a" } },
+            "<a {\"type\":\"ok\",\"re\":8}", "!a" } },
     { "more refusals", AUTO,
         { ">a {\"type\":\"publish\",\"id\":1,\"channel\":\"x\",\"data\":1,\"seq\":1}",
             "<a {\"type\":\"error\",\"re\":1,\"channel\":\"x\",\"error\":{\"code\":108,"

@@ -111,6 +111,10 @@ int ln_conn_send(ln_conn *c, uint8_t opcode, ln_slice payload) {
     return LINNET_OK;
 }
 
+int ln_conn_send_plain(ln_conn *c, uint8_t opcode, ln_slice payload) {
+    return ln_conn_send(c, opcode, payload);
+}
+
 int ln_conn_queue(ln_conn *c, ln_rendering *r) {
     peer *p = peer_of(c);
     if (p->code) return LINNET_ERR_CLOSED;

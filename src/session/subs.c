@@ -71,12 +71,19 @@ void ln_sub_tell(ln_session *s, const ln_sub *sub) {
         .at = ln_subscription_at(&sub->s),
         .class = sub->s.channel->class,
         .recover = sub->recovers,
+        .pushed = sub->pushed,
     };
     /* Without replay only who has missed nothing has recovered. */
     reply.recovered = sub->recovers && reply.at.epoch && sub->recover.epoch == reply.at.epoch &&
                       sub->recover.offset == reply.at.offset;
     if (sub->recovers) ln_stat_add(reply.recovered ? &s->node->recovered : &s->node->lost, 1);
     ln_session_ok(s, &reply);
+}
+
+void ln_sub_end(ln_session *s, ln_sub *sub, ln_native_code code) {
+    if (ln_session_dialect(s)->skips)
+        ln_session_say(s, ln_native_put_unsubscribed(&s->node->out, ln_sub_name(sub), code));
+    if (!s->closed) ln_sub_free(sub);
 }
 
 static void on_subscribed(void *ctx, ln_subscription *ls, int err) {

@@ -1,7 +1,7 @@
 #include "wire/envelope.h"
 
 /* What we look for in an object, at any depth. Of the first three the first that came counts. */
-enum { CHANNEL, TOPIC, ROOM, EVENT, ACTION, RESOURCE, PARAMETERS, DATA, PAYLOAD, TOKEN, NAMES };
+enum { CHANNEL, TOPIC, ROOM, EVENT, ACTION, RESOURCE, PARAMETERS, DATA, PAYLOAD, NAMES };
 static const ln_slice names[NAMES] = {
     LN_SLICE_INIT("channel"),
     LN_SLICE_INIT("topic"),
@@ -12,7 +12,6 @@ static const ln_slice names[NAMES] = {
     LN_SLICE_INIT("parameters"),
     LN_SLICE_INIT("data"),
     LN_SLICE_INIT("payload"),
-    LN_SLICE_INIT("token"),
 };
 
 typedef struct inside {
@@ -84,13 +83,6 @@ static void canonical(opening *o) {
     if (beside || !o->c->channel.data) return;
     if (of(in, EVENT)) take_event(o, of(in, EVENT), EVENT_WORDS);
     if (of(in, DATA)) take_data(o, of(in, DATA));
-}
-
-static void take_token(opening *o, const ln_json_value *object) {
-    inside beside;
-    look(o, object, &beside);
-    const ln_json_value *v = of(&beside, TOKEN) ? of(&beside, TOKEN) : of(&o->in, TOKEN);
-    if (v) o->c->token = v->raw;
 }
 
 static opening open_payload(const ln_json_value *object, ln_buf *scratch, ln_native_command *c) {
@@ -165,9 +157,7 @@ int ln_envelope_rpc(
         rpc_call(&o, of(&o.in, RESOURCE));
     else if (ln_json_is(&c->type, LN_SLICE("response")) || ln_json_is(&c->type, LN_SLICE("error")))
         c->verb = LN_VERB_REPLY;
-    else if (c->verb == LN_VERB_AUTH)
-        take_token(&o, object);
-    else
+    else if (c->verb != LN_VERB_AUTH)
         canonical(&o);
     return opened(&o, why);
 }
@@ -193,9 +183,7 @@ int ln_envelope_event(
     if (ln_json_is(&c->type, LN_SLICE("leave"))) c->verb = LN_VERB_UNSUBSCRIBE;
     if (c->verb == LN_VERB_OTHER)
         event_said(&o, object);
-    else if (c->verb == LN_VERB_AUTH)
-        take_token(&o, object);
-    else
+    else if (c->verb != LN_VERB_AUTH)
         canonical(&o);
     return opened(&o, why);
 }

@@ -68,6 +68,7 @@ static const ln_slice key_names[LN_KEYS] = {
     LN_SLICE_INIT("recover"),
     LN_SLICE_INIT("seq"),
     LN_SLICE_INIT("key"),
+    LN_SLICE_INIT("to"),
 };
 
 static const struct {
@@ -82,6 +83,8 @@ static const struct {
     { LN_SLICE_INIT("heartbeat"), LN_VERB_HEARTBEAT },
     { LN_SLICE_INIT("auth"), LN_VERB_AUTH },
     { LN_SLICE_INIT("call"), LN_VERB_CALL },
+    { LN_SLICE_INIT("refresh"), LN_VERB_REFRESH },
+    { LN_SLICE_INIT("send"), LN_VERB_SEND },
 };
 
 typedef struct reading {
@@ -218,6 +221,32 @@ static void read_recover(reading *r) {
     if (!epoch || !offset) fault(r, "recover has not both an epoch and an offset");
 }
 
+/* A token stands at the top, or in data. */
+static void read_token(reading *r) {
+    const ln_json_value *v = pick(r, LN_KEY_TOKEN), *data = pick(r, LN_KEY_DATA | LN_KEY_PAYLOAD);
+    ln_json_value key, item, found = { 0 };
+    if (v) found = *v;
+    if (!v && data && data->kind == LN_JSON_OBJECT) {
+        ln_json_iter it = ln_json_iter_of(data);
+        while (!found.raw.size && ln_json_next(&it, &key, &item))
+            if (ln_json_is(&key, LN_SLICE("token"))) found = item;
+    }
+    if (!found.raw.size) return;
+    if (!ln_native_text(&found, LN_NATIVE_TOKEN_MAX, r->scratch, &r->out->token))
+        fault(r, "token is not a string of at most 4096 bytes");
+}
+
+static void read_to(reading *r) {
+    const ln_json_value *v = pick(r, LN_KEY_TO);
+    if (v && !ln_native_text(v, LN_NATIVE_NAME_BYTES, r->scratch, &r->out->to))
+        fault(r, "to is not a string that could name a user");
+}
+
+/* Of the verbs that take one; others may call whatever they like a token. */
+static bool has_token(ln_native_verb verb) {
+    return verb == LN_VERB_AUTH || verb == LN_VERB_REFRESH || verb == LN_VERB_SUBSCRIBE;
+}
+
 int ln_native_parse(
     const ln_json_value *object, ln_buf *scratch, ln_native_command *out, const char **why) {
     *out = (ln_native_command){ 0 };
@@ -236,6 +265,8 @@ int ln_native_parse(
     out->is_volatile = read_bool(&r, LN_KEY_VOLATILE, false, "volatile is neither true nor false");
     read_except(&r);
     read_recover(&r);
+    if (has_token(out->verb)) read_token(&r);
+    if (out->verb == LN_VERB_SEND) read_to(&r);
     if (!r.why) return LN_DONE;
     *why = r.why;
     return LINNET_ERR_JSON;
@@ -333,6 +364,19 @@ static void put_re(ln_json_writer *w, ln_slice re) {
     ln_json_raw(w, re);
 }
 
+static void put_place(ln_json_writer *w, uint64_t epoch, uint64_t offset) {
+    if (!epoch) return;
+    char text[LN_NATIVE_EPOCH];
+    ln_native_epoch_put(epoch, text);
+    put_str(w, "epoch", ln_slice_of(text, sizeof text));
+    put_u64(w, "offset", offset);
+}
+
+static void put_who(ln_json_writer *w, ln_slice user, uint64_t expires) {
+    if (user.size) put_str(w, "user", user);
+    if (user.size && expires) put_u64(w, "expires", expires);
+}
+
 int ln_native_put_welcome(ln_buf *out, const ln_native_welcome *welcome) {
     ln_json_writer w = begin(out, "welcome");
     put_str(&w, "client", welcome->client);
@@ -343,6 +387,7 @@ int ln_native_put_welcome(ln_buf *out, const ln_native_welcome *welcome) {
     put_bool(&w, "auth", welcome->auth);
     put_str(&w, "node", welcome->node);
     put_u64(&w, "ts", welcome->ts);
+    put_who(&w, welcome->user, welcome->expires);
     ln_json_key(&w, "caps");
     ln_json_open(&w, '[');
     ln_json_str(&w, LN_SLICE("batch"));
@@ -353,12 +398,8 @@ int ln_native_put_welcome(ln_buf *out, const ln_native_welcome *welcome) {
 int ln_native_put_ok(ln_buf *out, const ln_native_ok *ok) {
     ln_json_writer w = begin(out, "ok");
     put_re(&w, ok->re);
-    if (ok->epoch) {
-        char epoch[LN_NATIVE_EPOCH];
-        ln_native_epoch_put(ok->epoch, epoch);
-        put_str(&w, "epoch", ln_slice_of(epoch, sizeof epoch));
-        put_u64(&w, "offset", ok->offset);
-    }
+    put_place(&w, ok->epoch, ok->offset);
+    put_who(&w, ok->user, ok->expires);
     if (ok->class) put_str(&w, "class", ln_slice_str(ok->class));
     if (ok->recover) put_bool(&w, "recovered", ok->recovered);
     if (ok->recovered) put_u64(&w, "replay", 0);
@@ -399,6 +440,11 @@ int ln_native_put_message(ln_buf *out, const ln_native_message *m) {
         ln_json_key(&w, "from");
         ln_json_open(&w, '{');
         put_str(&w, "client", m->from);
+        if (m->user.size) put_str(&w, "user", m->user);
+        if (m->info.size) {
+            ln_json_key(&w, "info");
+            ln_json_raw(&w, m->info);
+        }
         ln_json_close(&w, '}');
     }
     return end(&w);
@@ -420,11 +466,26 @@ int ln_native_put_skip(
     return end(&w);
 }
 
+int ln_native_put_subscribed(
+    ln_buf *out, ln_slice channel, uint64_t epoch, uint64_t offset, const char *class) {
+    ln_json_writer w = begin(out, "subscribed");
+    put_str(&w, "channel", channel);
+    put_place(&w, epoch, offset);
+    put_str(&w, "class", ln_slice_str(class));
+    return end(&w);
+}
+
+int ln_native_put_expiring(ln_buf *out, uint64_t in_s) {
+    ln_json_writer w = begin(out, "expiring");
+    put_u64(&w, "in", in_s);
+    return end(&w);
+}
+
 int ln_native_put_unsubscribed(ln_buf *out, ln_slice channel, ln_native_code code) {
     ln_json_writer w = begin(out, "unsubscribed");
     put_str(&w, "channel", channel);
     put_u64(&w, "code", (uint64_t)code);
     put_str(&w, "reason", ln_slice_str(ln_native_words(code)));
-    put_bool(&w, "retry", true);
+    put_bool(&w, "retry", code != LN_NATIVE_PERMISSION_DENIED);
     return end(&w);
 }

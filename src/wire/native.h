@@ -61,6 +61,8 @@ typedef enum ln_native_verb {
     LN_VERB_CALL,  /* of a method by name; envelope.h, and so the next two */
     LN_VERB_EVENT, /* something happened, and no channel is to hear of it */
     LN_VERB_REPLY, /* to a call of ours */
+    LN_VERB_REFRESH,
+    LN_VERB_SEND,
 } ln_native_verb;
 
 /* Which keys came, by their own name. Of two that mean the same, the first in this order counts. */
@@ -85,15 +87,17 @@ typedef enum ln_native_key {
     LN_KEY_RECOVER = 1 << 17,
     LN_KEY_SEQ = 1 << 18,
     LN_KEY_KEY = 1 << 19,
+    LN_KEY_TO = 1 << 20,
 } ln_native_key;
-#define LN_KEYS 20
+#define LN_KEYS 21
 
-#define LN_NATIVE_ID_MAX     64   /* bytes of a string id */
-#define LN_NATIVE_NAME_BYTES 255  /* of a channel; longer ones may be cut short by a fault */
-#define LN_NATIVE_EVENT_MAX  255  /* bytes of an event name */
-#define LN_NATIVE_EXCEPT_MAX 128  /* names; each subscriber is compared to all */
-#define LN_NATIVE_RE_MAX     255  /* bytes of an id as JSON, with quotes and escapes */
-#define LN_NATIVE_SCRATCH    8192 /* bytes a command needs at most in its scratch */
+#define LN_NATIVE_ID_MAX     64    /* bytes of a string id */
+#define LN_NATIVE_NAME_BYTES 255   /* of a channel; longer ones may be cut short by a fault */
+#define LN_NATIVE_EVENT_MAX  255   /* bytes of an event name */
+#define LN_NATIVE_EXCEPT_MAX 128   /* names; each subscriber is compared to all */
+#define LN_NATIVE_RE_MAX     255   /* bytes of an id as JSON, with quotes and escapes */
+#define LN_NATIVE_TOKEN_MAX  4096  /* bytes */
+#define LN_NATIVE_SCRATCH    32768 /* bytes a command needs at most in its scratch */
 
 typedef struct ln_native_command {
     ln_native_verb verb;
@@ -103,12 +107,13 @@ typedef struct ln_native_command {
     ln_slice channel;     /* unescaped, not checked; data NULL: none */
     ln_slice event;       /* unescaped; empty: none */
     ln_slice data;        /* JSON; empty: none */
-    ln_slice token;       /* JSON, of an `auth` in an envelope; empty: none */
     ln_json_value except; /* array of strings, when keys say so */
     bool no_echo, is_volatile;
     bool quiet;   /* its id asks for no answer but a refusal */
     bool recover; /* and from where: */
     uint64_t recover_epoch, recover_offset;
+    ln_slice token; /* unescaped; data NULL: none. Of the object, or of its data */
+    ln_slice to;    /* a user; data NULL: none */
 } ln_native_command;
 
 /* Reads one checked object. Strings with escapes are written to scratch, which needs room for
@@ -146,7 +151,9 @@ typedef struct ln_native_welcome {
     ln_slice client, session, node;
     uint32_t ping_s, timeout_s;
     uint64_t message_max, ts;
-    bool auth; /* a token is wanted */
+    bool auth;     /* a token is wanted */
+    ln_slice user; /* as in ok */
+    uint64_t expires;
 } ln_native_welcome;
 int ln_native_put_welcome(ln_buf *out, const ln_native_welcome *w);
 
@@ -157,6 +164,8 @@ typedef struct ln_native_ok {
     uint64_t offset;
     bool recover, recovered; /* whether it was asked, and the answer */
     ln_slice data;           /* JSON; empty: left out */
+    ln_slice user;           /* empty: left out, and so is: */
+    uint64_t expires;        /* seconds from now; 0: left out */
 } ln_native_ok;
 int ln_native_put_ok(ln_buf *out, const ln_native_ok *ok);
 
@@ -172,12 +181,17 @@ typedef struct ln_native_message {
     ln_slice channel, event, data, from; /* event and from empty: left out */
     uint64_t offset;                     /* 0: left out */
     uint64_t ts;
+    ln_slice user, info; /* of who it is from; empty: left out */
 } ln_native_message;
 int ln_native_put_message(ln_buf *out, const ln_native_message *m);
 
 int ln_native_put_pong(ln_buf *out, ln_slice re);
 int ln_native_put_skip(
     ln_buf *out, ln_slice channel, uint64_t offset, uint64_t count, const char *reason);
-/* That retrying makes sense is always so. */
+/* The server has put the client into a channel. class, epoch: as in ok. */
+int ln_native_put_subscribed(
+    ln_buf *out, ln_slice channel, uint64_t epoch, uint64_t offset, const char *class);
+/* The token ends in so many seconds, and another one is wanted. */
+int ln_native_put_expiring(ln_buf *out, uint64_t in_s);
 int ln_native_put_unsubscribed(ln_buf *out, ln_slice channel, ln_native_code code);
 #endif

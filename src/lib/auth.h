@@ -1,0 +1,32 @@
+/* auth.h -- who comes through the handshake of a hub's route: finding a token in it, and what a bad
+ * one leads to.
+ *
+ * A token that was put there on purpose (Authorization, ?token=, a subprotocol) counts before one
+ * that the browser sends by itself (the cookie). With a cookie the page that opened the connection
+ * has to be known: without Origin it is 403.
+ */
+#ifndef LN_LIB_AUTH_H
+#define LN_LIB_AUTH_H
+#include "session/auth.h"
+#include <linnet/hub.h>
+
+typedef struct ln_gate {
+    ln_auth auth;
+    linnet_auth_reject reject;
+    bool on; /* somebody has to log in, or may */
+    char *cookie;
+    ln_slice *names; /* issuers, then audiences */
+    ln_jws_keys *keys;
+} ln_gate;
+
+/* options NULL: nobody has to log in. LINNET_ERR_INVAL, LINNET_ERR_NOMEM. */
+int ln_gate_init(ln_gate *gate, const linnet_auth_options *options);
+void ln_gate_fini(ln_gate *gate);
+
+typedef struct ln_entrant { /* what on_upgrade has learned */
+    ln_identity *identity;  /* NULL: nobody yet */
+    ln_jws_fault refused;
+} ln_entrant;
+/* Answers a request that is refused. *out->identity is the caller's. */
+linnet_verdict ln_gate_ask(const ln_gate *gate, linnet_upgrade *u, uint64_t now_s, ln_entrant *out);
+#endif

@@ -1,0 +1,202 @@
+#include "session/auth.h"
+#include "base/mem.h"
+
+/* Grants are packed: a byte of what is granted (bits of ln_act, and these two), a byte with the
+ * size, and so many bytes of name. */
+#define GRANT_SUB    0x40 /* to be subscribed to at once */
+#define GRANT_PREFIX 0x80 /* all names that begin so */
+#define ALL_ACTS     ((1u << LN_ACTS) - 1)
+
+static const struct {
+    const char *claim;
+    uint8_t grant;
+} lists[] = {
+    { "subscribe", 1 << LN_ACT_SUBSCRIBE },
+    { "publish", 1 << LN_ACT_PUBLISH },
+    { "presence", 1 << LN_ACT_PRESENCE },
+    { "history", 1 << LN_ACT_HISTORY },
+    { "channels", ALL_ACTS },
+    { "subs", GRANT_SUB | 1 << LN_ACT_SUBSCRIBE },
+};
+
+/* Takes the next grant from the front. */
+static bool next_grant(ln_slice *rest, uint8_t *grant, ln_slice *name) {
+    if (!rest->size) return false;
+    *grant = rest->data[0];
+    *name = ln_slice_sub(*rest, 2, 2 + (size_t)rest->data[1]);
+    ln_slice_skip(rest, 2 + name->size);
+    return true;
+}
+
+static ln_slice grants_of(const ln_identity *id) {
+    return ln_slice_of(id->bytes + id->user_size + id->info_size, id->grants_size);
+}
+
+bool ln_identity_grants(const ln_identity *id, ln_act act, ln_slice channel) {
+    ln_slice rest = grants_of(id), name;
+    uint8_t grant;
+    while (next_grant(&rest, &grant, &name)) {
+        if (!(grant >> act & 1)) continue;
+        if (grant & GRANT_PREFIX ? ln_slice_starts(channel, name) : ln_slice_eq(channel, name))
+            return true;
+    }
+    return false;
+}
+
+bool ln_identity_next_sub(const ln_identity *id, uint32_t *at, ln_slice *channel) {
+    ln_slice all = grants_of(id), rest = ln_slice_sub(all, *at, all.size);
+    uint8_t grant;
+    while (next_grant(&rest, &grant, channel)) {
+        *at = (uint32_t)(all.size - rest.size);
+        if (grant & GRANT_SUB) return true;
+    }
+    return false;
+}
+
+/* Reading --------------------------------------------------------------------------------- */
+
+typedef struct reading {
+    const ln_json_value *claims;
+    ln_buf text; /* user and grants */
+    ln_slice info;
+    uint32_t user_size, subs;
+} reading;
+
+static bool member(const ln_json_value *object, const char *name, ln_json_value *out) {
+    ln_json_iter it = ln_json_iter_of(object);
+    ln_json_value key;
+    while (ln_json_next(&it, &key, out))
+        if (ln_json_is(&key, ln_slice_str(name))) return true;
+    return false;
+}
+
+static bool printable(ln_slice s) {
+    for (size_t i = 0; i < s.size; i++)
+        if (s.data[i] < ' ' || s.data[i] == 127) return false;
+    return true;
+}
+
+static int read_user(reading *r) {
+    ln_json_value v;
+    if (!member(r->claims, "sub", &v) || v.kind != LN_JSON_STRING) return LINNET_ERR_DENIED;
+    int err = ln_json_unescape(&v, &r->text);
+    if (err < 0) return err;
+    r->user_size = r->text.size;
+    if (!r->user_size || r->user_size > LN_USER_NAME_MAX || !printable(ln_buf_slice(&r->text)))
+        return LINNET_ERR_DENIED;
+    return LINNET_OK;
+}
+
+static int read_info(reading *r) {
+    ln_json_value v;
+    if (!member(r->claims, "info", &v) || v.kind == LN_JSON_NULL) return LINNET_OK;
+    if (v.raw.size > LN_IDENTITY_INFO_MAX) return LINNET_ERR_DENIED;
+    r->info = v.raw;
+    return LINNET_OK;
+}
+
+static int add_grant(reading *r, const ln_json_value *v, uint8_t grant) {
+    if (v->kind != LN_JSON_STRING) return LINNET_ERR_DENIED;
+    uint32_t start = r->text.size;
+    int err = ln_buf_add(&r->text, LN_SLICE("\0\0"));
+    if (err == LINNET_OK) err = ln_json_unescape(v, &r->text);
+    if (err < 0) return err;
+    uint8_t *at = r->text.data + r->text.head + start;
+    uint32_t size = r->text.size - start - 2;
+    if (!size || size > LN_CHANNEL_NAME_MAX) return LINNET_ERR_DENIED;
+    if (at[1 + size] == '*' && !(grant & GRANT_SUB)) { /* the last byte of the name */
+        grant |= GRANT_PREFIX;
+        r->text.size--;
+        size--;
+    }
+    if (grant & GRANT_SUB && ++r->subs > LN_IDENTITY_SUBS_MAX) return LINNET_ERR_DENIED;
+    at[0] = grant;
+    at[1] = (uint8_t)size;
+    return LINNET_OK;
+}
+
+/* A list that is not one is a mistake of whoever signed it, and nothing to guess about. */
+static int read_grants(reading *r) {
+    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
+        ln_json_value list, key, item;
+        if (!member(r->claims, lists[i].claim, &list)) continue;
+        if (list.kind != LN_JSON_ARRAY) return LINNET_ERR_DENIED;
+        ln_json_iter it = ln_json_iter_of(&list);
+        while (ln_json_next(&it, &key, &item)) {
+            int err = add_grant(r, &item, lists[i].grant);
+            if (err < 0) return err;
+        }
+    }
+    return LINNET_OK;
+}
+
+static int make(const reading *r, uint64_t expires, ln_identity **out) {
+    ln_slice text = ln_buf_slice(&r->text);
+    uint32_t user = r->user_size;
+    ln_identity *id = ln_malloc(sizeof *id + text.size + r->info.size);
+    if (!id) return LINNET_ERR_NOMEM;
+    *id = (ln_identity){
+        .expires = expires,
+        .info_size = (uint16_t)r->info.size,
+        .grants_size = (uint16_t)(text.size - user),
+        .user_size = (uint8_t)user,
+    };
+    memcpy(id->bytes, text.data, user);
+    if (r->info.size) memcpy(id->bytes + user, r->info.data, r->info.size);
+    memcpy(id->bytes + user + r->info.size, text.data + user, text.size - user);
+    *out = id;
+    return LINNET_OK;
+}
+
+static int read_claims(const ln_jws_token *token, ln_identity **out, ln_jws_fault *fault) {
+    reading r = { .claims = &token->claims };
+    ln_json_value v;
+    ln_buf_init(&r.text, 2 * LN_JWS_TOKEN_MAX);
+    /* Leave for one channel is not leave to be somebody. */
+    int err = member(r.claims, "channel", &v) ? LINNET_ERR_DENIED : LINNET_OK;
+    if (err == LINNET_OK) err = read_user(&r);
+    if (err == LINNET_OK) err = read_info(&r);
+    if (err == LINNET_OK) err = read_grants(&r);
+    if (err == LINNET_OK) err = make(&r, token->expires, out);
+    ln_buf_fini(&r.text);
+    if (err == LINNET_ERR_DENIED) *fault = LN_JWS_FAULT_CLAIMS;
+    return err;
+}
+
+int ln_identity_read(
+    const ln_auth *auth, ln_slice token, uint64_t now_s, ln_identity **out, ln_jws_fault *fault) {
+    ln_buf scratch;
+    ln_jws_token checked;
+    ln_buf_init(&scratch, LN_JWS_SCRATCH);
+    int err = ln_jws_check(auth->keys, &auth->policy, token, now_s, &scratch, &checked, fault);
+    if (err == LINNET_OK) err = read_claims(&checked, out, fault);
+    ln_buf_fini(&scratch);
+    return err;
+}
+
+/* Whether a string claim says exactly this. */
+static int says(const ln_json_value *claims, const char *name, ln_slice want, bool may_miss) {
+    ln_json_value v;
+    if (!member(claims, name, &v)) return may_miss ? LINNET_OK : LINNET_ERR_DENIED;
+    if (v.kind != LN_JSON_STRING) return LINNET_ERR_DENIED;
+    ln_buf text;
+    ln_buf_init(&text, LN_JWS_TOKEN_MAX);
+    int err = ln_json_unescape(&v, &text);
+    if (err == LINNET_OK && !ln_slice_eq(ln_buf_slice(&text), want)) err = LINNET_ERR_DENIED;
+    ln_buf_fini(&text);
+    return err;
+}
+
+int ln_channel_token_check(const ln_auth *auth, ln_slice token, uint64_t now_s, ln_slice user,
+    ln_slice channel, uint64_t *expires) {
+    ln_buf scratch;
+    ln_jws_token checked;
+    ln_jws_fault fault;
+    ln_buf_init(&scratch, LN_JWS_SCRATCH);
+    int err = ln_jws_check(auth->keys, &auth->policy, token, now_s, &scratch, &checked, &fault);
+    if (err == LINNET_OK) err = says(&checked.claims, "channel", channel, false);
+    if (err == LINNET_OK) err = says(&checked.claims, "sub", user, user.size == 0);
+    if (err == LINNET_OK) *expires = checked.expires;
+    ln_buf_fini(&scratch);
+    return err;
+}

@@ -1,0 +1,62 @@
+/* auth.h -- what a good token says of whoever brings it: an identity, or leave for one channel.
+ *
+ * Claims that count:
+ *
+ *   sub        the user: 1 to LN_USER_NAME_MAX bytes without control characters
+ *   exp        when all this ends
+ *   info       any JSON, given to others beside the user's name
+ *   subscribe, publish, presence, history
+ *              arrays of patterns: what this user may do beyond what the namespaces allow
+ *   channels   the same for all four
+ *   subs       an array of channel names that the user is subscribed to at once
+ *   channel    makes it a token for that one channel, good in `subscribe` and nowhere else
+ *
+ * A pattern is a channel's name; one that ends in `*` stands for all names that begin so. Bytes
+ * are compared as they are.
+ */
+#ifndef LN_SESSION_AUTH_H
+#define LN_SESSION_AUTH_H
+#include "hub/message.h"
+#include "hub/namespace.h"
+#include "session/jws.h"
+
+#define LN_IDENTITY_INFO_MAX 2048 /* bytes of JSON */
+#define LN_IDENTITY_SUBS_MAX 128  /* as many as a connection may have */
+
+/* One block, never changed. */
+typedef struct ln_identity {
+    uint64_t expires; /* seconds since 1970; 0: never */
+    uint16_t info_size, grants_size;
+    uint8_t user_size;
+    uint8_t bytes[]; /* user, info, grants: packed by auth.c */
+} ln_identity;
+
+static inline ln_slice ln_identity_user(const ln_identity *id) {
+    return ln_slice_of(id->bytes, id->user_size);
+}
+/* JSON, or empty. */
+static inline ln_slice ln_identity_info(const ln_identity *id) {
+    return ln_slice_of(id->bytes + id->user_size, id->info_size);
+}
+/* Whether its claims name the channel for this. */
+bool ln_identity_grants(const ln_identity *id, ln_act act, ln_slice channel);
+/* Walks the channels of `subs`: start with *at = 0; false at the end. */
+bool ln_identity_next_sub(const ln_identity *id, uint32_t *at, ln_slice *channel);
+
+/* How clients show who they are; of a hub, outlives its sessions. */
+typedef struct ln_auth {
+    const ln_jws_keys *keys;
+    ln_jws_policy policy;
+    bool anonymous; /* who has no token may stay */
+    bool personal;  /* users are put into their own channel when they log in */
+} ln_auth;
+
+/* The identity a token gives, for ln_free. LINNET_ERR_DENIED with *fault, LINNET_ERR_NOMEM. */
+int ln_identity_read(
+    const ln_auth *auth, ln_slice token, uint64_t now_s, ln_identity **out, ln_jws_fault *fault);
+/* Whether a token lets this user (empty: nobody in particular) into this channel. `sub` must be
+ * that user, and may be missing only for nobody. LINNET_OK with *expires, LINNET_ERR_DENIED,
+ * LINNET_ERR_NOMEM. */
+int ln_channel_token_check(const ln_auth *auth, ln_slice token, uint64_t now_s, ln_slice user,
+    ln_slice channel, uint64_t *expires);
+#endif

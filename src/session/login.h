@@ -1,0 +1,64 @@
+/* login.h -- a session on a hub that wants to know who is speaking.
+ *
+ *             a token with the handshake, or `auth`
+ *   WANTED ───────────────────────────────────────────> KNOWN ──25 s before its end──> WARNED
+ *     │                                     ^             ^                              │
+ *     │ 10 s: close 3002       GUEST ──auth─┘             └───────────refresh────────────┤
+ *                                                                    30 s after its end: close 3005
+ *
+ *   WANTED  nobody yet, and has to be somebody: anything but `auth` and heartbeats is error 101,
+ * and messages are small GUEST   nobody, and may stay so
+ *
+ * A session of a hub that asks nobody has no login at all.
+ */
+#ifndef LN_SESSION_LOGIN_H
+#define LN_SESSION_LOGIN_H
+#include "session/inner.h"
+
+#define LN_LOGIN_DEADLINE_S 10
+#define LN_LOGIN_WARN_S     25
+#define LN_LOGIN_GRACE_S    LN_JWS_SKEW_S
+
+typedef enum ln_login_state {
+    LN_LOGIN_WANTED,
+    LN_LOGIN_GUEST,
+    LN_LOGIN_KNOWN,
+    LN_LOGIN_WARNED,
+} ln_login_state;
+
+typedef struct ln_login {
+    ln_list node; /* in sessions->logins */
+    ln_session *session;
+    const ln_auth *auth;
+    ln_identity *id;          /* KNOWN, WARNED */
+    const ln_ws_config *wide; /* what the connection had before it was made narrow; NULL: has */
+    uint8_t state;            /* ln_login_state */
+    bool settled;             /* it is in the channels that its token names */
+} ln_login;
+
+/* Of a session just made, which has its dialect. o->identity is taken, also on failure.
+ * LINNET_ERR_NOMEM. */
+int ln_login_open(ln_session *s, const ln_session_options *o);
+void ln_login_close(ln_session *s);
+/* It has a dialect, and may be told things nobody asked for: the channels it is to be in. */
+void ln_login_settle(ln_session *s);
+/* It begins in a channel, if it may be there; else that is its end. */
+void ln_login_feed(ln_session *s, ln_slice channel);
+/* Whether the command has to wait for a login; it is answered then. */
+bool ln_login_bars(ln_session *s, const ln_native_command *c);
+/* The same for a text that is no JSON. */
+bool ln_login_bars_text(ln_session *s);
+/* The verbs. */
+void ln_login_auth(ln_session *s, const ln_native_command *c);
+void ln_login_refresh(ln_session *s, const ln_native_command *c);
+/* A token for one channel, in a subscribe: LINNET_OK with *expires. LINNET_ERR_DENIED,
+ * LINNET_ERR_NOMEM. */
+int ln_login_channel_token(const ln_session *s, const ln_native_command *c, uint64_t *expires);
+/* The handshake brought a token that is no good. */
+void ln_login_refused(ln_session *s, ln_jws_fault fault);
+/* A subscription was let in for a time. */
+void ln_login_watch(ln_session *s);
+/* What is due. */
+void ln_logins_tick(ln_sessions *n);
+ln_msec ln_logins_deadline(const ln_sessions *n);
+#endif
