@@ -30,7 +30,8 @@ typedef struct ln_subscription {
     ln_row *row;         /* NULL: waits */
     ln_leave *leaving;   /* under way; NULL: stays */
     uint32_t seat;
-    uint8_t user; /* which row */
+    uint8_t user;  /* which row */
+    uint8_t space; /* ln_space it was last taken to */
 } ln_subscription;
 
 /* One that is leaving stays after all: nobody will call user->left. */
@@ -85,6 +86,13 @@ typedef struct ln_hub_user {
     /* All that ln_hub_leave waited for was delivered, or will not be: the subscription is to be
      * taken out now, with ln_hub_unsubscribe. note: as given to ln_hub_leave. */
     void (*left)(void *ctx, ln_subscription *s, ln_slice note);
+    /* What is no message (LN_PUB_ASIDE), to all of a row. NULL: it is nothing to them. */
+    void (*aside)(void *ctx, ln_row *row, const ln_publication *p);
+    /* An answer to ln_hub_enter, unless ln_hub_part came before it. m->err < 0: it is no member,
+     * and m is the keeper's to free; else he keeps m until ln_hub_part. */
+    void (*entered)(void *ctx, ln_place *m);
+    /* An answer to ln_hub_query; what m->page holds may be taken. */
+    void (*queried)(void *ctx, ln_inquiry *m);
 } ln_hub_user;
 
 static inline ln_slice ln_channel_name(const ln_channel *c) {

@@ -127,5 +127,13 @@ void ln_mail_discard(ln_letter *letter) {
     case LN_MAIL_ADMIT:
     case LN_MAIL_ADMITTED:
     case LN_MAIL_RELEASE: ln_free(ln_admission_of(letter)); break;
+    case LN_MAIL_ENTER:
+    case LN_MAIL_ENTERED:
+    case LN_MAIL_PART:
+        if (ln_place_of(letter)->keeper) *ln_place_of(letter)->keeper = NULL;
+        ln_free(ln_place_of(letter));
+        break;
+    case LN_MAIL_QUERY:
+    case LN_MAIL_QUERIED: ln_inquiry_free(ln_inquiry_of(letter)); break;
     }
 }
