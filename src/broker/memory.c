@@ -4,10 +4,17 @@
 #include <assert.h>
 
 #define RING_MIN 4
+#define RING_MAX (1u << 30)
+#define KEPT_AT  ((UINT64_C(1) << 42) - 1)
+
+#define PINS_MAX ((1u << 22) - 1)
+/* What a pinned log may hold, in retentions: who reads slowly does not hold up more than that. */
+#define PINNED_MAX 4
 
 typedef struct kept {
     ln_publication *p;
-    ln_msec at;
+    uint64_t at : 42;   /* ms, good for a hundred years */
+    uint64_t pins : 22; /* who wait for this one and what follows it */
 } kept;
 
 /* Logs that keep equally much, so that the first of the full ones is the first to expire. */
@@ -27,6 +34,7 @@ struct ln_log_handle {
     kept *ring; /* capacity entries, the oldest at `first` */
     uint32_t first, count, capacity;
     uint64_t bytes; /* of what is kept */
+    uint32_t pins;  /* of all that is kept; with any, it stays off the shelf */
     ln_msec closed_at;
     uint8_t name_size;
     uint8_t name[];
@@ -52,10 +60,19 @@ static ln_slice log_name(const void *value) {
 
 /* What is kept ---------------------------------------------------------------------------- */
 
+/* Puts a log at the end of its shelf, if it is to stand there: what it keeps may stay longer for
+ * it, at most as long as if it had been published now. */
+static void shelve(ln_log_handle *log) {
+    ln_list_remove(&log->full);
+    if (log->count && !log->pins) ln_list_push(&log->shelf->full, &log->full);
+}
+
 static void drop_oldest(ln_memory *m, ln_log_handle *log) {
     assert(log->count > 0);
     ln_publication *p = log->ring[log->first].p;
     size_t held = ln_publication_held(p);
+    bool was_pinned = log->pins > 0;
+    log->pins -= (uint32_t)log->ring[log->first].pins;
     log->first = (log->first + 1) % log->capacity;
     log->count--;
     log->bytes -= held;
@@ -63,6 +80,7 @@ static void drop_oldest(ln_memory *m, ln_log_handle *log) {
     ln_stat_sub(&m->stats.kept, 1);
     ln_stat_sub(&m->stats.kept_bytes, held);
     ln_publication_unref(p);
+    if (was_pinned) shelve(log);
     if (log->count) return;
     ln_list_remove(&log->full);
     ln_list_remove(&log->all);
@@ -77,8 +95,16 @@ static bool too_much(const ln_memory *m, const ln_log_handle *log) {
            m->broker.now - log->ring[log->first].at >= keep->age_ms;
 }
 
+/* The first one that is kept is waited for, and there is room to let it wait, with so many more. */
+static bool held_back(const ln_log_handle *log, uint32_t more) {
+    const ln_retention *keep = &log->shelf->keep;
+    return log->ring[log->first].pins &&
+           (uint64_t)log->count + more <= (uint64_t)keep->count * PINNED_MAX &&
+           log->bytes <= (uint64_t)keep->bytes * PINNED_MAX;
+}
+
 static void trim(ln_memory *m, ln_log_handle *log) {
-    while (log->count && too_much(m, log))
+    while (log->count && too_much(m, log) && !held_back(log, 0))
         drop_oldest(m, log);
     while (m->bytes > m->options.total_bytes_max) {
         ln_stat_add(&m->stats.evicted, 1);
@@ -88,8 +114,9 @@ static void trim(ln_memory *m, ln_log_handle *log) {
 
 static int ring_grow(ln_log_handle *log) {
     if (log->count < log->capacity) return LINNET_OK;
-    uint32_t capacity = log->capacity ? log->capacity * 2 : RING_MIN;
-    if (capacity > log->shelf->keep.count) capacity = log->shelf->keep.count;
+    if (log->capacity >= RING_MAX) return LINNET_ERR_LIMIT;
+    uint32_t capacity = log->capacity ? log->capacity * 2 : RING_MIN, most = log->shelf->keep.count;
+    if (capacity > most && log->count < most) capacity = most;
     kept *ring = ln_calloc(capacity, sizeof *ring);
     if (!ring) return LINNET_ERR_NOMEM;
     for (uint32_t i = 0; i < log->count; i++)
@@ -101,28 +128,39 @@ static int ring_grow(ln_log_handle *log) {
     return LINNET_OK;
 }
 
+static bool full(const ln_log_handle *log) {
+    return log->count >= log->shelf->keep.count && !held_back(log, 1);
+}
+
 static int memory_publish(ln_broker *b, ln_log_handle *log, ln_publication *p, ln_position *at) {
     ln_memory *m = memory_of(b);
-    uint32_t most = log->shelf->keep.count;
-    if (log->count < most) {
+#if defined(LN_PLANT) && LN_PLANT == 11 /* tests/sim: acknowledged, and not stored */
+    if (log->head % 8 == 7 && log->count) {
+        *at = (ln_position){ log->epoch, ++log->head };
+        drop_oldest(m, log);
+        return LN_DONE;
+    }
+#endif
+    if (!full(log)) {
         int err = ring_grow(log);
         if (err < 0) return err;
     }
     ln_publication_ref(p, 1);
     size_t held = ln_publication_held(p);
-    if (log->count == most) drop_oldest(m, log);
+    while (log->count && full(log))
+        drop_oldest(m, log);
     /* With room for one only, dropping it gave the ring back. */
     if (!log->ring && ring_grow(log) < 0) {
         ln_publication_unref(p);
         return LINNET_ERR_NOMEM;
     }
-    log->ring[(log->first + log->count++) % log->capacity] = (kept){ p, m->broker.now };
+    log->ring[(log->first + log->count++) % log->capacity] = (kept){ p, m->broker.now & KEPT_AT,
+        0 };
     log->bytes += held;
     m->bytes += held;
     ln_stat_add(&m->stats.kept, 1);
     ln_stat_add(&m->stats.kept_bytes, held);
-    ln_list_remove(&log->full);
-    ln_list_push(&log->shelf->full, &log->full);
+    shelve(log);
     ln_list_remove(&log->all);
     ln_list_push(&m->all, &log->all);
     *at = (ln_position){ log->epoch, ++log->head };
@@ -130,18 +168,66 @@ static int memory_publish(ln_broker *b, ln_log_handle *log, ln_publication *p, l
     return LN_DONE;
 }
 
-static int memory_read(ln_broker *b, ln_log_handle *log, uint64_t since, ln_page *page) {
+/* The entry of an offset that is kept. */
+static kept *entry(const ln_log_handle *log, uint64_t offset) {
+    uint64_t first = log->head - log->count + 1;
+    return &log->ring[(log->first + (offset - first)) % log->capacity];
+}
+
+/* Adds to the page what is at an offset; false: it is full. */
+static bool page_add(const ln_log_handle *log, const ln_span *span, uint64_t offset, ln_page *page,
+    uint64_t *bytes) {
+    if (page->count >= span->limit || page->count >= LN_PAGE_MAX) return false;
+    ln_publication *p = entry(log, offset)->p;
+    *bytes += ln_publication_cost(p);
+    if (page->count && *bytes > span->bytes) return false;
+    ln_publication_ref(p, 1);
+    page->items[page->count++] = p;
+    return true;
+}
+
+static int memory_read(ln_broker *b, ln_log_handle *log, const ln_span *span, ln_page *page) {
     trim(memory_of(b), log);
     uint64_t before = log->head - log->count; /* the last offset no longer kept */
-    if (since > log->head || since < before) return LINNET_ERR_NOT_FOUND;
+    uint64_t since = span->since, bytes = 0;
     page->epoch = log->epoch;
     page->count = 0;
-    for (uint64_t i = since - before; i < log->count && page->count < LN_PAGE_MAX; i++) {
-        ln_publication *p = log->ring[(log->first + i) % log->capacity].p;
-        ln_publication_ref(p, 1);
-        page->items[page->count++] = p;
+    if (span->reverse) {
+        if (since > log->head) since = log->head + 1;
+        while (since > before + 1 && page_add(log, span, since - 1, page, &bytes))
+            since--;
+        return LN_DONE;
     }
+    if (!span->any && (since > log->head || since < before)) return LINNET_ERR_NOT_FOUND;
+    if (since < before) since = before;
+    while (since < log->head && page_add(log, span, since + 1, page, &bytes))
+        since++;
     return LN_DONE;
+}
+
+static bool keeps(const ln_log_handle *log, uint64_t offset) {
+    return offset > log->head - log->count && offset <= log->head;
+}
+
+static int memory_pin(ln_broker *b, ln_log_handle *log, uint64_t since) {
+    (void)b;
+    if (!keeps(log, since + 1)) return LINNET_ERR_NOT_FOUND;
+    kept *k = entry(log, since + 1);
+    if (log->pins >= PINS_MAX) return LINNET_ERR_LIMIT;
+    k->pins = (k->pins + 1) & PINS_MAX;
+    log->pins++;
+    ln_list_remove(&log->full);
+    return LINNET_OK;
+}
+
+static void memory_unpin(ln_broker *b, ln_log_handle *log, uint64_t since) {
+    if (!keeps(log, since + 1)) return; /* it went with the publication */
+    kept *k = entry(log, since + 1);
+    assert(k->pins > 0);
+    k->pins = (k->pins - 1) & PINS_MAX;
+    log->pins--;
+    trim(memory_of(b), log);
+    if (!log->pins && !ln_list_linked(&log->full)) shelve(log);
 }
 
 /* Shelves --------------------------------------------------------------------------------- */
@@ -168,18 +254,14 @@ static void shelf_leave(shelf *s) {
     ln_free(s);
 }
 
-/* Puts a log on the shelf of its retention, at the end: what it keeps may stay longer for it, at
- * most as long as if it had been published now. */
+/* Puts a log on the shelf of its retention. */
 static int shelf_move(ln_memory *m, ln_log_handle *log, const ln_retention *keep) {
     shelf *to = shelf_of(m, keep), *from = log->shelf;
     if (!to) return LINNET_ERR_NOMEM;
     if (to == from) return LINNET_OK;
     to->logs++;
     log->shelf = to;
-    if (log->count) {
-        ln_list_remove(&log->full);
-        ln_list_push(&to->full, &log->full);
-    }
+    shelve(log);
     if (from) {
         from->logs--;
         shelf_leave(from);
@@ -271,7 +353,7 @@ static void memory_close(ln_broker *b, ln_log_handle *log) {
 static ln_msec first_full(const shelf *s) {
     if (ln_list_empty(&s->full)) return LN_NEVER;
     const ln_log_handle *log = ln_list_item(s->full.next, ln_log_handle, full);
-    return log->ring[(log->first + log->count - 1) % log->capacity].at + s->keep.age_ms;
+    return (ln_msec)entry(log, log->head)->at + s->keep.age_ms;
 }
 
 static ln_msec first_closed(const ln_memory *m) {
@@ -313,6 +395,8 @@ static const ln_broker_ops memory_ops = {
     .open = memory_open,
     .publish = memory_publish,
     .read = memory_read,
+    .pin = memory_pin,
+    .unpin = memory_unpin,
     .close = memory_close,
     .tick = memory_tick,
     .deadline = memory_deadline,

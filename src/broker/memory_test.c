@@ -44,8 +44,9 @@ static int log_add(shelf *s, ln_log_handle *log, size_t size, ln_position *at) {
 static int log_read(shelf *s, ln_log_handle *log, uint64_t since) {
     int total = 0;
     for (;;) {
-        ln_page page = { 0 };
-        int err = s->b->ops->read(s->b, log, since, &page);
+        ln_page page;
+        ln_span span = { .since = since, .limit = 64, .bytes = UINT32_MAX };
+        int err = s->b->ops->read(s->b, log, &span, &page);
         if (err < 0) return err;
         if (page.count == 0) return total;
         for (uint32_t i = 0; i < page.count; i++) {
@@ -219,6 +220,146 @@ static void test_too_many_logs(void **state) {
     s.b->ops->free(s.b);
 }
 
+static void test_reading(void **state) {
+    (void)state;
+    static const struct {
+        const char *why;
+        ln_span span;
+        int first, count; /* negative: the error */
+    } rows[] = {
+        /* 6 to 15 are kept */
+        { "all that is kept", { .limit = 1000, .bytes = 1 << 20, .any = true }, 6, 10 },
+        { "some of it", { .limit = 3, .bytes = 1 << 20, .any = true }, 6, 3 },
+        { "behind one", { .since = 9, .limit = 3, .bytes = 1 << 20 }, 10, 3 },
+        { "nothing follows", { .since = 15, .limit = 3, .bytes = 1 << 20 }, 0, 0 },
+        { "only whether it is kept", { .since = 5, .limit = 0, .bytes = 1 << 20 }, 0, 0 },
+        { "it is not", { .since = 4, .limit = 0 }, 0, LINNET_ERR_NOT_FOUND },
+        { "beyond the head", { .since = 16, .limit = 9 }, 0, LINNET_ERR_NOT_FOUND },
+        { "the furthest", { .since = UINT64_MAX, .limit = 9 }, 0, LINNET_ERR_NOT_FOUND },
+        { "any beyond the head", { .since = UINT64_MAX, .limit = 9, .any = true }, 0, 0 },
+        { "one always fits", { .since = 9, .limit = 9, .bytes = 1 }, 10, 1 },
+        { "so many bytes", { .since = 9, .limit = 9, .bytes = 3 * (192 + 1 + 100) }, 10, 3 },
+        { "one byte less", { .since = 9, .limit = 9, .bytes = 3 * (192 + 1 + 100) - 1 }, 10, 2 },
+        { "the newest first", { UINT64_MAX, 3, 1 << 20, .reverse = true }, 15, 3 },
+        { "before one", { 8, 9, 1 << 20, .reverse = true }, 7, 2 },
+        { "before the first", { 6, 9, 1 << 20, .reverse = true }, 0, 0 },
+        { "before what is gone", { 3, 9, 1 << 20, .reverse = true }, 0, 0 },
+        { "before all", { 0, 9, 1 << 20, .reverse = true }, 0, 0 },
+    };
+    shelf s;
+    ln_position at;
+    shelf_open(&s, &(ln_memory_options){ 0 });
+    s.keep.count = 10;
+    ln_log_handle *log = log_open(&s, "c", &at);
+    for (int i = 0; i < 15; i++)
+        log_add(&s, log, 100, &at);
+    for (size_t i = 0; i < LN_COUNT(rows); i++) {
+        print_message("# %s\n", rows[i].why);
+        static ln_page page;
+        int err = s.b->ops->read(s.b, log, &rows[i].span, &page);
+        assert_int_equal(err, rows[i].count < 0 ? rows[i].count : LN_DONE);
+        if (err < 0) continue;
+        assert_int_equal(page.count, rows[i].count);
+        for (uint32_t n = 0; n < page.count; n++) {
+            int step = rows[i].span.reverse ? -(int)n : (int)n;
+            assert_int_equal(page.items[n]->at.offset, rows[i].first + step);
+            ln_publication_unref(page.items[n]);
+        }
+    }
+    s.b->ops->close(s.b, log);
+    s.b->ops->free(s.b);
+}
+
+/* A log of ten, of which 11 to 20 are kept and 14 and what follows is pinned. */
+static ln_log_handle *pinned_log(shelf *s, const ln_memory_options *o) {
+    ln_position at;
+    shelf_open(s, o);
+    s->keep.count = 10;
+    s->keep.age_ms = 5000;
+    s->keep.bytes = 10 * 1200;
+    ln_log_handle *log = log_open(s, "c", &at);
+    for (int i = 0; i < 20; i++)
+        log_add(s, log, 10, &at);
+    assert_int_equal(s->b->ops->pin(s->b, log, 9), LINNET_ERR_NOT_FOUND);
+    assert_int_equal(s->b->ops->pin(s->b, log, 20), LINNET_ERR_NOT_FOUND);
+    assert_int_equal(s->b->ops->pin(s->b, log, UINT64_MAX), LINNET_ERR_NOT_FOUND);
+    assert_int_equal(s->b->ops->pin(s->b, log, 13), LINNET_OK);
+    return log;
+}
+
+static void pinned_end(shelf *s, ln_log_handle *log) {
+    s->b->ops->close(s->b, log);
+    s->b->ops->free(s->b);
+}
+
+static void test_pinned(void **state) {
+    (void)state;
+    shelf s;
+    ln_position at;
+    ln_log_handle *log = pinned_log(&s, &(ln_memory_options){ 0 });
+    for (int i = 0; i < 12; i++) /* to 32 */
+        assert_int_equal(log_add(&s, log, 10, &at), LN_DONE);
+    assert_int_equal(log_read(&s, log, 13), 19);
+    assert_int_equal(log_read(&s, log, 12), LINNET_ERR_NOT_FOUND);
+
+    /* neither its age, nor a tick, takes it away */
+    s.b->now = 60000;
+    s.b->ops->tick(s.b);
+    assert_int_equal(s.b->ops->deadline(s.b), LN_NEVER);
+    assert_int_equal(log_read(&s, log, 13), 19);
+
+    /* a second one further on; when the first goes, it is the one that counts */
+    assert_int_equal(s.b->ops->pin(s.b, log, 30), LINNET_OK);
+    assert_int_equal(s.b->ops->pin(s.b, log, 30), LINNET_OK);
+    s.b->ops->unpin(s.b, log, 13);
+    assert_int_equal(log_read(&s, log, 30), 2);
+    assert_int_equal(log_read(&s, log, 29), LINNET_ERR_NOT_FOUND);
+    s.b->ops->unpin(s.b, log, 30);
+    assert_int_equal(log_read(&s, log, 30), 2);
+    s.b->ops->unpin(s.b, log, 30);
+    assert_int_equal(log_read(&s, log, 30), LINNET_ERR_NOT_FOUND);
+    s.b->ops->unpin(s.b, log, 30); /* it is gone, and so was the pin */
+    log_add(&s, log, 10, &at);
+    assert_int_equal(s.b->ops->deadline(s.b), 65000);
+    pinned_end(&s, log);
+}
+
+static void test_pins_have_an_end(void **state) {
+    (void)state;
+    static const struct {
+        const char *why;
+        uint64_t all;
+        size_t size;
+        int kept; /* of a hundred more, the oldest of which stands where the pin was or later */
+    } rows[] = {
+        { "four times the count", 0, 10, 40 },
+        { "four times the bytes", 0, 2000, 10 },
+        { "the bytes of all", 9 * 1200, 1000, 8 },
+    };
+    for (size_t i = 0; i < LN_COUNT(rows); i++) {
+        print_message("# %s\n", rows[i].why);
+        shelf s;
+        ln_position at;
+        ln_log_handle *log = pinned_log(&s, &(ln_memory_options){ .total_bytes_max = rows[i].all });
+        uint64_t most = 0;
+        for (int n = 0; n < 100; n++) {
+            assert_int_equal(log_add(&s, log, rows[i].size, &at), LN_DONE);
+            uint64_t kept = ln_stat_get(&ln_memory_stats_of(s.b)->kept);
+            if (kept > most) most = kept;
+            assert_true(kept <= 40);
+        }
+        /* Then the pin was gone, and the log is what it ever was. */
+        assert_true(ln_stat_get(&ln_memory_stats_of(s.b)->kept) <= 10);
+        assert_int_equal(log_read(&s, log, 13), LINNET_ERR_NOT_FOUND);
+        assert_true(most >= (uint64_t)rows[i].kept);
+        s.b->ops->unpin(s.b, log, 13);
+        s.b->now += 5000;
+        s.b->ops->tick(s.b);
+        assert_int_equal(ln_stat_get(&ln_memory_stats_of(s.b)->kept), 0);
+        pinned_end(&s, log);
+    }
+}
+
 static void test_memory(void **state) {
     (void)state;
     bool done = false;
@@ -272,10 +413,14 @@ typedef struct reader {
     uint32_t worker;
     int channel; /* -1: in none */
     bool joined, leaves;
-    ln_position at;             /* last seen, from where it joined */
-    uint32_t heard[PUBLISHERS]; /* last number of each, in this channel and since it joined */
-    uint32_t owed[PUBLISHERS];  /* to be heard before it has left, from who lives where it does */
-    uint32_t said[PUBLISHERS];  /* when it asked to join */
+    bool recovers, behind, waits; /* it was here before; has a page to ask for */
+    ln_position left[CHANNELS];   /* where it was when it left, epoch 0: never */
+    ln_msec since;                /* when it asked to recover */
+    uint64_t cut;                 /* of the replay */
+    ln_position at;               /* last seen, from where it joined */
+    uint32_t heard[PUBLISHERS];   /* last number of each, in this channel and since it joined */
+    uint32_t owed[PUBLISHERS];    /* to be heard before it has left, from who lives where it does */
+    uint32_t said[PUBLISHERS];    /* when it asked to join */
 } reader;
 
 struct node {
@@ -287,6 +432,7 @@ struct node {
     ln_position head[CHANNELS];
     uint32_t log[CHANNELS][LOG_MAX]; /* publisher << 16 | number, by offset */
     uint32_t said[PUBLISHERS][CHANNELS], answered, asked, left;
+    uint32_t recovered, unrecovered, pages;
     ln_msec now;
 };
 
@@ -346,6 +492,15 @@ static void node_deliver(void *ctx, ln_row *row, const ln_publication *p) {
 
 static void node_joined(reader *r) {
     r->joined = true;
+    if (r->recovers) {
+        ln_position at = ln_subscription_at(&r->s), was = r->left[r->channel];
+        bool same = at.epoch == was.epoch && at.offset == was.offset;
+        r->n->recovered += same;
+        r->n->unrecovered += !same;
+        for (int p = 0; p < PUBLISHERS && !same; p++) /* it begins where it is told that it does */
+            r->said[p] = r->n->said[p][r->channel];
+    }
+    r->recovers = false;
     r->at = ln_subscription_at(&r->s);
     memset(r->heard, 0, sizeof r->heard);
 }
@@ -365,10 +520,47 @@ static void node_published(void *ctx, const ln_publication *p) {
     d->n->answered++;
 }
 
+static void node_replay(void *ctx, ln_subscription *s, const ln_replay *page) {
+    (void)ctx;
+    reader *r = (reader *)(void *)s;
+    if (page->first) { /* I6: from here on it hears all, from where it was */
+        assert_true(r->recovers && !r->joined);
+        r->at = r->left[r->channel];
+        r->cut = page->cut;
+        assert_int_equal(page->owed, page->cut - r->at.offset);
+        assert_true(page->owed > 0);
+        memset(r->heard, 0, sizeof r->heard);
+        r->joined = true;
+        r->n->recovered++;
+    }
+    r->recovers = false;
+    assert_int_equal(page->cut, r->cut);
+    for (uint32_t i = 0; i < page->count; i++)
+        hear(r, page->items[i]);
+    r->behind = !ln_subscription_joined(s);
+    r->waits = r->behind;
+    if (!r->behind) assert_int_equal(r->at.offset, ln_subscription_at(s).offset);
+    r->n->pages++;
+}
+
 static void node_reset(void *ctx, ln_subscription *s) {
     (void)ctx;
     (void)s;
     fail_msg("nothing is lost here");
+}
+
+static void node_gone(reader *r) {
+    if (r->joined) r->left[r->channel] = r->at;
+    r->channel = -1;
+    r->joined = r->leaves = r->recovers = r->behind = r->waits = false;
+}
+
+/* What is pinned stays, but not for ever. */
+static void node_lost(void *ctx, ln_subscription *s) {
+    const desk *d = ctx;
+    reader *r = (reader *)(void *)s;
+    assert_true(d->n->now - r->since >= LN_HOME_PIN_MS);
+    node_gone(r);
 }
 
 static void node_left(void *ctx, ln_subscription *s, ln_slice note) {
@@ -380,8 +572,7 @@ static void node_left(void *ctx, ln_subscription *s, ln_slice note) {
     for (uint32_t p = d->worker; p < PUBLISHERS; p += d->n->workers)
         if (r->owed[p] > r->said[p]) assert_true(r->heard[p] >= r->owed[p]);
     ln_hub_unsubscribe(d->n->hubs[d->worker], s);
-    r->channel = -1;
-    r->joined = r->leaves = false;
+    node_gone(r);
     d->n->left++;
 }
 
@@ -414,21 +605,29 @@ static void node_say(node *n, uint32_t publisher) {
 static void node_move(node *n) {
     reader *r = &n->readers[ln_rand_below(&n->rand, n->workers * PER_WORKER)];
     ln_hub *hub = n->hubs[r->worker];
-    if (r->channel >= 0 && !r->leaves && ln_rand_below(&n->rand, 2)) {
+    if (r->waits && ln_rand_below(&n->rand, 4)) {
+        r->waits = false;
+        ln_hub_more(hub, &r->s, 1 + ln_rand_below(&n->rand, 2000));
+        return;
+    }
+    if (r->channel >= 0 && !r->leaves && !r->s.replay && ln_rand_below(&n->rand, 2)) {
         node_leave(n, r);
         return;
     }
     if (r->channel >= 0) { /* at once, or because the connection died while it was leaving */
         ln_hub_unsubscribe(hub, &r->s);
-        r->channel = -1;
-        r->joined = r->leaves = false;
+        node_gone(r);
         return;
     }
     r->channel = (int)ln_rand_below(&n->rand, CHANNELS);
     for (int p = 0; p < PUBLISHERS; p++)
         r->said[p] = n->said[p][r->channel];
     ln_slice name = ln_slice_str(names[r->channel]);
-    int done = ln_hub_subscribe(hub, &r->s, LN_SPACE_CHANNELS, name);
+    r->since = n->now;
+    r->recovers = r->left[r->channel].epoch && ln_rand_below(&n->rand, 4);
+    int done = r->recovers ? ln_hub_recover(hub, &r->s, name, r->left[r->channel],
+                                 ln_rand_below(&n->rand, 3) * 700)
+                           : ln_hub_subscribe(hub, &r->s, LN_SPACE_CHANNELS, name);
     assert_true(done == LN_DONE || done == LN_PENDING);
     if (done == LN_DONE) node_joined(r);
 }
@@ -468,8 +667,14 @@ static void node_open(node *n, desk *desks, uint32_t workers, uint64_t seed) {
             .ctx = &desks[i],
             .post = node_post };
         assert_int_equal(ln_hub_new(&o, &n->hubs[i]), LINNET_OK);
-        ln_hub_user user = { &desks[i], node_deliver, node_subscribed, node_published, node_reset,
-            node_left };
+        ln_hub_user user = { .ctx = &desks[i],
+            .deliver = node_deliver,
+            .subscribed = node_subscribed,
+            .published = node_published,
+            .reset = node_reset,
+            .left = node_left,
+            .replay = node_replay,
+            .lost = node_lost };
         ln_hub_use(n->hubs[i], 0, &user);
         ln_hub_use(n->hubs[i], 1, &user);
         for (uint32_t j = 0; j < PER_WORKER; j++) {
@@ -493,6 +698,22 @@ static void node_close(node *n) {
             }
 }
 
+/* Until all mail is read, and all who are behind have caught up. */
+static void node_settle(node *n) {
+    for (bool busy = true; busy;) {
+        busy = false;
+        while (node_mail(n))
+            busy = true;
+        for (uint32_t i = 0; i < n->workers * PER_WORKER; i++) {
+            reader *r = &n->readers[i];
+            if (!r->waits) continue;
+            r->waits = false;
+            ln_hub_more(n->hubs[r->worker], &r->s, 500);
+            busy = true;
+        }
+    }
+}
+
 static void live(uint32_t workers, uint64_t seed) {
     static node n; /* large */
     static desk desks[WORKERS];
@@ -509,14 +730,14 @@ static void live(uint32_t workers, uint64_t seed) {
         else
             node_mail(&n);
     }
-    while (node_mail(&n)) {
-    }
+    node_settle(&n);
     assert_int_equal(n.answered, n.asked);
+    assert_true(n.recovered > 0 && n.pages > 0);
     assert_true(n.left > 0);
     for (uint32_t i = 0; i < workers * PER_WORKER; i++) {
         reader *r = &n.readers[i];
         if (r->channel < 0) continue;
-        assert_true(r->joined);
+        assert_true(r->joined && !r->behind);
         if (r->at.offset) assert_int_equal(r->at.offset, n.head[r->channel].offset);
     }
     for (int c = 0; c < CHANNELS; c++) { /* an offset for each publication, and none left out */
@@ -577,6 +798,9 @@ int main(void) {
         cmocka_unit_test(test_retentions_side_by_side),
         cmocka_unit_test(test_the_epoch_outlives),
         cmocka_unit_test(test_too_many_logs),
+        cmocka_unit_test(test_reading),
+        cmocka_unit_test(test_pinned),
+        cmocka_unit_test(test_pins_have_an_end),
         cmocka_unit_test(test_memory),
         cmocka_unit_test(test_one_worker),
         cmocka_unit_test(test_two_workers),

@@ -17,12 +17,20 @@
 typedef struct ln_broker ln_broker;
 typedef struct ln_log_handle ln_log_handle; /* the broker's, one per open channel */
 
-#define LN_PAGE_MAX 64
-typedef struct ln_page { /* of a log, oldest first, without holes */
+#define LN_PAGE_MAX 1000
+typedef struct ln_page { /* of a log, without holes: oldest first, or newest first if so asked */
     uint64_t epoch;
     uint32_t count;
     ln_publication *items[LN_PAGE_MAX]; /* one reference each, the receiver's */
 } ln_page;
+
+typedef struct ln_span { /* what is to be read */
+    uint64_t since;      /* what follows this offset; reverse: what stands before it */
+    uint32_t limit;      /* publications, at most LN_PAGE_MAX; 0: only whether it is kept */
+    uint32_t bytes;      /* at most, as ln_publication_cost counts; but one always fits */
+    bool reverse;
+    bool any; /* what is still kept of it will do */
+} ln_span;
 
 typedef struct ln_broker_ops {
     /* Finds the log, or begins one; from now on it keeps so much (copied). *handle is good until
@@ -33,8 +41,14 @@ typedef struct ln_broker_ops {
     /* Appends; keeps references of its own. *at: the place it got. LN_PENDING: the caller's
      * reference goes along, and comes back with the answer. < 0: it is not in the log. */
     int (*publish)(ln_broker *b, ln_log_handle *log, ln_publication *p, ln_position *at);
-    /* Reads what follows offset `since`, at most a page. LINNET_ERR_NOT_FOUND: no longer kept. */
-    int (*read)(ln_broker *b, ln_log_handle *log, uint64_t since, ln_page *page);
+    /* LINNET_ERR_NOT_FOUND: of what follows `since` the first is no longer kept, or `since` is
+     * behind the head (which a reader of what is before it, or of any, may ask for). */
+    int (*read)(ln_broker *b, ln_log_handle *log, const ln_span *span, ln_page *page);
+    /* What follows offset `since`, which is kept, stays beyond its retention, within what the
+     * broker has for it (a read says what has become of it), until it is unpinned as often.
+     * LINNET_ERR_NOT_FOUND, LINNET_ERR_LIMIT. */
+    int (*pin)(ln_broker *b, ln_log_handle *log, uint64_t since);
+    void (*unpin)(ln_broker *b, ln_log_handle *log, uint64_t since);
     /* The home is not interested any more; the log may live on. */
     void (*close)(ln_broker *b, ln_log_handle *log);
     void (*tick)(ln_broker *b);              /* does what is due */

@@ -9,6 +9,9 @@
  *    ASKING  the letter is with the home; subscriptions wait, deliveries are dropped
  *    JOINED  subscribers join at `at`, which is what was delivered here last
  *
+ * A subscription that catches up from the log (hub.h, ln_hub_recover) is in the channel without a
+ * seat, until it has read all that was delivered here.
+ *
  * While a fan-out walks the rows nothing moves: a seat that is left stays empty until the walk
  * ends, and who comes waits for its end.
  */
@@ -29,9 +32,9 @@ typedef struct ln_subscription {
     ln_list waiting;     /* in channel->waiting */
     ln_row *row;         /* NULL: waits */
     ln_leave *leaving;   /* under way; NULL: stays */
+    ln_reading *replay;  /* of one that catches up, or will when it is in; else NULL */
     uint32_t seat;
-    uint8_t user;  /* which row */
-    uint8_t space; /* ln_space it was last taken to */
+    uint8_t user; /* which row */
 } ln_subscription;
 
 /* One that is leaving stays after all: nobody will call user->left. */
@@ -62,12 +65,22 @@ struct ln_channel {
     ln_list waiting;
     ln_position at;       /* of the last publication delivered here */
     uint32_t subscribers; /* seated */
+    uint32_t behind;      /* that catch up */
     uint8_t state;        /* ln_channel_state */
     uint8_t class;        /* ln_class, once joined */
     uint8_t space;        /* ln_space */
     bool walking;
     bool pinned; /* its hub works on it: not to be freed when it empties */
 };
+
+/* A page for a subscription that catches up. */
+typedef struct ln_replay {
+    bool first;    /* it is told by this that it has recovered: */
+    uint64_t owed; /* so many publications are to come, those of this page included */
+    uint64_t cut;  /* the last of them; what stands behind it was said while it caught up */
+    uint32_t count;
+    ln_publication *const *items; /* borrowed; the next ones of the channel, without a hole */
+} ln_replay;
 
 /* Who uses the hub of a worker: sessions of a dialect, raw topics, the hosting program. */
 typedef struct ln_hub_user {
@@ -86,13 +99,13 @@ typedef struct ln_hub_user {
     /* All that ln_hub_leave waited for was delivered, or will not be: the subscription is to be
      * taken out now, with ln_hub_unsubscribe. note: as given to ln_hub_leave. */
     void (*left)(void *ctx, ln_subscription *s, ln_slice note);
-    /* What is no message (LN_PUB_ASIDE), to all of a row. NULL: it is nothing to them. */
-    void (*aside)(void *ctx, ln_row *row, const ln_publication *p);
-    /* An answer to ln_hub_enter, unless ln_hub_part came before it. m->err < 0: it is no member,
-     * and m is the keeper's to free; else he keeps m until ln_hub_part. */
-    void (*entered)(void *ctx, ln_place *m);
-    /* An answer to ln_hub_query; what m->page holds may be taken. */
-    void (*queried)(void *ctx, ln_inquiry *m);
+    /* The answer to ln_hub_read; borrowed. */
+    void (*page)(void *ctx, const ln_reading *m);
+    /* What ln_hub_recover and ln_hub_more asked for. The subscription is behind until it has a seat
+     * (ln_subscription_joined), which it gets with the last page, before this call. */
+    void (*replay)(void *ctx, ln_subscription *s, const ln_replay *page);
+    /* What it was still owed is gone. The subscription was taken out of the channel. */
+    void (*lost)(void *ctx, ln_subscription *s);
 } ln_hub_user;
 
 static inline ln_slice ln_channel_name(const ln_channel *c) {
@@ -111,7 +124,7 @@ void ln_channel_deliver(ln_channel *c, const ln_hub_user *users, const ln_public
 /* Closes the seats that were left during a walk of one's own (`walking` was set). */
 void ln_channel_mend(ln_channel *c);
 static inline bool ln_channel_empty(const ln_channel *c) {
-    return c->subscribers == 0 && ln_list_empty(&c->waiting);
+    return c->subscribers == 0 && c->behind == 0 && ln_list_empty(&c->waiting);
 }
 
 /* Whether a channel may be called so: LINNET_OK, LINNET_ERR_INVAL for bytes or length that are not

@@ -8,6 +8,10 @@
  * passed over: the workers see that an offset is missing, and tell their subscribers that the
  * channel starts anew.
  *
+ * What is read from the log for others is cut at the cursor, for behind it the mail brings it. A
+ * reader that will come back for the next page pins what it has not read yet, for at most
+ * LN_HOME_PIN_MS; its home lives as long.
+ *
  *    OPENING ──log is there──> OPEN
  *
  * While OPENING the letters queue here in their order. A home nobody is interested in lives on for
@@ -24,6 +28,8 @@
 #define LN_HOME_LINGER_MS 10000
 #define LN_HOME_LATER_MAX 1024 /* publications that wait for a gap to be filled */
 #define LN_HOME_IDLE_MAX  4096 /* homes that linger */
+#define LN_HOME_GAP_PAGE  64   /* publications read at once to fill a gap */
+#define LN_HOME_PIN_MS    30000
 
 typedef enum ln_home_state { LN_HOME_OPENING, LN_HOME_OPEN } ln_home_state;
 
@@ -34,14 +40,16 @@ typedef struct ln_home {
     ln_position cursor;
     const ln_namespace *namespace;                   /* NULL: a topic */
     uint64_t interested[(LN_WORKERS_MAX + 64) / 64]; /* workers, one bit each */
-    ln_letter *waiting, *last_waiting;               /* while OPENING */
+    ln_letter *waiting, *last_waiting;               /* while OPENING; READ, while `reading` */
     ln_publication **later;                          /* by offset, for a gap; one reference each */
     uint32_t later_count, later_capacity;
-    uint32_t pending; /* publications and reads the broker has not answered */
-    uint8_t state;    /* ln_home_state */
-    uint8_t class;    /* ln_class */
-    uint8_t space;    /* ln_space */
-    bool reading;
+    ln_reading *reader; /* whose answer is awaited; NULL: a gap's, if `reading` */
+    uint32_t pending;   /* publications and reads the broker has not answered */
+    uint32_t pins;      /* readings that have pinned something */
+    uint8_t state;      /* ln_home_state */
+    uint8_t class;      /* ln_class */
+    uint8_t space;      /* ln_space */
+    bool reading;       /* the broker is asked, or its answer is being taken */
     uint8_t name_size;
     uint8_t name[];
 } ln_home;
@@ -50,6 +58,7 @@ typedef struct ln_home {
 typedef struct ln_homes {
     ln_map map[LN_SPACES];
     ln_list idle;
+    ln_list pins; /* readings, by time */
     uint32_t idle_count;
     uint32_t self, workers;
     ln_namespaces *namespaces; /* of the protocol's channels; a reference */
@@ -57,18 +66,17 @@ typedef struct ln_homes {
     void *ctx;
     /* Takes the letter to its worker; what is for our own is taken in before it returns. */
     void (*post)(void *ctx, uint32_t worker, ln_letter *letter);
-    /* Of protocol's channels: the first worker is interested, or the last one no more. */
-    void (*occupied)(void *ctx, ln_slice channel, bool occupied);
     ln_msec now;
     uint64_t wall;
-    ln_stat count, published, refused, mailed, dropped, gaps, resets;
+    ln_stat count, published, refused, mailed, dropped, gaps, resets, reads, lapsed;
 } ln_homes;
 
 /* max: homes at most in each space. */
 void ln_homes_init(ln_homes *h, ln_map_key key, uint32_t max);
 /* Closes all; letters that wait are discarded. */
 void ln_homes_fini(ln_homes *h);
-/* PUBLISH, INTEREST, DISINTEREST or LEAVE; taken. Never fails: failures are answered. */
+/* PUBLISH, INTEREST, DISINTEREST, LEAVE, READ or UNREAD; taken. Never fails: failures are answered.
+ */
 void ln_homes_mail(ln_homes *h, ln_letter *letter);
 void ln_homes_tick(ln_homes *h);
 ln_msec ln_homes_deadline(const ln_homes *h);

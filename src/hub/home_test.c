@@ -16,6 +16,9 @@ typedef struct fake {
     ln_publication *asked; /* the last publication that waits for its answer */
     uint64_t read_since;
     int opens, closes, reads;
+    int pin_err, pins, pinned[64]; /* by offset */
+    ln_reading *page;              /* the last one that came back, kept when it is to go again */
+    bool keep;
     char trace[LOG]; /* what was posted: "1:d5 " deliver offset 5 to worker 1, a answer, b both, i
                         interest */
     size_t traced;
@@ -55,19 +58,44 @@ static ln_publication *logged(uint64_t offset) {
 static void fill(const fake *f, uint64_t since, ln_page *page) {
     *page = (ln_page){ .epoch = EPOCH };
     uint64_t from = since + 1 > f->first ? since + 1 : f->first;
-    for (uint64_t o = from; o <= f->head && page->count < LN_PAGE_MAX; o++)
+    for (uint64_t o = from; o <= f->head && page->count < LN_HOME_GAP_PAGE; o++)
         page->items[page->count++] = logged(o);
 }
 
-static int fake_read(ln_broker *b, ln_log_handle *log, uint64_t since, ln_page *page) {
+static int fake_read(ln_broker *b, ln_log_handle *log, const ln_span *span, ln_page *page) {
     fake *f = (fake *)(void *)b;
     (void)log;
     f->reads++;
-    f->read_since = since;
+    f->read_since = span->since;
     if (f->late_read) return LN_PENDING;
     if (f->read_err) return f->read_err;
-    fill(f, since, page);
+    *page = (ln_page){ .epoch = EPOCH };
+    if (span->reverse) {
+        for (uint64_t o = span->since - 1; o >= f->first && page->count < span->limit; o--)
+            page->items[page->count++] = logged(o);
+        return LN_DONE;
+    }
+    if (!span->any && span->since + 1 < f->first) return LINNET_ERR_NOT_FOUND;
+    fill(f, span->since, page);
+    while (page->count > span->limit)
+        ln_publication_unref(page->items[--page->count]);
     return LN_DONE;
+}
+
+static int fake_pin(ln_broker *b, ln_log_handle *log, uint64_t since) {
+    fake *f = (fake *)(void *)b;
+    (void)log;
+    if (f->pin_err) return f->pin_err;
+    f->pinned[since % 64]++;
+    f->pins++;
+    return LINNET_OK;
+}
+
+static void fake_unpin(ln_broker *b, ln_log_handle *log, uint64_t since) {
+    fake *f = (fake *)(void *)b;
+    (void)log;
+    assert_true(f->pinned[since % 64]-- > 0);
+    f->pins--;
 }
 
 static void fake_close(ln_broker *b, ln_log_handle *log) {
@@ -86,14 +114,37 @@ static const ln_broker_ops fake_ops = {
     .open = fake_open,
     .publish = fake_publish,
     .read = fake_read,
+    .pin = fake_pin,
+    .unpin = fake_unpin,
     .close = fake_close,
     .tick = fake_tick,
     .deadline = fake_deadline,
 };
 
+/* "2:p4[5-7] " page to worker 2, where the home was at 4, with offsets 5 to 7 */
+static void fake_page(fake *f, uint32_t worker, ln_reading *m) {
+    unsigned first = m->count ? (unsigned)m->items[0]->at.offset : 0;
+    unsigned last = m->count ? (unsigned)m->items[m->count - 1]->at.offset : 0;
+    int n = snprintf(f->trace + f->traced, LOG - f->traced,
+        m->err     ? "%u:p! "
+        : m->count ? "%u:p%u[%u-%u] "
+                   : "%u:p%u ",
+        worker, (unsigned)m->at.offset, first, last);
+    f->traced += (size_t)n;
+    f->page = NULL;
+    if (f->keep)
+        f->page = m;
+    else
+        ln_mail_discard(&m->letter);
+}
+
 static void fake_post(void *ctx, uint32_t worker, ln_letter *letter) {
     fake *f = ctx;
     assert_int_equal(letter->to, worker);
+    if (letter->kind == LN_MAIL_PAGE) {
+        fake_page(f, worker, ln_reading_of(letter));
+        return;
+    }
     char what = "?dabxi"[letter->kind < 6 ? letter->kind : 0];
     bool interest = letter->kind == LN_MAIL_INTERESTED;
     int err = interest ? ln_interest_of(letter)->err : ln_publication_of(letter)->err;
@@ -145,6 +196,175 @@ static void say(fake *f, uint8_t worker, uint64_t who, uint8_t flags) {
     p->letters[1].kind = LN_MAIL_PUBLISH;
     p->letters[1].from = worker;
     ln_homes_mail(&f->homes, &p->letters[1]);
+}
+
+/* From `since`, of whatever epoch, or all that is kept. */
+static ln_reading *question(uint8_t worker, int64_t since, uint32_t limit) {
+    ln_reading *m = ln_reading_new(LN_SLICE("c"), LN_SLICE(""));
+    m->letter.from = worker;
+    m->limit = limit;
+    if (since >= 0) {
+        m->since = (ln_position){ EPOCH, (uint64_t)since };
+        m->any = false;
+    }
+    return m;
+}
+
+static void again(fake *f, ln_reading *m, uint8_t worker, ln_mail_kind kind) {
+    if (kind == LN_MAIL_READ) {
+        m->since.offset += m->count;
+        ln_reading_clear(m);
+    }
+    m->letter.kind = (uint8_t)kind;
+    m->letter.from = worker;
+    ln_homes_mail(&f->homes, &m->letter);
+}
+
+static void test_reading(void **state) {
+    (void)state;
+    fake f = { .head = 9, .first = 4 };
+    begin(&f);
+    ln_homes_mail(&f.homes, &question(2, -1, 1000)->letter);
+    ln_homes_mail(&f.homes, &question(0, -1, 2)->letter);
+    ln_homes_mail(&f.homes, &question(0, 3, 2)->letter);
+    ln_homes_mail(&f.homes, &question(0, 2, 2)->letter);
+    ln_homes_mail(&f.homes, &question(0, 9, 2)->letter);
+    ln_homes_mail(&f.homes, &question(0, 10, 2)->letter);
+    assert_trace(&f, "2:p9[4-9] 0:p9[4-5] 0:p9[4-5] 0:p! 0:p9 0:p! ");
+    ln_reading *m = question(0, 7, 2); /* before it */
+    m->reverse = true;
+    ln_homes_mail(&f.homes, &m->letter);
+    m = question(0, -1, 2); /* the last ones */
+    m->reverse = true;
+    m->since.offset = UINT64_MAX;
+    ln_homes_mail(&f.homes, &m->letter);
+    m = question(0, 7, 2); /* another epoch */
+    m->since.epoch++;
+    ln_homes_mail(&f.homes, &m->letter);
+    assert_trace(&f, "0:p9[6-5] 0:p9[9-8] 0:p! ");
+    /* what the log has and the mail has not brought yet is left to it */
+    f.head = 12;
+    ln_homes_mail(&f.homes, &question(2, 6, 1000)->letter);
+    m = question(2, 11, 1000);
+    m->reverse = true;
+    ln_homes_mail(&f.homes, &m->letter);
+    assert_trace(&f, "2:p9[7-9] 2:p9[9-4] ");
+    end(&f);
+
+    fake live = { .head = 9 };
+    begin(&live);
+    ln_namespaces_unref(live.homes.namespaces);
+    ln_namespace none = { .class = LN_CLASS_LIVE };
+    assert_int_equal(ln_namespaces_new(NULL, 0, &none, &live.homes.namespaces), LINNET_OK);
+    ln_homes_mail(&live.homes, &question(0, -1, 1000)->letter);
+    assert_trace(&live, "0:p! ");
+    end(&live);
+
+    fake g = { .open_err = LINNET_ERR_LIMIT };
+    begin(&g);
+    ln_homes_mail(&g.homes, &question(0, -1, 1000)->letter);
+    assert_trace(&g, "0:p! ");
+    end(&g);
+}
+
+static void test_reading_late(void **state) {
+    (void)state;
+    fake f = { .head = 9, .first = 4, .late_open = true, .late_read = true };
+    begin(&f);
+    ln_homes_mail(&f.homes, &question(2, -1, 1000)->letter);
+    ln_homes_mail(&f.homes, &question(0, 5, 1000)->letter);
+    assert_trace(&f, "");
+    ln_homes_opened(&f.homes, LN_SLICE("c"), LINNET_OK, (ln_position){ EPOCH, 9 });
+    assert_int_equal(f.reads, 1); /* one after the other */
+    ln_page page;
+    fill(&f, 3, &page);
+    interest(&f, 2, LN_MAIL_INTEREST);
+    say(&f, 2, 0, 0);
+    assert_trace(&f, "2:i9 2:d10 ");
+    ln_homes_page(&f.homes, LN_SLICE("c"), LINNET_OK, &page);
+    assert_trace(&f, "2:p10[4-9] ");
+    assert_int_equal(f.reads, 2);
+    f.head = 13;
+    ln_homes_arrived(&f.homes, logged(13)); /* a gap waits for its turn */
+    ln_homes_page(&f.homes, LN_SLICE("c"), LINNET_ERR_TIMEOUT, &(ln_page){ 0 });
+    assert_trace(&f, "0:p! ");
+    assert_int_equal(f.reads, 3);
+    assert_int_equal(f.read_since, 10);
+    ln_homes_mail(&f.homes, &question(0, 11, 1000)->letter);
+    fill(&f, 10, &page);
+    ln_homes_page(&f.homes, LN_SLICE("c"), LINNET_OK, &page);
+    assert_trace(&f, "2:d11 2:d12 2:d13 ");
+    assert_int_equal(f.reads, 4);
+    ln_homes_mail(&f.homes, &question(0, 12, 1000)->letter); /* both are left to the end */
+    end(&f);
+}
+
+static void test_pins(void **state) {
+    (void)state;
+    fake f = { .head = 9, .first = 4, .keep = true };
+    begin(&f);
+    ln_reading *m = question(2, 3, 0);
+    m->pins = true;
+    interest(&f, 2, LN_MAIL_INTEREST);
+    ln_homes_mail(&f.homes, &m->letter);
+    assert_trace(&f, "2:i9 2:p9 ");
+    assert_ptr_equal(f.page, m);
+    assert_true(m->owed);
+    assert_int_equal(f.pinned[3], 1);
+    interest(&f, 2, LN_MAIL_DISINTEREST);
+    assert_int_equal(f.homes.idle_count, 0); /* it is needed still */
+    m->limit = 4;
+    again(&f, m, 2, LN_MAIL_READ);
+    assert_trace(&f, "2:p9[4-7] ");
+    assert_int_equal(f.pinned[7], 1);
+    assert_int_equal(f.pins, 1);
+    again(&f, m, 2, LN_MAIL_READ); /* to the end: nothing is owed any more */
+    assert_trace(&f, "2:p9[8-9] ");
+    assert_int_equal(f.pins, 0);
+    assert_false(m->owed);
+    assert_int_equal(f.homes.idle_count, 1);
+    ln_reading_free(m);
+
+    m = question(2, 3, 2); /* one that gives up */
+    m->pins = true;
+    ln_homes_mail(&f.homes, &m->letter);
+    assert_int_equal(f.pinned[5], 1);
+    again(&f, m, 2, LN_MAIL_UNREAD);
+    assert_int_equal(f.pins, 0);
+    assert_int_equal(f.homes.idle_count, 1);
+
+    m = question(2, 3, 2); /* one that takes too long */
+    m->pins = true;
+    ln_homes_mail(&f.homes, &m->letter);
+    assert_int_equal(ln_homes_deadline(&f.homes), LN_HOME_PIN_MS);
+    f.homes.now = LN_HOME_PIN_MS - 1;
+    ln_homes_tick(&f.homes);
+    assert_int_equal(f.pins, 1);
+    f.homes.now = LN_HOME_PIN_MS;
+    ln_homes_tick(&f.homes);
+    assert_int_equal(f.pins, 0);
+    again(&f, m, 2, LN_MAIL_READ); /* it is there still, but nobody holds it */
+    assert_int_equal(f.pins, 0);
+    f.first = 9;
+    assert_trace(&f, "2:p9[4-5] 2:p9[4-5] 2:p9[6-7] ");
+    again(&f, m, 2, LN_MAIL_READ);
+    assert_trace(&f, "2:p! ");
+    ln_reading_free(m);
+
+    m = question(2, 8, 0);
+    m->pins = true;
+    f.pin_err = LINNET_ERR_LIMIT;
+    ln_homes_mail(&f.homes, &m->letter);
+    assert_trace(&f, "2:p! ");
+    assert_false(m->owed);
+    ln_reading_free(m);
+
+    f.pin_err = 0;
+    m = question(2, 8, 0); /* left over at the end */
+    m->pins = true;
+    ln_homes_mail(&f.homes, &m->letter);
+    end(&f);
+    ln_mail_discard(&m->letter);
 }
 
 static void test_in_order(void **state) {
@@ -267,11 +487,11 @@ static void test_gap_is_read(void **state) {
     assert_int_equal(ln_stat_get(&f.homes.resets), 0);
 
     /* A gap of more than a page. */
-    f.head = 6 + 2 * LN_PAGE_MAX + 7;
+    f.head = 6 + 2 * LN_HOME_GAP_PAGE + 7;
     f.traced = 0;
     ln_homes_arrived(&f.homes, logged(f.head));
     assert_int_equal(f.reads, 1 + 3);
-    assert_int_equal(ln_stat_get(&f.homes.mailed), 3 + 2 * LN_PAGE_MAX + 7);
+    assert_int_equal(ln_stat_get(&f.homes.mailed), 3 + 2 * LN_HOME_GAP_PAGE + 7);
     end(&f);
 }
 
@@ -408,6 +628,9 @@ int main(void) {
         cmocka_unit_test(test_another_life),
         cmocka_unit_test(test_lingering),
         cmocka_unit_test(test_too_many_linger),
+        cmocka_unit_test(test_reading),
+        cmocka_unit_test(test_reading_late),
+        cmocka_unit_test(test_pins),
         cmocka_unit_test(test_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -19,20 +19,8 @@
 #include "hub/channel.h"
 #include "hub/home.h"
 
-/* What becomes of channels whose home is here, for the host. Any may be NULL. */
-typedef struct ln_hub_events {
-    void *ctx;
-    /* Somebody is in a channel now, and nobody was; or the other way round. */
-    void (*occupied)(void *ctx, ln_slice channel, bool occupied);
-    /* Who came and went; packed as in presence.h. */
-    void (*presence)(void *ctx, ln_slice channel, ln_slice packed);
-} ln_hub_events;
-
 typedef struct ln_hub {
     ln_homes homes;
-    ln_presences presences;
-    ln_hub_events events;
-    uint64_t places; /* entered so far from here */
     ln_map channels[LN_SPACES];
     ln_caps caps; /* of names whose home is here */
     ln_map_key key;
@@ -68,9 +56,6 @@ void ln_hub_free(ln_hub *h);
 /* Names who gets the callbacks of subscriptions and publications with this user number. */
 void ln_hub_use(ln_hub *h, uint8_t user, const ln_hub_user *callbacks);
 
-/* Once, before anything happens. */
-void ln_hub_watch(ln_hub *h, const ln_hub_events *events);
-
 /* Takes in one letter (the reader has read letter->next before). */
 void ln_hub_mail(ln_hub *h, ln_letter *letter);
 /* The time, once at the start of each turn; does what is due. wall_ms: since 1970. */
@@ -95,11 +80,23 @@ static inline void ln_subscription_init(ln_subscription *s, uint8_t user, void *
  *   < 0         LINNET_ERR_INVAL, LINNET_ERR_DENIED (the name), LINNET_ERR_LIMIT, LINNET_ERR_NOMEM
  * That s's owner is in the channel already is for the owner to know; ln_hub_find helps. */
 int ln_hub_subscribe(ln_hub *h, ln_subscription *s, ln_space space, ln_slice channel);
+/* The same for one that was there before and has heard everything up to `from`; bytes: of the first
+ * page, 0 to be asked for with ln_hub_more.
+ *   LN_DONE     joined as above. Nothing was missed if ln_subscription_at(s) is `from`; otherwise
+ *               nobody knows what was
+ *   LN_PENDING  user->subscribed tells that it joined, which means the same; or user->replay that
+ * it has recovered and is behind, or not any more. */
+int ln_hub_recover(
+    ln_hub *h, ln_subscription *s, ln_slice channel, ln_position from, uint32_t bytes);
+/* For one that is behind, from user->replay on: asks for the next one, of so many bytes at
+ * most (but one publication at least). user->replay, or user->lost or user->reset. */
+void ln_hub_more(ln_hub *h, ln_subscription *s, uint32_t bytes);
 /* From wherever it is, also when pending (then nothing is told any more). Nowhere is fine. */
 void ln_hub_unsubscribe(ln_hub *h, ln_subscription *s);
-/* The same for one that is in a channel, or pending, but behind what this worker has published
- * there before: s stays until user->left tells (or user->subscribed, that it could not join). note:
- * at most 255 bytes for user->left, copied. LN_PENDING, or LINNET_ERR_NOMEM: nothing has changed.
+/* The same for one that is in a channel, or pending, and does not catch up, but behind what this
+ * worker has published there before: s stays until user->left tells (or user->subscribed, that it
+ * could not join). note: at most 255 bytes for user->left, copied. LN_PENDING, or LINNET_ERR_NOMEM:
+ * nothing has changed.
  */
 int ln_hub_leave(ln_hub *h, ln_subscription *s, ln_slice note);
 /* The channel if anybody here is in it or about to be, else NULL; to compare with s->channel. */
@@ -117,6 +114,21 @@ static inline bool ln_subscription_joined(const ln_subscription *s) {
 int ln_hub_publish(ln_hub *h, const ln_publish *what);
 /* The same for one that was made before; taken. */
 void ln_hub_publish_made(ln_hub *h, ln_publication *p);
+typedef struct ln_read { /* all slices are borrowed for the call */
+    ln_slice channel;
+    ln_slice re;       /* as the user wants it back, at most LN_RE_MAX bytes */
+    ln_position since; /* epoch 0: no matter which; then the oldest that is kept comes first */
+    bool reverse;      /* newest first, from before `since`, or from the last one */
+    uint32_t limit;    /* publications; more than LN_PAGE_MAX are never read */
+    uint32_t bytes;    /* as ln_publication_cost counts; one always fits */
+    uint64_t who;
+    uint8_t user;
+} ln_read;
+
+/* Asks for a page of a channel's log; user->page answers, with LINNET_ERR_NOT_FOUND when what
+ * follows `since` is not kept or there was another epoch, LINNET_ERR_UNSUPPORTED when there is no
+ * log. LINNET_ERR_INVAL, LINNET_ERR_DENIED, LINNET_ERR_NOMEM: nothing happened. */
+int ln_hub_read(ln_hub *h, const ln_read *what);
 /* The worker that is home of a channel, for threads that post a publication themselves:
  * letters[home] with room LN_LETTER_HUB and kind LN_MAIL_PUBLISH, prepared by ln_publication_post.
  */
@@ -130,19 +142,6 @@ ln_letter *ln_publication_post(ln_publication *p, uint32_t from, uint32_t home);
 void ln_hub_admit(ln_hub *h, ln_admission *a);
 /* One that was admitted has gone. Taken. */
 void ln_hub_release(ln_hub *h, ln_admission *a);
-/* attend.c: who is in a channel (presence.h) ------------------------------------------------ */
-
-/* Makes a session a member of the channel: user->entered follows. m->owner is filled. */
-void ln_hub_enter(ln_hub *h, ln_place *m);
-/* It is none any more; m is taken. Also while `entered` has not come, which then will not. */
-void ln_hub_part(ln_hub *h, ln_place *m, bool lost);
-/* Taken; user->queried will tell. m->what, user, who and so on are filled. */
-void ln_hub_query(ln_hub *h, ln_inquiry *m);
-/* Whether the channel is one whose members are kept. */
-bool ln_hub_presence(const ln_hub *h, ln_slice channel);
-/* Of hub.c: a letter for attend.c; and at the start. */
-void ln_hub_attend(ln_hub *h, ln_letter *letter);
-void ln_hub_attend_init(ln_hub *h, uint32_t max);
 
 /* Late answers of the broker (broker.h). */
 static inline void ln_hub_log_opened(ln_hub *h, ln_slice channel, int err, ln_position head) {

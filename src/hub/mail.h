@@ -13,26 +13,29 @@
  *   ADMIT        worker -> home     an ln_admission (limit.h); comes back as
  *   ADMITTED     home -> worker     the same memory, with err filled
  *   RELEASE      worker -> home     the same memory again; the home frees it
- *   ENTER        worker -> home     an ln_place; comes back at once as
- *   ENTERED      home -> worker     the same memory, with err filled; kept until
- *   PART         worker -> home     the same memory again; the home frees it
- *   QUERY        worker -> home     an ln_inquiry; comes back at once as
- *   QUERIED      home -> worker     the same memory, with the answer; the worker frees it
+ *   READ         worker -> home     an ln_reading; comes back as
+ *   PAGE         home -> worker     the same memory, with err, at and what was read: the worker
+ *                                   frees it, or sends it again as READ; or, if it is pinned, as
+ *   UNREAD       worker -> home     the same memory: the home unpins and frees it
  *
  * Each pair of workers is a FIFO, and that is what the hub's order rests on: what a worker asks
  * of a home is done in the order asked, and a subscriber joins when INTERESTED arrives, so that
  * the next DELIVER is the first one behind the position it was told. DELIVER to a channel that
  * is still asking belongs to an earlier interest and is dropped.
  *
+ * For the same reason a PAGE finds its worker where the home was when it read: `at` of the letter
+ * is `at` of the channel there, if the worker is interested.
+ *
  * Mail from a worker to itself takes the same road, except that a home hands what is meant for
  * its own worker over at once.
  */
 #ifndef LN_HUB_MAIL_H
 #define LN_HUB_MAIL_H
+#include "base/clock.h"
+#include "base/list.h"
 #include "hub/limit.h"
 #include "hub/message.h"
 #include "hub/namespace.h"
-#include "hub/presence.h"
 
 typedef enum ln_mail_kind {
     LN_MAIL_PUBLISH,
@@ -47,11 +50,9 @@ typedef enum ln_mail_kind {
     LN_MAIL_ADMIT,
     LN_MAIL_ADMITTED,
     LN_MAIL_RELEASE,
-    LN_MAIL_ENTER,
-    LN_MAIL_ENTERED,
-    LN_MAIL_PART,
-    LN_MAIL_QUERY,
-    LN_MAIL_QUERIED,
+    LN_MAIL_READ,
+    LN_MAIL_PAGE,
+    LN_MAIL_UNREAD,
 } ln_mail_kind;
 
 /* A worker's interest in a channel. Made with the channel and kept by it; it owns the name
@@ -87,65 +88,55 @@ static inline ln_leave *ln_leave_of(ln_letter *letter) {
     return (ln_leave *)(void *)letter; /* the first member */
 }
 
-/* A session's place among the members of a channel, and its way out of there, which must not fail.
- */
-typedef struct ln_place {
+/* A question for what a channel's log holds, and the answer. */
+typedef struct ln_reading {
     ln_letter letter;
-    struct ln_place **keeper; /* the asking worker's, who has it there; NULL: he has gone */
-    uint64_t owner;
-    uint8_t chain[LN_CHAIN];
-    int err;      /* answer */
-    bool lost;    /* PART: the connection broke */
-    bool away;    /* the worker's: `entered` has not come */
-    uint8_t user; /* whose `entered` is called */
-    uint8_t name_size, client_size, user_size;
-    uint16_t info_size;
-    uint8_t bytes[]; /* name, client, user, info */
-} ln_place;
-
-static inline ln_place *ln_place_of(ln_letter *letter) {
-    return (ln_place *)(void *)letter; /* the first member */
-}
-/* NULL without memory. */
-ln_place *ln_place_new(ln_slice channel, const ln_arrival *who, uint8_t user, ln_place **keeper);
-
-typedef enum ln_inquiry_what {
-    LN_INQUIRY_ROLL, /* one page of the members, for whom it may concern */
-    LN_INQUIRY_INFO, /* data is the session's info from now on */
-} ln_inquiry_what;
-
-/* A question about a channel to its home, or a wish. */
-typedef struct ln_inquiry {
-    ln_letter letter;
-    uint64_t who;   /* handle of the asking session */
-    uint64_t owner; /* its place there, and chain: when it is about itself */
-    uint8_t chain[LN_CHAIN];
-    ln_roll roll; /* of LN_INQUIRY_ROLL: question and answer */
-    ln_buf page;  /* answer, packed */
-    int err;      /* answer */
-    uint8_t what; /* ln_inquiry_what */
-    uint8_t user; /* whose `queried` is called */
-    bool begins;  /* LN_INQUIRY_ROLL: of a subscription that begins */
+    /* The question. */
+    ln_position since; /* epoch 0: no matter in which */
+    uint32_t limit;    /* publications; bounded by the home */
+    uint32_t bytes;
+    bool reverse, any; /* as in ln_span */
+    bool pins;         /* what is not read with it is to stay until it is */
+    /* The answer. LINNET_ERR_NOT_FOUND: this position is not one to go on from;
+     * LINNET_ERR_UNSUPPORTED: there is no log. */
+    int err;
+    ln_position at; /* where the home was: the last publication it had mailed */
+    uint32_t count;
+    ln_publication **items; /* one reference each */
+    bool owed;              /* UNREAD, when no READ follows */
+    /* The home's, also while it does not have the letter. */
+    ln_list pin; /* in ln_homes.pins, while `pinned` */
+    ln_msec pinned_at;
+    struct ln_home *home;
+    uint64_t pinned_since;
+    bool pinned, lapsed;
+    /* The asker's. */
+    uint8_t user;                /* ln_hub_user */
+    bool catches_up;             /* for a subscription: */
+    bool away, wanted;           /* the letter; it is to go again, once it is back */
+    bool behind, granted;        /* it is in the channel, without a seat; it was told so */
+    struct ln_subscription *sub; /* NULL: it has gone */
+    uint64_t cut;                /* the last offset of what is replayed, once granted */
+    uint64_t who;
     uint8_t name_size, re_size;
-    uint32_t data_size;
-    uint8_t bytes[]; /* name, re, data */
-} ln_inquiry;
+    uint8_t bytes_of[]; /* name, re */
+} ln_reading;
 
-static inline ln_inquiry *ln_inquiry_of(ln_letter *letter) {
-    return (ln_inquiry *)(void *)letter; /* the first member */
+static inline ln_reading *ln_reading_of(ln_letter *letter) {
+    return (ln_reading *)(void *)letter; /* the first member */
 }
-/* Copies the three; all else is the caller's to fill. NULL without memory. */
-ln_inquiry *ln_inquiry_new(ln_inquiry_what what, ln_slice channel, ln_slice re, ln_slice data);
-void ln_inquiry_free(ln_inquiry *m);
-static inline ln_slice ln_inquiry_channel(const ln_inquiry *m) {
-    return ln_slice_of(m->bytes, m->name_size);
+static inline ln_slice ln_reading_channel(const ln_reading *m) {
+    return ln_slice_of(m->bytes_of, m->name_size);
 }
-static inline ln_slice ln_inquiry_re(const ln_inquiry *m) {
-    return ln_slice_of(m->bytes + m->name_size, m->re_size);
+static inline ln_slice ln_reading_re(const ln_reading *m) {
+    return ln_slice_of(m->bytes_of + m->name_size, m->re_size);
 }
-static inline ln_slice ln_inquiry_data(const ln_inquiry *m) {
-    return ln_slice_of(m->bytes + m->name_size + m->re_size, m->data_size);
-}
+/* A question about all that is kept. NULL without memory. */
+ln_reading *ln_reading_new(ln_slice channel, ln_slice re);
+/* Drops what was read. */
+void ln_reading_clear(ln_reading *m);
+/* It is in no list. NULL is allowed. */
+void ln_reading_free(ln_reading *m);
 
 /* Frees a letter that nobody will take in any more, and drops what it carries. */
 void ln_mail_discard(ln_letter *letter);

@@ -77,6 +77,14 @@ size_t ln_publication_held(const ln_publication *p) {
     return (size_t)(ln_publication_data(p).data - (const uint8_t *)p) + p->data_size;
 }
 
+#define COST_HEAD 192 /* of keys, numbers and brackets */
+
+/* Of an escaped string each byte may take six. */
+size_t ln_publication_cost(const ln_publication *p) {
+    size_t names = 6 * ((size_t)p->event_size + p->from_size + p->by_size);
+    return COST_HEAD + p->channel_size + names + p->info_size + p->data_size;
+}
+
 bool ln_publication_skips(const ln_publication *p, uint64_t handle, ln_slice client) {
     if (p->without && p->without == handle) return true;
     ln_slice list = ln_publication_except(p);
@@ -110,6 +118,39 @@ ln_interest *ln_interest_new(ln_space space, ln_slice name) {
     return m;
 }
 
+ln_reading *ln_reading_new(ln_slice channel, ln_slice re) {
+    assert(channel.size <= LN_CHANNEL_NAME_MAX && re.size <= LN_RE_MAX);
+    size_t size = sizeof(ln_reading) + channel.size + re.size;
+    ln_reading *m = ln_malloc(size);
+    if (!m) return NULL;
+    *m = (ln_reading){
+        .letter = { .bytes = (uint32_t)size, .room = LN_LETTER_HUB, .kind = LN_MAIL_READ },
+        .limit = UINT32_MAX,
+        .bytes = UINT32_MAX,
+        .any = true,
+        .name_size = (uint8_t)channel.size,
+        .re_size = (uint8_t)re.size,
+    };
+    ln_list_init(&m->pin);
+    put(put(m->bytes_of, channel), re);
+    return m;
+}
+
+void ln_reading_clear(ln_reading *m) {
+    for (uint32_t i = 0; i < m->count; i++)
+        ln_publication_unref(m->items[i]);
+    ln_free(m->items);
+    m->items = NULL;
+    m->count = 0;
+}
+
+/* Its subscription, if there is one, has been told of nothing: the hub is going too. */
+void ln_reading_free(ln_reading *m) {
+    if (!m) return;
+    ln_reading_clear(m);
+    ln_free(m);
+}
+
 void ln_mail_discard(ln_letter *letter) {
     switch ((ln_mail_kind)letter->kind) {
     case LN_MAIL_PUBLISH:
@@ -127,13 +168,8 @@ void ln_mail_discard(ln_letter *letter) {
     case LN_MAIL_ADMIT:
     case LN_MAIL_ADMITTED:
     case LN_MAIL_RELEASE: ln_free(ln_admission_of(letter)); break;
-    case LN_MAIL_ENTER:
-    case LN_MAIL_ENTERED:
-    case LN_MAIL_PART:
-        if (ln_place_of(letter)->keeper) *ln_place_of(letter)->keeper = NULL;
-        ln_free(ln_place_of(letter));
-        break;
-    case LN_MAIL_QUERY:
-    case LN_MAIL_QUERIED: ln_inquiry_free(ln_inquiry_of(letter)); break;
+    case LN_MAIL_READ:
+    case LN_MAIL_PAGE:
+    case LN_MAIL_UNREAD: ln_reading_free(ln_reading_of(letter)); break;
     }
 }

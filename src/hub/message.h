@@ -30,7 +30,6 @@
 typedef enum ln_space {
     LN_SPACE_CHANNELS, /* of the protocol; names as PROTOCOL 2.10 */
     LN_SPACE_TOPICS,   /* of the library's connections; names are any bytes; always class live */
-    LN_SPACE_PRESENCE, /* beside each channel: word of who comes and goes there (presence.h) */
     LN_SPACES
 } ln_space;
 
@@ -43,7 +42,6 @@ typedef struct ln_position {
 #define LN_PUB_BINARY   1 /* data is a binary message */
 #define LN_PUB_VOLATILE 2 /* takes no offset, is never kept */
 #define LN_PUB_QUIET    4 /* who waits for the answer is told of a refusal only */
-#define LN_PUB_ASIDE    8 /* is no message but for user->aside */
 
 typedef struct ln_publication {
     ln_ref refs;
@@ -118,6 +116,8 @@ static inline ln_slice ln_publication_data(const ln_publication *p) {
     const uint8_t *except = ln_publication_except(p).data;
     return ln_slice_of(except + p->except_size, p->data_size);
 }
+/* Bytes it may take at most when it is said in a dialect, for the limits of pages. */
+size_t ln_publication_cost(const ln_publication *p);
 /* Somebody may be left out, so that each subscriber must be asked. */
 static inline bool ln_publication_picky(const ln_publication *p) {
     return p->without || p->except_size;
