@@ -249,6 +249,9 @@ void ln_conn_resume(ln_conn *c, uint8_t reason);
 static inline uint32_t ln_conn_queued(const ln_conn *c) {
     return c->queued;
 }
+/* False when the queue is not over the low mark; otherwise on_drain tells when it is not any more,
+ * though it need never have passed the high one. */
+bool ln_conn_await_drain(ln_conn *c);
 /* Fan-out reaches this connection too: flush at the end of the turn, not behind its own input. */
 void ln_conn_batch(ln_conn *c, bool on);
 #endif

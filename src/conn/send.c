@@ -411,6 +411,12 @@ int ln_conn_queue(ln_conn *c, ln_rendering *r) {
     return enqueue(c, ln_rendering_ref(r));
 }
 
+bool ln_conn_await_drain(ln_conn *c) {
+    if (c->state != LN_CONN_WS || c->queued <= c->config->low) return false;
+    ln_conn_set(c, LN_CF_AWAITED);
+    return true;
+}
+
 void ln_conn_batch(ln_conn *c, bool on) {
     if (on)
         ln_conn_set(c, LN_CF_BATCH);
@@ -539,8 +545,9 @@ static void flush(ln_conn *c) {
     }
     if (c->state == LN_CONN_DEAD) return;
     if (ln_send_idle(c)) ln_conn_flushed(c);
-    if (ln_conn_is(c, LN_CF_HIGH) && c->queued <= (c->config ? c->config->low : HTTP_LOW)) {
-        ln_conn_unset(c, LN_CF_HIGH);
+    if (ln_conn_is(c, LN_CF_HIGH | LN_CF_AWAITED) &&
+        c->queued <= (c->config ? c->config->low : HTTP_LOW)) {
+        ln_conn_unset(c, LN_CF_HIGH | LN_CF_AWAITED);
         ln_conn_drained(c);
     }
 }

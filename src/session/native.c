@@ -10,33 +10,6 @@ static int put_subscribed(ln_buf *out, const ln_reply *reply) {
         out, reply->channel, reply->at.epoch, reply->at.offset, class_of(reply));
 }
 
-/* Into the object that out ends with. */
-static int put_roll(ln_buf *out, const ln_reply *reply) {
-    out->size--; /* its bracket */
-    uint32_t before = out->size;
-    int err = ln_buf_add_byte(out, ',');
-    ln_json_writer w = ln_json_begin(out);
-    const char *key = reply->verb == LN_VERB_SUBSCRIBE ? "presence" : "members";
-    ln_roll_put(&w, key, reply->roll, reply->page);
-    ln_json_close(&w, '}');
-    if (err == LINNET_OK) err = ln_json_end(&w);
-    if (err < 0) out->size = before;
-    return err;
-}
-
-static int native_presence(ln_buf *out, ln_slice channel, ln_slice packed, uint64_t ts) {
-    (void)ts;
-    ln_json_writer w = ln_json_begin(out);
-    ln_json_open(&w, '{');
-    ln_json_key(&w, "type");
-    ln_json_str(&w, LN_SLICE("presence"));
-    ln_json_key(&w, "channel");
-    ln_json_str(&w, channel);
-    ln_diff_put(&w, packed);
-    ln_json_close(&w, '}');
-    return ln_json_end(&w);
-}
-
 static int native_ok(ln_buf *out, const ln_reply *reply) {
     if (reply->pushed) return put_subscribed(out, reply);
     if (!reply->re.size) return LINNET_OK;
@@ -50,15 +23,14 @@ static int native_ok(ln_buf *out, const ln_reply *reply) {
         .data = reply->data,
         .user = reply->user,
         .expires = reply->expires,
+        .replay = reply->replay,
     };
     if (reply->verb == LN_VERB_SUBSCRIBE) ok.class = class_of(reply);
-    int err = ln_native_put_ok(out, &ok);
-    if (err < 0 || !reply->roll) return err;
-    return put_roll(out, reply);
+    return ln_native_put_ok(out, &ok);
 }
 
-static int native_message(ln_buf *out, const ln_publication *p) {
-    ln_native_message m = {
+ln_native_message ln_native_said(const ln_publication *p) {
+    return (ln_native_message){
         .channel = ln_publication_channel(p),
         .event = ln_publication_event(p),
         .data = ln_publication_data(p),
@@ -68,7 +40,16 @@ static int native_message(ln_buf *out, const ln_publication *p) {
         .offset = p->at.offset,
         .ts = p->ts,
     };
+}
+
+int ln_native_say(ln_buf *out, const ln_publication *p, bool replay) {
+    ln_native_message m = ln_native_said(p);
+    m.replay = replay;
     return ln_native_put_message(out, &m);
+}
+
+static int native_message(ln_buf *out, const ln_publication *p) {
+    return ln_native_say(out, p, false);
 }
 
 const ln_dialect ln_dialect_native = {
@@ -78,5 +59,4 @@ const ln_dialect ln_dialect_native = {
     .ok = native_ok,
     .error = ln_native_put_error,
     .message = native_message,
-    .presence = native_presence,
 };

@@ -1,4 +1,5 @@
 #include "base/mem.h"
+#include "session/fan.h"
 #include "session/inner.h"
 
 /* Subscriptions --------------------------------------------------------------------------- */
@@ -23,22 +24,21 @@ ln_sub *ln_sub_new(ln_session *s, const ln_native_command *c) {
 
 void ln_sub_free(ln_sub *sub) {
     ln_session *s = sub->session;
-    ln_sub_away(sub);
     if (sub->skipped && sub->s.row) sub->s.row->owed--;
     if (sub->s.leaving) s->leaving--;
     ln_hub_unsubscribe(s->node->hub, &sub->s);
     ln_list_remove(&sub->node);
+    ln_recover_end(sub);
     if (--s->sub_count == 0) ln_conn_batch(s->conn, false);
     ln_free(sub);
 }
 
 ln_sub *ln_sub_find(const ln_session *s, ln_slice channel) {
     const ln_channel *c = ln_hub_find(s->node->hub, LN_SPACE_CHANNELS, channel);
-    if (!c && !s->entering) return NULL;
+    if (!c) return NULL;
     LN_LIST_FOREACH(node, &s->subs) {
         ln_sub *sub = ln_list_item(node, ln_sub, node);
-        if (sub->entering ? ln_slice_eq(ln_sub_name(sub), channel) : c && sub->s.channel == c)
-            return sub;
+        if (sub->s.channel == c) return sub;
     }
     return NULL;
 }
@@ -55,7 +55,7 @@ void ln_session_feed(ln_session *s, ln_slice channel) {
     ln_native_command c = { .channel = channel };
     ln_sub *sub = ln_sub_new(s, &c);
     int err = LINNET_ERR_NOMEM;
-    if (sub) err = ln_sub_begin(sub, false);
+    if (sub) err = ln_hub_subscribe(s->node->hub, &sub->s, LN_SPACE_CHANNELS, channel);
     if (err >= 0) {
         sub->quiet = err == LN_PENDING;
         return;
@@ -64,7 +64,7 @@ void ln_session_feed(ln_session *s, ln_slice channel) {
     ln_conn_fail(s->conn, err);
 }
 
-void ln_sub_tell(ln_session *s, ln_sub *sub) {
+void ln_sub_tell(ln_session *s, const ln_sub *sub) {
     ln_reply reply = {
         .verb = LN_VERB_SUBSCRIBE,
         .re = ln_sub_re(sub),
@@ -74,13 +74,11 @@ void ln_sub_tell(ln_session *s, ln_sub *sub) {
         .recover = sub->recovers,
         .pushed = sub->pushed,
     };
-    /* Without replay only who has missed nothing has recovered. */
+    /* Without a replay (recover.c) only who has missed nothing has recovered. */
     reply.recovered = sub->recovers && reply.at.epoch && sub->recover.epoch == reply.at.epoch &&
                       sub->recover.offset == reply.at.offset;
     if (sub->recovers) ln_stat_add(reply.recovered ? &s->node->recovered : &s->node->lost, 1);
-    ln_watch_say(sub, &reply);
     ln_session_ok(s, &reply);
-    ln_watch_open(sub);
 }
 
 void ln_sub_end(ln_session *s, ln_sub *sub, ln_native_code code) {
@@ -89,7 +87,9 @@ void ln_sub_end(ln_session *s, ln_sub *sub, ln_native_code code) {
     if (!s->closed) ln_sub_free(sub);
 }
 
-void ln_sub_joined(ln_sub *sub, int err) {
+static void on_subscribed(void *ctx, ln_subscription *ls, int err) {
+    (void)ctx;
+    ln_sub *sub = (ln_sub *)(void *)ls;
     ln_session *s = sub->session;
     if (sub->quiet) { /* nobody asked, or it was in the channel before: it is in, or that was it */
         sub->quiet = false;
@@ -97,6 +97,7 @@ void ln_sub_joined(ln_sub *sub, int err) {
         return;
     }
     s->outstanding--;
+    ln_recover_end(sub);
     if (err < 0) {
         ln_native_error error = {
             .re = ln_sub_re(sub), .channel = ln_sub_name(sub), .code = ln_session_code(err)
@@ -107,14 +108,6 @@ void ln_sub_joined(ln_sub *sub, int err) {
         ln_sub_tell(s, sub);
     }
     ln_session_answered(s);
-}
-
-static void on_subscribed(void *ctx, ln_subscription *ls, int err) {
-    (void)ctx;
-    if (ls->space == LN_SPACE_PRESENCE)
-        ln_watch_joined(ls, err);
-    else
-        ln_sub_joined((ln_sub *)(void *)ls, err);
 }
 
 /* An unsubscribe that waited for what was published before it; note: its id. */
@@ -157,11 +150,12 @@ static ln_rendering *render(ln_sessions *n, const ln_dialect *d, const ln_public
     return r;
 }
 
-static void say_skipped(ln_session *s, ln_row *row, ln_sub *sub) {
+void ln_sub_say_skipped(ln_sub *sub) {
+    ln_session *s = sub->session;
+    if (!sub->skipped) return;
     ln_session_say(s, ln_native_put_skip(&s->node->out, ln_sub_name(sub), sub->skipped_to,
                           sub->skipped, "except"));
     sub->skipped = 0;
-    row->owed--;
 }
 
 static void skip(ln_row *row, ln_sub *sub, const ln_publication *p) {
@@ -180,7 +174,8 @@ static void fan_choosy(ln_row *row, const ln_publication *p, ln_rendering *r) {
             skip(row, sub, p);
             continue;
         }
-        if (sub->skipped) say_skipped(s, row, sub);
+        if (sub->skipped) row->owed--;
+        ln_sub_say_skipped(sub);
         if (ln_conn_queue(s->conn, r) == LINNET_ERR_NOMEM) ln_conn_fail(s->conn, LINNET_ERR_NOMEM);
     }
 }
@@ -196,10 +191,6 @@ static void on_deliver(void *ctx, ln_row *row, const ln_publication *p) {
     else
         ln_fan_out(row, r);
     ln_rendering_unref(r);
-}
-
-static void on_aside(void *ctx, ln_row *row, const ln_publication *p) {
-    if (p->space == LN_SPACE_PRESENCE) ln_watch_aside(ctx, row, p);
 }
 
 static void on_published(void *ctx, const ln_publication *p) {
@@ -233,8 +224,8 @@ ln_hub_user ln_subs_user(ln_sessions *n) {
         .published = on_published,
         .reset = on_reset,
         .left = on_left,
-        .aside = on_aside,
-        .entered = ln_place_answered,
-        .queried = ln_inquiry_answered,
+        .page = ln_history_page,
+        .replay = ln_recover_page,
+        .lost = ln_recover_lost,
     };
 }

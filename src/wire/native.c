@@ -69,9 +69,9 @@ static const ln_slice key_names[LN_KEYS] = {
     LN_SLICE_INIT("seq"),
     LN_SLICE_INIT("key"),
     LN_SLICE_INIT("to"),
-    LN_SLICE_INIT("presence"),
-    LN_SLICE_INIT("after"),
+    LN_SLICE_INIT("since"),
     LN_SLICE_INIT("limit"),
+    LN_SLICE_INIT("reverse"),
 };
 
 static const struct {
@@ -88,7 +88,7 @@ static const struct {
     { LN_SLICE_INIT("call"), LN_VERB_CALL },
     { LN_SLICE_INIT("refresh"), LN_VERB_REFRESH },
     { LN_SLICE_INIT("send"), LN_VERB_SEND },
-    { LN_SLICE_INIT("presence"), LN_VERB_PRESENCE },
+    { LN_SLICE_INIT("history"), LN_VERB_HISTORY },
 };
 
 typedef struct reading {
@@ -203,26 +203,61 @@ static void read_except(reading *r) {
     if (count > LN_NATIVE_EXCEPT_MAX) fault(r, "except holds more than 128 names");
 }
 
-static void read_recover(reading *r) {
-    const ln_json_value *v = pick(r, LN_KEY_RECOVER);
-    if (!v || v->kind == LN_JSON_NULL) return;
+/* An integer, or as near as one can come to it: beyond 2^53-1, or below 0, UINT64_MAX. */
+static bool read_count(const ln_json_value *v, uint64_t *out) {
+    if (v->kind != LN_JSON_NUMBER) return false;
+    if (ln_json_uint(v, out)) return true;
+    for (size_t i = v->raw.data[0] == '-'; i < v->raw.size; i++)
+        if (v->raw.data[i] < '0' || v->raw.data[i] > '9') return false;
+    *out = UINT64_MAX;
+    return true;
+}
+
+/* An epoch that is not of ours is one that we do not have: 0. */
+static void read_epoch(const ln_json_value *v, uint64_t *epoch, bool *there) {
+    if (v->kind != LN_JSON_STRING) return;
+    *there = true;
+    if (!ln_native_epoch_get(v->text, epoch)) *epoch = 0;
+}
+
+/* A place in a log; false: nothing came. */
+static bool read_position(reading *r, ln_native_key which, uint64_t *at_epoch, uint64_t *at_offset,
+    const char *no_object, const char *not_both) {
+    const ln_json_value *v = pick(r, which);
+    if (!v || v->kind == LN_JSON_NULL) return false;
     if (v->kind != LN_JSON_OBJECT) {
-        fault(r, "recover is not an object");
-        return;
+        fault(r, no_object);
+        return false;
     }
     ln_json_iter it = ln_json_iter_of(v);
     ln_json_value key, item;
     bool epoch = false, offset = false;
     while (ln_json_next(&it, &key, &item)) {
-        if (ln_json_is(&key, LN_SLICE("offset"))) {
-            offset = ln_json_uint(&item, &r->out->recover_offset);
-        } else if (ln_json_is(&key, LN_SLICE("epoch")) && item.kind == LN_JSON_STRING) {
-            epoch = true; /* one that is not of ours is one that we do not have */
-            if (!ln_native_epoch_get(item.text, &r->out->recover_epoch)) r->out->recover_epoch = 0;
-        }
+        if (ln_json_is(&key, LN_SLICE("offset")))
+            offset = read_count(&item, at_offset) && item.raw.data[0] != '-';
+        else if (ln_json_is(&key, LN_SLICE("epoch")))
+            read_epoch(&item, at_epoch, &epoch);
     }
-    r->out->recover = true;
-    if (!epoch || !offset) fault(r, "recover has not both an epoch and an offset");
+    if (!epoch || !offset) fault(r, not_both);
+    return true;
+}
+
+static void read_places(reading *r) {
+    ln_native_command *c = r->out;
+    c->recover = read_position(r, LN_KEY_RECOVER, &c->recover_epoch, &c->recover_offset,
+        "recover is not an object", "recover has not both an epoch and an offset");
+    if (c->verb != LN_VERB_HISTORY) return;
+    c->since = read_position(r, LN_KEY_SINCE, &c->since_epoch, &c->since_offset,
+        "since is not an object", "since has not both an epoch and an offset");
+}
+
+static void read_extent(reading *r) {
+    if (r->out->verb != LN_VERB_HISTORY) return;
+    const ln_json_value *v = pick(r, LN_KEY_LIMIT);
+    uint64_t limit = UINT64_MAX;
+    if (v && !read_count(v, &limit)) fault(r, "limit is not an integer");
+    r->out->limit = limit < UINT32_MAX ? (uint32_t)limit : UINT32_MAX;
+    r->out->reverse = read_bool(r, LN_KEY_REVERSE, false, "reverse is neither true nor false");
 }
 
 /* A token stands at the top, or in data. */
@@ -251,20 +286,6 @@ static bool has_token(ln_native_verb verb) {
     return verb == LN_VERB_AUTH || verb == LN_VERB_REFRESH || verb == LN_VERB_SUBSCRIBE;
 }
 
-/* Words that mean something with these verbs only. */
-static void read_page(reading *r) {
-    if (r->out->verb == LN_VERB_SUBSCRIBE)
-        r->out->presence = read_bool(
-            r, LN_KEY_PRESENCE, false, "presence is neither true nor false");
-    if (r->out->verb != LN_VERB_PRESENCE) return;
-    const ln_json_value *v = pick(r, LN_KEY_AFTER);
-    if (v && !ln_json_uint(v, &r->out->after)) fault(r, "after is not an integer from 0 to 2^53-1");
-    uint64_t limit = 0;
-    v = pick(r, LN_KEY_LIMIT);
-    if (v && !ln_json_uint(v, &limit)) fault(r, "limit is not an integer from 0 to 2^53-1");
-    r->out->limit = limit < UINT32_MAX ? (uint32_t)limit : UINT32_MAX;
-}
-
 int ln_native_parse(
     const ln_json_value *object, ln_buf *scratch, ln_native_command *out, const char **why) {
     *out = (ln_native_command){ 0 };
@@ -282,10 +303,10 @@ int ln_native_parse(
     out->no_echo = !read_bool(&r, LN_KEY_ECHO, true, "echo is neither true nor false");
     out->is_volatile = read_bool(&r, LN_KEY_VOLATILE, false, "volatile is neither true nor false");
     read_except(&r);
-    read_recover(&r);
     if (has_token(out->verb)) read_token(&r);
     if (out->verb == LN_VERB_SEND) read_to(&r);
-    read_page(&r);
+    read_places(&r);
+    read_extent(&r);
     if (!r.why) return LN_DONE;
     *why = r.why;
     return LINNET_ERR_JSON;
@@ -421,7 +442,7 @@ int ln_native_put_ok(ln_buf *out, const ln_native_ok *ok) {
     put_who(&w, ok->user, ok->expires);
     if (ok->class) put_str(&w, "class", ln_slice_str(ok->class));
     if (ok->recover) put_bool(&w, "recovered", ok->recovered);
-    if (ok->recovered) put_u64(&w, "replay", 0);
+    if (ok->recovered) put_u64(&w, "replay", ok->replay);
     if (ok->data.size) {
         ln_json_key(&w, "data");
         ln_json_raw(&w, ok->data);
@@ -446,27 +467,52 @@ int ln_native_put_error(ln_buf *out, const ln_native_error *error) {
     return end(&w);
 }
 
+/* What is default or unknown is left out. */
+static void put_said(ln_json_writer *w, const ln_native_message *m) {
+    if (m->event.size && !ln_slice_eq(m->event, LN_SLICE("message"))) put_str(w, "event", m->event);
+    ln_json_key(w, "data");
+    ln_json_raw(w, m->data);
+    if (m->offset) put_u64(w, "offset", m->offset);
+    put_u64(w, "ts", m->ts);
+    if (m->from.size) {
+        ln_json_key(w, "from");
+        ln_json_open(w, '{');
+        put_str(w, "client", m->from);
+        if (m->user.size) put_str(w, "user", m->user);
+        if (m->info.size) {
+            ln_json_key(w, "info");
+            ln_json_raw(w, m->info);
+        }
+        ln_json_close(w, '}');
+    }
+    if (m->replay) put_bool(w, "replay", true);
+}
+
 int ln_native_put_message(ln_buf *out, const ln_native_message *m) {
     ln_json_writer w = begin(out, "message");
     put_str(&w, "channel", m->channel);
-    if (m->event.size && !ln_slice_eq(m->event, LN_SLICE("message")))
-        put_str(&w, "event", m->event);
-    ln_json_key(&w, "data");
-    ln_json_raw(&w, m->data);
-    if (m->offset) put_u64(&w, "offset", m->offset);
-    put_u64(&w, "ts", m->ts);
-    if (m->from.size) {
-        ln_json_key(&w, "from");
-        ln_json_open(&w, '{');
-        put_str(&w, "client", m->from);
-        if (m->user.size) put_str(&w, "user", m->user);
-        if (m->info.size) {
-            ln_json_key(&w, "info");
-            ln_json_raw(&w, m->info);
-        }
-        ln_json_close(&w, '}');
-    }
+    put_said(&w, m);
     return end(&w);
+}
+
+ln_json_writer ln_native_history_begin(ln_buf *out, const ln_native_ok *ok) {
+    ln_json_writer w = begin(out, "ok");
+    put_re(&w, ok->re);
+    put_place(&w, ok->epoch, ok->offset);
+    ln_json_key(&w, "messages");
+    ln_json_open(&w, '[');
+    return w;
+}
+
+void ln_native_history_add(ln_json_writer *w, const ln_native_message *m) {
+    ln_json_open(w, '{');
+    put_said(w, m);
+    ln_json_close(w, '}');
+}
+
+void ln_native_history_end(ln_json_writer *w) {
+    ln_json_close(w, ']');
+    ln_json_close(w, '}');
 }
 
 int ln_native_put_pong(ln_buf *out, ln_slice re) {

@@ -63,7 +63,7 @@ typedef enum ln_native_verb {
     LN_VERB_REPLY, /* to a call of ours */
     LN_VERB_REFRESH,
     LN_VERB_SEND,
-    LN_VERB_PRESENCE,
+    LN_VERB_HISTORY,
 } ln_native_verb;
 
 /* Which keys came, by their own name. Of two that mean the same, the first in this order counts. */
@@ -89,9 +89,9 @@ typedef enum ln_native_key {
     LN_KEY_SEQ = 1 << 18,
     LN_KEY_KEY = 1 << 19,
     LN_KEY_TO = 1 << 20,
-    LN_KEY_PRESENCE = 1 << 21,
-    LN_KEY_AFTER = 1 << 22,
-    LN_KEY_LIMIT = 1 << 23,
+    LN_KEY_SINCE = 1 << 21,
+    LN_KEY_LIMIT = 1 << 22,
+    LN_KEY_REVERSE = 1 << 23,
 } ln_native_key;
 #define LN_KEYS 24
 
@@ -116,11 +116,11 @@ typedef struct ln_native_command {
     bool quiet;   /* its id asks for no answer but a refusal */
     bool recover; /* and from where: */
     uint64_t recover_epoch, recover_offset;
-    ln_slice token; /* unescaped; data NULL: none. Of the object, or of its data */
-    ln_slice to;    /* a user; data NULL: none */
-    bool presence;  /* with subscribe: wants to hear of it */
-    uint64_t after; /* a page begins behind this */
-    uint32_t limit; /* of a page; when keys say so */
+    ln_slice token;      /* unescaped; data NULL: none. Of the object, or of its data */
+    ln_slice to;         /* a user; data NULL: none */
+    bool since, reverse; /* of history: it names a position, */
+    uint64_t since_epoch, since_offset;
+    uint32_t limit; /* and so many messages; UINT32_MAX: more than that, or below 0 */
 } ln_native_command;
 
 /* Reads one checked object. Strings with escapes are written to scratch, which needs room for
@@ -173,6 +173,7 @@ typedef struct ln_native_ok {
     ln_slice data;           /* JSON; empty: left out */
     ln_slice user;           /* empty: left out, and so is: */
     uint64_t expires;        /* seconds from now; 0: left out */
+    uint64_t replay;         /* when it recovered: messages to come */
 } ln_native_ok;
 int ln_native_put_ok(ln_buf *out, const ln_native_ok *ok);
 
@@ -189,8 +190,15 @@ typedef struct ln_native_message {
     uint64_t offset;                     /* 0: left out */
     uint64_t ts;
     ln_slice user, info; /* of who it is from; empty: left out */
+    bool replay;         /* it was said before its reader came back */
 } ln_native_message;
 int ln_native_put_message(ln_buf *out, const ln_native_message *m);
+
+/* The answer to history, message by message: ln_json_end(&w) behind ln_native_history_end. Of the
+ * messages the channel is left out. */
+ln_json_writer ln_native_history_begin(ln_buf *out, const ln_native_ok *ok);
+void ln_native_history_add(ln_json_writer *w, const ln_native_message *m);
+void ln_native_history_end(ln_json_writer *w);
 
 int ln_native_put_pong(ln_buf *out, ln_slice re);
 int ln_native_put_skip(

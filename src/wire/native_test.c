@@ -4,6 +4,18 @@
 
 static const char *const hand_names[] = { "nobody", "native", "channel", "topic", "rpc", "event" };
 
+/* "LIMIT forward|back since EPOCH:OFFSET" */
+static void check_history(const ln_json_value *row, const ln_native_command *c) {
+    char got[96] = "";
+    int n = 0;
+    if (c->verb == LN_VERB_HISTORY)
+        n = snprintf(got, sizeof got, "%u %s", c->limit, c->reverse ? "back" : "forward");
+    if (c->since)
+        snprintf(got + n, sizeof got - (size_t)n, " since %llu:%llu",
+            (unsigned long long)c->since_epoch, (unsigned long long)c->since_offset);
+    assert_text(row, "history", ln_slice_str(got));
+}
+
 static void check_command(const ln_json_value *row, ln_slice text) {
     ln_buf scratch;
     ln_buf_init(&scratch, LN_NATIVE_SCRATCH);
@@ -24,6 +36,7 @@ static void check_command(const ln_json_value *row, ln_slice text) {
     assert_int_equal(c.is_volatile, truth_of(row, "volatile"));
     if (top.kind == LN_JSON_OBJECT)
         assert_text(row, "hand", ln_slice_str(hand_names[ln_native_detect(&c)]));
+    check_history(row, &c);
     assert_int_equal(c.recover, get(row, "recover", &recover));
     if (c.recover) {
         char wanted[64], got[64];

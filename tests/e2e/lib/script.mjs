@@ -80,8 +80,16 @@ export async function play(script, base) {
   }
 }
 
+/** What is to be sent, with kept values in their places. */
+function fill(value, kept) {
+  if (typeof value === 'string' && value.startsWith('$same:')) return kept[value.slice(6)];
+  if (Array.isArray(value)) return value.map(v => fill(v, kept));
+  if (value === null || typeof value !== 'object') return value;
+  return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, fill(v, kept)]));
+}
+
 async function playStep(step, peer, kept) {
-  if ('send' in step) peer.send(JSON.stringify(step.send));
+  if ('send' in step) peer.send(JSON.stringify(fill(step.send, kept)));
   else if ('text' in step) peer.send(step.text);
   else if ('binary' in step) peer.send(Buffer.from(step.binary, 'hex'));
   else if ('close' in step) {
