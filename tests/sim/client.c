@@ -60,7 +60,7 @@ static void join(attempt *a, uint32_t channel) {
     if (!may_ask(a) || a->talks[channel] != OUT) return;
     char text[200], epoch[17] = "";
     history_seat *seen = &a->client->seen[channel];
-    bool recover = seen->epoch && below(a->client, 2);
+    bool recover = seen->epoch && below(a->client, 5);
     uint32_t id = ask(a, ASK_SUBSCRIBE, channel, recover);
     int n = snprintf(
         text, sizeof text, "{\"type\":\"subscribe\",\"id\":%u,\"channel\":\"c%u\"", id, channel);
@@ -84,6 +84,17 @@ static void part(attempt *a, uint32_t channel) {
     int n = snprintf(
         text, sizeof text, "{\"type\":\"unsubscribe\",\"id\":%u,\"channel\":\"c%u\"}", id, channel);
     a->talks[channel] = PARTING;
+    say(a, text, (size_t)n);
+}
+
+/* The oldest or the newest of a channel. */
+static void read_history(attempt *a, uint32_t channel) {
+    if (!may_ask(a)) return;
+    char text[160];
+    uint32_t id = ask(a, ASK_HISTORY, channel, below(a->client, 2));
+    int n = snprintf(text, sizeof text,
+        "{\"type\":\"history\",\"id\":%u,\"channel\":\"c%u\",\"limit\":%u,\"reverse\":%s}", id,
+        channel, below(a->client, 120), a->asked[a->asked_count - 1].key ? "true" : "false");
     say(a, text, (size_t)n);
 }
 
@@ -136,7 +147,7 @@ static void publish(attempt *a, uint32_t channel, bool fancy) {
 /* -- hearing ---------------------------------------------------------------------------------- */
 
 typedef struct frame {
-    ln_json_value type, re, channel, data, offset, epoch, count, node, recovered;
+    ln_json_value type, re, channel, data, offset, epoch, count, node, recovered, replay, messages;
 } frame;
 
 static void frame_of(const ln_json_value *top, frame *f) {
@@ -147,7 +158,8 @@ static void frame_of(const ln_json_value *top, frame *f) {
         { "channel", offsetof(frame, channel) }, { "data", offsetof(frame, data) },
         { "offset", offsetof(frame, offset) }, { "epoch", offsetof(frame, epoch) },
         { "count", offsetof(frame, count) }, { "node", offsetof(frame, node) },
-        { "recovered", offsetof(frame, recovered) } };
+        { "recovered", offsetof(frame, recovered) }, { "replay", offsetof(frame, replay) },
+        { "messages", offsetof(frame, messages) } };
     *f = (frame){ 0 };
     ln_json_iter it = ln_json_iter_of(top);
     ln_json_value name, value;
@@ -184,19 +196,54 @@ static asked answered(attempt *a, const frame *f) {
     return (asked){ 0 };
 }
 
-/* Without replay, recovered says that nothing was missed (I6). */
+/* Whether what it missed is kept for certain: it is little, and young. */
+static bool surely_kept(const client *c, uint32_t channel, uint64_t head) {
+    uint32_t count = c->scene->history_count ? c->scene->history_count : 100;
+    return c->scene->payload_max <= 400 && head - c->seen[channel].offset <= count &&
+           ln_simnet_now(c->scene->net) - c->seen_at[channel] < 290000;
+}
+
+/* I6: recovered says that the replay, and then what is new, leave no gap; and that is not denied
+ * without need. */
 static void take_joined(attempt *a, const frame *f, const asked *q) {
-    history_seat *seen = &a->client->seen[q->channel];
+    client *c = a->client;
+    history_seat *seen = &c->seen[q->channel], *seat = &a->seats[q->channel];
     uint64_t epoch = epoch_of(f), offset = number_of(&f->offset);
-    bool missed = seen->epoch != epoch || seen->offset != offset;
+    bool recovered = f->recovered.kind == LN_JSON_BOOL && f->recovered.boolean;
     if ((f->recovered.kind == LN_JSON_BOOL) != (q->key != 0))
-        anomaly(a->client, "recover", "an answer to what was not asked, or none");
-    else if (q->key && f->recovered.boolean == missed)
-        anomaly(
-            a->client, "recover", missed ? "recovered, with a gap" : "not recovered, for nothing");
+        anomaly(c, "recover", "an answer to what was not asked, or none");
+    else if (q->key && !recovered && seen->epoch == epoch && seen->offset <= offset &&
+             surely_kept(c, q->channel, offset))
+        anomaly(c, "recover", "not recovered, for nothing");
     a->talks[q->channel] = IN;
-    history_joined(a->client->scene->h, &a->seats[q->channel], epoch, offset);
-    *seen = a->seats[q->channel];
+    if (recovered) {
+        seat->epoch = seen->epoch;
+        seat->offset = seen->offset;
+        history_recovered(c->scene->h, seat, epoch, offset, number_of(&f->replay));
+        c->scene->recovered++;
+    } else {
+        history_joined(c->scene->h, seat, epoch, offset);
+    }
+    *seen = *seat;
+    c->seen_at[q->channel] = ln_simnet_now(c->scene->net);
+}
+
+/* I4, I5: what is read is what was heard, without a hole. */
+static void take_history(attempt *a, const frame *f, const asked *q) {
+    client *c = a->client;
+    history_seat where = { .client = c->number, .life = a->life, .channel = q->channel };
+    ln_json_iter it = ln_json_iter_of(&f->messages);
+    ln_json_value key, item;
+    uint64_t last = 0;
+    while (ln_json_next(&it, &key, &item)) {
+        frame m;
+        frame_of(&item, &m);
+        uint64_t offset = number_of(&m.offset), next = q->key ? last - 1 : last + 1;
+        if (last && offset != next) anomaly(c, "silent-gap", "a page of history has a hole");
+        last = offset;
+        history_read(c->scene->h, &where, epoch_of(f), client_key(&m.data), offset);
+        c->scene->read++;
+    }
 }
 
 static void take_ok(attempt *a, const frame *f) {
@@ -211,6 +258,7 @@ static void take_ok(attempt *a, const frame *f) {
         return;
     case ASK_PUBLISH: history_acked(h, q.key, epoch_of(f), number_of(&f->offset)); return;
     case ASK_PING: anomaly(a->client, "answer", "ok to a ping"); return;
+    case ASK_HISTORY: take_history(a, f, &q); return;
     }
 }
 
@@ -233,6 +281,14 @@ static history_seat *seat_of(attempt *a, const frame *f) {
     return &a->seats[channel];
 }
 
+/* First all of the replay, which says so of itself, then all that is new. */
+static void check_replay(attempt *a, const frame *f, const history_seat *seat) {
+    bool replay = f->replay.kind == LN_JSON_BOOL && f->replay.boolean;
+    if (seat->joined && replay != (seat->offset < seat->replay_to))
+        anomaly(a->client, "interleaved", replay ? "a replay behind its end" : "news before it");
+    a->client->scene->replayed += replay;
+}
+
 static void take_message(attempt *a, const frame *f) {
     static char expected[CLIENT_PAYLOAD]; /* one thread, one call at a time */
     client *c = a->client;
@@ -243,8 +299,12 @@ static void take_message(attempt *a, const frame *f) {
     seat->client = c->number; /* also where it never joined */
     seat->life = a->life;
     seat->channel = (uint32_t)(seat - a->seats);
+    check_replay(a, f, seat);
     history_heard(c->scene->h, seat, a->session, key, number_of(&f->offset));
-    if (seat->joined) c->seen[seat->channel] = *seat;
+    if (seat->joined) {
+        c->seen[seat->channel] = *seat;
+        c->seen_at[seat->channel] = ln_simnet_now(c->scene->net);
+    }
     if (!history_of(c->scene->h, key)) return;
     size_t size = client_payload(key, c->scene->payload_max, expected);
     if (!ln_slice_eq(f->data.raw, ln_slice_of(expected, size)))
@@ -353,7 +413,7 @@ static void over(attempt *a) {
 
 static bool code_known(const attempt *a, uint16_t code, int err) {
     if (err && ln_err_close_code(err) < 1008 && code != 1006) return false;
-    if (code == 1006 || code == 1012 || code == 3008) return true;
+    if (code == 1006 || code == 1012 || code == 3008 || code == 3010) return true;
     if (a->rude) return code >= 1002 && code <= 1009;
     return code == 1000 || code == 4000;
 }
@@ -472,8 +532,10 @@ static void be_wild(attempt *a) {
             publish(a, channel, true);
     } else if (dice < 72) {
         part(a, channel);
-    } else if (dice < 75) {
+    } else if (dice < 74) {
         ping(a);
+    } else if (dice < 75) {
+        read_history(a, channel);
     } else if (dice < 78) {
         batch(a);
     } else if (dice < 84) {
@@ -489,6 +551,8 @@ static void be_wild(attempt *a) {
         linnet_loop_close(c->loop, a->id, 4000, "from outside");
     } else if (dice < 98) {
         linnet_conn_terminate(a->conn);
+    } else {
+        read_history(a, channel);
     }
 }
 

@@ -24,10 +24,11 @@ typedef struct scene { /* what all clients share */
     mood mood;
     char lives[16][17]; /* names of nodes, each run of one has another */
     uint32_t life_count;
-    uint32_t payload_max; /* bytes */
+    uint32_t payload_max;   /* bytes */
+    uint32_t history_count; /* publications a channel keeps; 0: as ever */
     linnet_conn_limits limits;
     uint32_t sessions; /* so many have been begun */
-    uint64_t opens, closes, fails, heard, rude;
+    uint64_t opens, closes, fails, heard, rude, recovered, replayed, read;
 } scene;
 
 typedef enum talk { /* a connection in one channel */
@@ -37,7 +38,14 @@ typedef enum talk { /* a connection in one channel */
     PARTING /* unsubscribe is under way */
 } talk;
 
-typedef enum request { ASK_NOTHING, ASK_SUBSCRIBE, ASK_UNSUBSCRIBE, ASK_PUBLISH, ASK_PING } request;
+typedef enum request {
+    ASK_NOTHING,
+    ASK_SUBSCRIBE,
+    ASK_UNSUBSCRIBE,
+    ASK_PUBLISH,
+    ASK_PING,
+    ASK_HISTORY
+} request;
 
 typedef struct asked {
     request what;
@@ -67,6 +75,7 @@ typedef struct client {
     attempt *history;                    /* all */
     uint32_t number, tries, wanted;      /* wanted: channels to be in when calm, as bits */
     history_seat seen[HISTORY_CHANNELS]; /* where it stood last */
+    ln_msec seen_at[HISTORY_CHANNELS];
 } client;
 
 /* What publication `key` carries: its key, then letters of one or two bytes. The size. */

@@ -185,8 +185,35 @@ void history_joined(history *h, history_seat *seat, uint64_t epoch, uint64_t off
     seat->joined = true;
     seat->epoch = epoch;
     seat->offset = offset;
+    seat->replay_to = 0;
     epoch_log *l = log_at(h, epoch, seat->life, seat->channel);
     if (l && offset > 0 && offset < OFFSET_MAX) entry_at(l, offset);
+}
+
+void history_recovered(
+    history *h, history_seat *seat, uint64_t epoch, uint64_t head, uint64_t replay) {
+    uint64_t offset = seat->offset;
+    if (seat->epoch != epoch || offset + replay != head || offset > OFFSET_MAX)
+        history_anomaly(h, "recover", "client %u, channel %u: %llu more from %llu on make %llu",
+            seat->client, seat->channel, (unsigned long long)replay, (unsigned long long)offset,
+            (unsigned long long)head);
+    history_joined(h, seat, epoch, head);
+    seat->offset = offset;
+    seat->replay_to = head;
+}
+
+void history_read(
+    history *h, const history_seat *where, uint64_t epoch, uint32_t key, uint64_t offset) {
+    const said *s = saying(h, key);
+    if (!s || s->what.channel != where->channel || s->what.life != where->life ||
+        s->what.is_volatile) {
+        history_anomaly(h, "phantom", "client %u reads %u in channel %u, life %u", where->client,
+            key, where->channel, where->life);
+        return;
+    }
+    if (s->refused) history_anomaly(h, "false-fail", "publication %u is refused, but read", key);
+    epoch_log *l = log_at(h, epoch, where->life, where->channel);
+    if (l) place(h, l, key, offset);
 }
 
 /* What must hold of a message wherever it stands. */

@@ -13,6 +13,8 @@
  *   false-ok              answered ok, but with a position that cannot be            I9
  *   wrong-skip            left out, although it was for this subscriber              I3
  *   epoch-lie             another epoch in the same life of a node, or an old one    3.4
+ *   recover               an answer that cannot be, or nothing is replayed without need  I6
+ *   interleaved           a replay and what is new are not told apart                   I6
  *   late                  a message outside of its subscription                      I12
  *
  * That all subscribers agree on one order (I5) follows from I3 and I4. Other parts of the
@@ -29,6 +31,7 @@ typedef struct history history;
 
 typedef struct history_seat { /* one connection in one channel */
     uint64_t epoch, offset;   /* the last one heard */
+    uint64_t replay_to;       /* up to here it is a replay; 0: it began as new */
     uint32_t client, life, channel;
     bool joined;
 } history_seat;
@@ -51,6 +54,13 @@ void history_acked(history *h, uint32_t key, uint64_t epoch, uint64_t offset);
 void history_refused(history *h, uint32_t key);
 
 void history_joined(history *h, history_seat *seat, uint64_t epoch, uint64_t offset);
+/* It was in the channel before, heard all up to its `offset`, and is promised so many more up to
+ * `head`. */
+void history_recovered(
+    history *h, history_seat *seat, uint64_t epoch, uint64_t head, uint64_t replay);
+/* Somebody has read this from the log. */
+void history_read(
+    history *h, const history_seat *where, uint64_t epoch, uint32_t key, uint64_t offset);
 void history_heard(history *h, history_seat *seat, uint32_t session, uint32_t key, uint64_t offset);
 void history_skipped(
     history *h, history_seat *seat, uint32_t session, uint64_t offset, uint64_t count);

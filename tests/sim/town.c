@@ -146,6 +146,7 @@ static void node_start(town *t, int number) {
     so.drain_ms = 3000;
     so.head_ms = 4000;
     ho.limits = t->scene.limits;
+    ho.history_count = t->scene.history_count;
     ho.limits.deflate = number ? LINNET_DEFLATE_TAKEOVER : LINNET_DEFLATE_SHARED;
     ho.limits.deflate_threshold = 64;
     char address[32];
@@ -279,6 +280,7 @@ static void choose_faults(town *t) {
         limits.low_mark = 500;
     }
     t->scene.limits = limits;
+    t->scene.history_count = ONE_OF(t, 0, 0, 6, 30, 1000);
 }
 
 static void be_wild(town *t) {
@@ -372,6 +374,9 @@ static void report(const town *t, town_report *out) {
         .fails = t->scene.fails,
         .heard = t->scene.heard,
         .rude = t->scene.rude,
+        .recovered = t->scene.recovered,
+        .replayed = t->scene.replayed,
+        .read = t->scene.read,
         .peak = used()->peak,
         .took = ln_simnet_now(t->net) };
     memcpy(out->places, t->handover.places, sizeof out->places);

@@ -16,7 +16,7 @@
 typedef struct town_report {
     uint64_t hash;
     uint32_t publications, restarts;
-    uint64_t opens, closes, fails, heard, rude;
+    uint64_t opens, closes, fails, heard, rude, recovered, replayed, read;
     uint64_t places[HANDOVER_PLACES];
     size_t peak; /* bytes */
     ln_msec took;
