@@ -545,7 +545,7 @@ int linnet_hub_publish_then(
 /* ---- words ------------------------------------------------------------------------------ */
 
 int linnet_hub_error_code(int err) {
-    return ln_session_code(err);
+    return (int)ln_session_code(err);
 }
 
 int linnet_hub_describe_error(int code, linnet_hub_error *out) {
