@@ -19,6 +19,7 @@ static const struct verb {
     { "sub", ln_verb_sub, "print what is published in channels" },
     { "pub", ln_verb_pub, "publish in a channel" },
     { "bench", linnet_cli_bench, "load for any WebSocket server: echo, fanout, connect, idle" },
+    { "status", ln_verb_status, "how a running server is: connections, traffic, times" },
     { "version", ln_verb_version, "version of the program" },
 };
 

@@ -276,6 +276,7 @@ static const char *const more =
     "  /feed/CHANNEL     WebSocket: the data of one channel and nothing else\n"
     "  /demo/            pages to try it in a browser\n"
     "  /healthz /readyz  200 while it works; 503 while it drains\n"
+    "  /metrics          for Prometheus and `linnet status`, with a key\n"
     "\n"
     "signals: TERM drains and leaves, INT or a second TERM leaves at once, HUP reads the\n"
     "certificates again. Sockets and notifications of systemd are understood.\n"

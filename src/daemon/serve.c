@@ -1,4 +1,5 @@
 #include "daemon/serve.h"
+#include "daemon/ops.h"
 #include "daemon/pages.h"
 #include "daemon/run.h"
 #include <linnet/linnet.h>
@@ -50,9 +51,14 @@ static int declare(linnet_server *s, linnet_hub *hub) {
 
 /* ---- words ------------------------------------------------------------------------ */
 
+typedef struct service { /* what the callbacks of a run know */
+    const ln_options *o;
+    ln_ops *ops;
+} service;
+
 /* Nobody logs in here yet, so who can reach the address can publish. */
 static int may_serve(const ln_addresses *bound, void *ctx) {
-    const ln_options *o = ctx;
+    const ln_options *o = ((service *)ctx)->o;
     for (size_t i = 0; i < bound->count && !o->insecure; i++) {
         if (ln_address_is_local(bound->text[i])) continue;
         ln_say("%s can be reached from other machines, and whoever reaches it may subscribe and\n"
@@ -65,7 +71,8 @@ static int may_serve(const ln_addresses *bound, void *ctx) {
 }
 
 static void on_ready(const ln_addresses *bound, void *ctx) {
-    const ln_options *o = ctx;
+    const service *v = ctx;
+    const ln_options *o = v->o;
     for (size_t i = 0; i < bound->count; i++) {
         const char *at = bound->text[i], *s = bound->tls[i] ? "s" : "";
         if (strncmp(at, "unix:", 5) == 0) {
@@ -78,6 +85,7 @@ static void on_ready(const ln_addresses *bound, void *ctx) {
     }
     ln_say("anonymous clients may subscribe and publish in every ordinary channel%s",
         o->insecure ? "; --insecure: from anywhere" : "");
+    ln_ops_ready(v->ops, bound);
 }
 
 /* For machines: the library's object, and the level first in it. */
@@ -205,7 +213,8 @@ static void take_doors(const ln_options *o, doors *d) {
     }
 }
 
-static int run(const ln_options *o, linnet_server *server) {
+static int run(service *v, linnet_server *server) {
+    const ln_options *o = v->o;
     doors d;
     take_doors(o, &d);
     ln_run run = { .server = server,
@@ -222,21 +231,27 @@ static int run(const ln_options *o, linnet_server *server) {
         .otherwise = ADDRESS,
         .may = may_serve,
         .ready = on_ready,
-        .ctx = (void *)(uintptr_t)o };
+        .ctx = v };
     return ln_run_until_signal(&run);
 }
 
 int ln_serve(const ln_options *o) {
     linnet_server *server = NULL;
     linnet_hub *hub = NULL;
+    service v = { .o = o };
     raise_descriptors();
-    int code = 1, err = new_server(o, &server);
+    int code = ln_ops_new(o, &v.ops);
+    if (code >= 0) return code;
+    int err = new_server(o, &server);
     if (err == LINNET_OK) err = new_hub(o, &hub);
     if (err == LINNET_OK) err = declare(server, hub);
+    if (err == LINNET_OK) err = ln_ops_declare(v.ops, server, hub);
+    code = 1;
     if (err < 0)
         ln_say("cannot start: %s", linnet_strerror(err));
     else
-        code = run(o, server);
+        code = run(&v, server);
+    ln_ops_free(v.ops);
     linnet_server_free(server);
     linnet_hub_free(hub);
     return code;

@@ -69,6 +69,16 @@ void ln_systemd_address(int fd, char *out, size_t size) {
     }
 }
 
+uint32_t ln_systemd_watchdog_ms(void) {
+    uint64_t pid, us;
+    bool ours = number("WATCHDOG_USEC", &us) && us >= 1000;
+    if (getenv("WATCHDOG_PID"))
+        ours = ours && number("WATCHDOG_PID", &pid) && pid == (uint64_t)getpid();
+    unsetenv("WATCHDOG_USEC");
+    unsetenv("WATCHDOG_PID");
+    return ours ? (uint32_t)(us / 1000) : 0;
+}
+
 void ln_systemd_notify(const char *state) {
     const char *path = getenv("NOTIFY_SOCKET");
     struct sockaddr_un to = { .sun_family = AF_UNIX };

@@ -4,6 +4,7 @@
 #ifndef LN_DAEMON_SYSTEMD_H
 #define LN_DAEMON_SYSTEMD_H
 #include <stddef.h>
+#include <stdint.h>
 
 #define LN_SYSTEMD_FD_FIRST 3
 #define LN_SYSTEMD_FDS_MAX  32
@@ -17,4 +18,7 @@ void ln_systemd_address(int fd, char *out, size_t size);
 /* "READY=1", "STOPPING=1". Nothing happens without a manager; a manager that does not listen is not
  * our affair. */
 void ln_systemd_notify(const char *state);
+/* How often the manager wants to hear WATCHDOG=1 from this process; 0: it does not. The environment
+ * forgets it. */
+uint32_t ln_systemd_watchdog_ms(void);
 #endif

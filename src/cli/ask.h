@@ -1,0 +1,38 @@
+/* ask.h -- one HTTP request to a server's operators' paths, with its key, and the answer.
+ *
+ * The key comes from --key-file, from LINNET_API_KEY, or from where a server on this machine has
+ * kept it (daemon/key.h). Plain HTTP to a port or a Unix socket: this is for the machine itself, or
+ * through a tunnel; curl speaks TLS.
+ */
+#ifndef LN_CLI_ASK_H
+#define LN_CLI_ASK_H
+#include "base/buf.h"
+#include "daemon/args.h"
+
+#define LN_ASK_URL "http://127.0.0.1:8080"
+#define LN_ASK_MAX (8 * 1024 * 1024) /* bytes of an answer */
+
+typedef struct ln_ask {
+    const char *url;      /* http://HOST:PORT, HOST:PORT or unix:PATH */
+    const char *key_file; /* NULL: none was named */
+} ln_ask;
+
+#define LN_ASK_INIT                                                                                \
+    { LN_ASK_URL, NULL }
+#define LN_ASK_ROWS(a)                                                                             \
+    { "url", "URL", LN_ARG_TEXT, &(a).url, 0, 0,                                                   \
+        "the server: http://HOST:PORT or unix:PATH (default " LN_ASK_URL ")" },                    \
+    {                                                                                              \
+        "key-file", "FILE", LN_ARG_TEXT, &(a).key_file, 0, 0,                                      \
+            "its key (default: LINNET_API_KEY, or what it keeps on this machine)"                  \
+    }
+
+/* Sends it. body: JSON, or empty. out gets the body of a 2xx answer. -1, or the exit code after it
+ * was told why: 1 when there is no answer or another one, 2 for an address that is none. */
+int ln_ask_do(const ln_ask *a, const char *method, const char *path, ln_slice body, ln_buf *out);
+
+/* The parts, for tests. An address, "HOST:PORT" or "unix:PATH", of a URL. False: it is none. */
+bool ln_ask_address(const char *url, char out[256]);
+/* A whole answer into status and body, which lies inside it. False: it is none, or cut. */
+bool ln_ask_answer(ln_slice answer, int *status, ln_slice *body);
+#endif

@@ -1,0 +1,196 @@
+#include "daemon/metrics.h"
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+static void gauge(ln_exposition *e, const char *name, const char *help, uint64_t value) {
+    ln_family(e, name, "gauge", help);
+    ln_sample(e, NULL, NULL, value);
+}
+
+static void counter(ln_exposition *e, const char *name, const char *help, uint64_t value) {
+    ln_family(e, name, "counter", help);
+    ln_sample(e, NULL, NULL, value);
+}
+
+/* ---- connections --------------------------------------------------------------------- */
+
+/* What is no session: HTTP, handshakes, closing ones. Counters move while they are read, so the
+ * difference may be off for a moment, but never below 0. */
+static void put_dialects(ln_exposition *e, const ln_metrics *m, uint64_t all) {
+    unsigned at = 0;
+    uint64_t n, known = 0;
+    ln_family(e, "linnet_connections", "gauge", "Connections now, by dialect; none: HTTP.");
+    for (const char *name; (name = linnet_hub_next_dialect(m->hub, &at, &n)); known += n)
+        ln_sample(e, "dialect", name, n);
+    ln_sample(e, "dialect", "none", all > known ? all - known : 0);
+}
+
+static void put_closes(ln_exposition *e, const ln_metrics *m) {
+    unsigned at = 0;
+    uint64_t n;
+    uint16_t code;
+    char text[8];
+    ln_family(e, "linnet_connections_closed", "counter",
+        "WebSockets that ended, by the close code that says why.");
+    while (linnet_server_next_close(m->server, &at, &code, &n)) {
+        snprintf(text, sizeof text, "%u", code);
+        ln_sample(e, "code", code ? text : "other", n);
+    }
+}
+
+/* http: those of requests and handshakes; else those of what came over WebSockets. */
+static void put_reasons(ln_exposition *e, const ln_metrics *m, bool http) {
+    unsigned at = 0;
+    uint64_t n;
+    for (const char *name; (name = linnet_server_next_reason(m->server, &at, &n));)
+        if ((strncmp(name, "HTTP_", 5) == 0) == http) ln_sample(e, "reason", name, n);
+}
+
+static void put_server(ln_exposition *e, const ln_metrics *m) {
+    linnet_server_stats s = LINNET_SERVER_STATS_INIT;
+    linnet_server_get_stats(m->server, &s);
+    gauge(e, "linnet_workers", "Threads that serve.", linnet_server_workers(m->server));
+    gauge(e, "linnet_draining", "1 while the server is leaving.", m->draining);
+    put_dialects(e, m, linnet_server_connections(m->server));
+    counter(e, "linnet_connections_accepted", "Connections of any kind.", s.connections);
+    counter(e, "linnet_connections_opened", "WebSockets opened.", s.opens);
+    put_closes(e, m);
+    ln_family(
+        e, "linnet_handshake_failures", "counter", "Requests and handshakes refused, by reason.");
+    put_reasons(e, m, true);
+    ln_family(e, "linnet_rejects", "counter",
+        "Connections ended for what came over them or did not, by reason.");
+    put_reasons(e, m, false);
+    counter(e, "linnet_accept_refusals", "Connections closed unheard, over the limit.",
+        s.accept_refusals);
+    counter(e, "linnet_accept_failures", "Times accepting had to pause for want of descriptors.",
+        s.accept_failures);
+    counter(e, "linnet_messages_received", "WebSocket messages received.", s.messages_in);
+    counter(e, "linnet_messages_sent", "WebSocket messages sent.", s.messages_out);
+    counter(e, "linnet_bytes_received", "Bytes received on all connections.", s.bytes_in);
+    counter(e, "linnet_bytes_sent", "Bytes sent on all connections.", s.bytes_out);
+    counter(e, "linnet_socket_sends", "System calls that sent something.", s.sends);
+    gauge(e, "linnet_send_queue_bytes", "Bytes that wait to be sent.", s.queued_bytes);
+}
+
+/* ---- channels ------------------------------------------------------------------------ */
+
+static void put_hub(ln_exposition *e, const ln_metrics *m) {
+    linnet_hub_stats s = LINNET_HUB_STATS_INIT;
+    linnet_hub_get_stats(m->hub, &s);
+    gauge(e, "linnet_channels", "Channels somebody is in, counted on each worker.", s.channels);
+    gauge(e, "linnet_subscriptions", "Subscriptions now.", s.subscriptions);
+    counter(e, "linnet_publications", "Publications by clients.", s.publishes);
+    counter(e, "linnet_deliveries", "Publications times their subscribers.", s.deliveries);
+    counter(e, "linnet_command_errors", "Commands answered with an error.", s.errors);
+    counter(e, "linnet_commands_unknown", "Messages of no known type, ignored.", s.unknown);
+    ln_family(e, "linnet_ratelimited", "counter", "Commands refused for coming too fast.");
+    ln_sample(e, "scope", "connection", s.rate_limited);
+    ln_family(e, "linnet_recoveries", "counter",
+        "Subscriptions that asked to go on where they "
+        "had been.");
+    ln_sample(e, "result", "recovered", s.recovered);
+    ln_sample(e, "result", "lost", s.lost);
+}
+
+/* ---- time ---------------------------------------------------------------------------- */
+
+static void put_measure(ln_exposition *e, const ln_metrics *m, linnet_measure what,
+    const char *name, const char *help) {
+    linnet_histogram h = LINNET_HISTOGRAM_INIT;
+    linnet_server_measure(m->server, what, &h);
+    ln_family(e, name, "histogram", help);
+    ln_histogram(e, &h);
+}
+
+static void put_lag(ln_exposition *e, const ln_metrics *m) {
+    linnet_histogram h = LINNET_HISTOGRAM_INIT;
+    for (unsigned b = 0; b < LN_HIST_BUCKETS; b++)
+        h.bound_us[b] = ln_hist_bound(b);
+    for (unsigned w = 0; w < linnet_server_workers(m->server); w++) {
+        const ln_hist *lag = ln_attendant_lag(m->attendant, w);
+        for (unsigned b = 0; b < LN_HIST_BUCKETS; b++)
+            h.counts[b] += ln_stat_get(&lag->buckets[b]);
+        h.sum_us += ln_stat_get(&lag->sum_us);
+    }
+    ln_family(e, "linnet_event_loop_lag_seconds", "histogram",
+        "How late a worker answered, asked once a second.");
+    ln_histogram(e, &h);
+    gauge(e, "linnet_workers_stuck", "Workers that have not answered for 5 s.",
+        ln_attendant_stuck(m->attendant));
+}
+
+/* ---- the process --------------------------------------------------------------------- */
+
+/* The number of the field after the name in /proc/self/stat; fields count from 3 there. */
+static uint64_t stat_field(const char *stat, int field) {
+    const char *at = strrchr(stat, ')');
+    for (int i = 2; at && i < field; i++)
+        at = strchr(at + 1, ' ');
+    return at ? strtoull(at + 1, NULL, 10) : 0;
+}
+
+static bool read_text(const char *path, char *out, size_t size) {
+    FILE *f = fopen(path, "re");
+    if (!f) return false;
+    size_t n = fread(out, 1, size - 1, f);
+    out[n] = 0;
+    fclose(f);
+    return n > 0;
+}
+
+static uint64_t open_fds(void) {
+    uint64_t n = 0;
+    DIR *d = opendir("/proc/self/fd");
+    if (!d) return 0;
+    for (const struct dirent *entry; (entry = readdir(d));)
+        n += entry->d_name[0] != '.';
+    closedir(d);
+    return n - 1; /* without that of the folder */
+}
+
+/* Since 1970, from ticks since the machine started. */
+static uint64_t start_us(uint64_t ticks, uint64_t hz) {
+    struct timespec wall, up;
+    clock_gettime(CLOCK_REALTIME, &wall);
+    clock_gettime(CLOCK_BOOTTIME, &up);
+    uint64_t now = (uint64_t)wall.tv_sec * 1000000 + (uint64_t)wall.tv_nsec / 1000;
+    uint64_t since = (uint64_t)up.tv_sec * 1000000 + (uint64_t)up.tv_nsec / 1000;
+    return now - since + ticks * (1000000 / hz);
+}
+
+static void put_process(ln_exposition *e) {
+    char text[1024];
+    struct rlimit most = { 0, 0 };
+    uint64_t hz = (uint64_t)sysconf(_SC_CLK_TCK), page = (uint64_t)sysconf(_SC_PAGESIZE);
+    if (!read_text("/proc/self/stat", text, sizeof text)) return;
+    getrlimit(RLIMIT_NOFILE, &most);
+    ln_family(e, "process_cpu_seconds", "counter", "CPU time, user and system.");
+    ln_sample_seconds(e, (stat_field(text, 14) + stat_field(text, 15)) * (1000000 / hz));
+    gauge(e, "process_resident_memory_bytes", "Memory in use.", stat_field(text, 24) * page);
+    gauge(e, "process_virtual_memory_bytes", "Address space.", stat_field(text, 23));
+    gauge(e, "process_open_fds", "Open descriptors.", open_fds());
+    gauge(e, "process_max_fds", "The limit of them.", most.rlim_cur);
+    ln_family(e, "process_start_time_seconds", "gauge", "When the process started.");
+    ln_sample_seconds(e, start_us(stat_field(text, 22), hz));
+}
+
+int ln_metrics_put(ln_buf *out, const ln_metrics *m, bool openmetrics) {
+    ln_exposition e = { .out = out, .open = openmetrics };
+    ln_family(&e, "linnet_build_info", "gauge", "1; what is running.");
+    ln_sample(&e, "version", linnet_version(), 1);
+    put_server(&e, m);
+    put_hub(&e, m);
+    put_measure(&e, m, LINNET_MEASURE_DELIVERY, "linnet_publish_duration_seconds",
+        "From a publish until a worker had queued it for its subscribers; one in eight is timed.");
+    put_measure(&e, m, LINNET_MEASURE_RTT, "linnet_rtt_seconds", "Round trip of WebSocket pings.");
+    put_lag(&e, m);
+    put_process(&e);
+    if (openmetrics && e.err == LINNET_OK) e.err = ln_buf_add(out, LN_SLICE("# EOF\n"));
+    return e.err;
+}

@@ -1,0 +1,232 @@
+// What operators ask of `linnet serve`: keys, metrics, status.
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import http from 'node:http';
+import os from 'node:os';
+import path from 'node:path';
+import { after, describe, it } from 'node:test';
+import { BINARY, Program, linnet, start, until } from './lib/linnet.mjs';
+import { Peer } from './lib/peer.mjs';
+import { parse, value } from './lib/prometheus.mjs';
+
+const KEY = 'a-key-for-this-test-0123456789';
+const home = fs.mkdtempSync(path.join(os.tmpdir(), 'linnet-ops-'));
+after(() => fs.rmSync(home, { recursive: true }));
+
+const OTHERS = ['RUNTIME_DIRECTORY', 'CREDENTIALS_DIRECTORY', 'LINNET_API_KEY', 'WATCHDOG_USEC', 'WATCHDOG_PID'];
+
+/** Without keys of whoever runs the tests, and with a runtime folder of our own. */
+function environment(more = {}) {
+  const env = { ...process.env, XDG_RUNTIME_DIR: home, ...more };
+  for (const name of OTHERS) if (!(name in more)) delete env[name];
+  return env;
+}
+
+const serve = (flags = [], env = { LINNET_API_KEY: KEY }) =>
+  start(['serve', '--listen', '127.0.0.1:0', '--workers', 2, ...flags], { env: environment(env) });
+const run = (args, env = {}) => linnet(args, { env: environment(env) });
+
+function ask(server, at, { method = 'GET', key, ...headers } = {}) {
+  if (key) headers.Authorization = `Bearer ${key}`;
+  return new Promise((resolve, reject) => {
+    http.request(server.http + at, { method, headers, agent: false }, r => {
+      let body = '';
+      r.setEncoding('utf8').on('data', d => { body += d; });
+      r.on('end', () => resolve({ status: r.statusCode, headers: r.headers, body }));
+    }).on('error', reject).end();
+  });
+}
+
+const scrape = async (server, key = KEY) => parse((await ask(server, '/metrics', { key })).body);
+
+describe('the key', () => {
+  it('is made when there is none, kept for this user alone, and taken away', async () => {
+    const server = await serve([], {});
+    const [, file] = await server.says(/cat (\S+)\)"/, { stream: 'stderr' });
+    assert.equal(file, path.join(home, 'linnet', `${server.port}.key`));
+    assert.equal(fs.statSync(file).mode & 0o777, 0o600);
+    const key = fs.readFileSync(file, 'utf8').trim();
+    assert.match(key, /^[0-9a-f]{48}$/);
+    assert.ok(!server.stderr.includes(key), 'stderr is no terminal: it may be kept for long');
+    assert.equal((await ask(server, '/metrics', { key })).status, 200);
+    await server.stop();
+    assert.equal(fs.existsSync(file), false);
+  });
+
+  for (const [why, headers, want] of [
+    ['none', {}, 401],
+    ['a wrong one', { key: 'x'.repeat(30) }, 401],
+    ['the beginning of it', { key: KEY.slice(0, -1) }, 401],
+    ['in another scheme', { Authorization: `Basic ${KEY}` }, 401],
+    ['the right one', { key: KEY }, 200],
+    ['the right one, by a name that is not ours', { key: KEY, Host: 'evil.test' }, 421],
+    ['the right one, by a name that was added', { key: KEY, Host: 'metrics.example:80' }, 200],
+  ]) {
+    it(`${why}: ${want}`, async () => {
+      const server = await serve(['--api-host', 'metrics.example']);
+      const answer = await ask(server, '/metrics', headers);
+      assert.equal(answer.status, want);
+      if (want === 401) assert.match(answer.headers['www-authenticate'], /^Bearer/);
+      await server.stop();
+    });
+  }
+
+  it('in the address is none', async () => {
+    const server = await serve();
+    assert.equal((await ask(server, `/metrics?key=${KEY}&access_token=${KEY}`)).status, 401);
+    await server.stop();
+  });
+
+  it('from a file, with what it may do', async () => {
+    const file = path.join(home, 'keys');
+    fs.writeFileSync(file, `# two\n${KEY}-metrics metrics scraper\n${KEY}-publish publish\n`, { mode: 0o600 });
+    const server = await serve(['--key-file', file], {});
+    assert.equal((await ask(server, '/metrics', { key: `${KEY}-metrics` })).status, 200);
+    assert.equal((await ask(server, '/metrics', { key: `${KEY}-publish` })).status, 403);
+    await server.stop();
+    fs.chmodSync(file, 0o644);
+    const { code, stderr } = await run(['serve', '--listen', '127.0.0.1:0', '--key-file', file]);
+    assert.equal(code, 1);
+    assert.match(stderr, /can be read by everybody/);
+    assert.ok(!stderr.includes(KEY));
+  });
+
+  it('T162 is in nothing that the server shows of itself', async () => {
+    const server = await serve(['--log-level', 'debug']);
+    await ask(server, '/metrics', { key: KEY });
+    await ask(server, `/metrics?key=${KEY}`);
+    await ask(server, '/none', { key: KEY });
+    const shown = ['environ', 'cmdline'].map(name => fs.readFileSync(`/proc/${server.pid}/${name}`, 'utf8'));
+    const { body } = await ask(server, '/metrics', { key: KEY });
+    await server.stop();
+    for (const text of [...shown, body, server.stdout, server.stderr]) assert.ok(!text.includes(KEY));
+  });
+});
+
+describe('/metrics', () => {
+  it('is what Prometheus reads, in both formats, with the same rows', async () => {
+    const server = await serve();
+    const plain = await ask(server, '/metrics', { key: KEY });
+    assert.equal(plain.headers['content-type'], 'text/plain; version=0.0.4; charset=utf-8');
+    const open = await ask(server, '/metrics', { key: KEY, Accept: 'application/openmetrics-text; version=1.0.0' });
+    assert.equal(open.headers['content-type'], 'application/openmetrics-text; version=1.0.0; charset=utf-8');
+    const names = families =>
+      [...families.values()].flatMap(f => f.samples.map(s => s.name + JSON.stringify(s.labels)));
+    assert.deepEqual(names(parse(open.body, { open: true })), names(parse(plain.body)));
+    await server.stop();
+  });
+
+  it('counts what happens, and no row comes or goes', async () => {
+    const server = await serve();
+    const before = await scrape(server);
+    const v1 = await Peer.open(`${server.url}/ws`, ['linnet.v1']);
+    await v1.json();
+    v1.send({ type: 'subscribe', id: 1, channel: 'a-name-of-a-channel' });
+    assert.equal((await v1.json()).type, 'ok');
+    v1.send({ type: 'publish', channel: 'a-name-of-a-channel', data: 1 });
+    assert.equal((await v1.json()).type, 'message');
+    const gone = await Peer.open(`${server.url}/ws`, ['linnet.topic']);
+    await gone.close();
+    await Peer.open(`${server.url}/nowhere`).catch(() => {});
+    const now = await until(async () => {
+      const m = await scrape(server);
+      const closed = code => value(m, 'linnet_connections_closed_total', code);
+      return closed('1005') + closed('1000') === 1 && m;
+    }, 'the close to be counted');
+    assert.equal(value(now, 'linnet_connections', 'v1'), 1);
+    assert.equal(value(now, 'linnet_connections', 'topic'), 0);
+    assert.equal(value(now, 'linnet_connections_opened_total'), 2);
+    assert.equal(value(now, 'linnet_channels'), 1);
+    assert.equal(value(now, 'linnet_subscriptions'), 1);
+    assert.equal(value(now, 'linnet_publications_total'), 1);
+    assert.equal(value(now, 'linnet_deliveries_total'), 1);
+    assert.equal(value(now, 'linnet_publish_duration_seconds_count'), 1);
+    assert.equal(value(now, 'linnet_handshake_failures_total', 'HTTP_NOT_FOUND'), 1);
+    assert.ok(value(now, 'process_resident_memory_bytes') > 1e6);
+    assert.ok(Math.abs(value(now, 'process_start_time_seconds') - Date.now() / 1000) < 600);
+    assert.deepEqual([...now.keys()], [...before.keys()]);
+    for (const [name, family] of now) assert.equal(family.samples.length, before.get(name).samples.length, name);
+    await v1.close();
+    await server.stop();
+  });
+
+  it('feels how late the workers are', async () => {
+    const server = await serve();
+    await until(async () => value(await scrape(server), 'linnet_event_loop_lag_seconds_count') >= 2, 'a pulse');
+    assert.equal(value(await scrape(server), 'linnet_workers_stuck'), 0);
+    await server.stop();
+  });
+
+  it('T161 has no row that is made of what somebody said', async () => {
+    const server = await serve();
+    const marker = 'x-marker\u001b[31m';
+    const headers = { 'User-Agent': 'x-marker' };
+    const peer = await Peer.open(`${server.url}/ws/x-marker`, ['linnet.v1'], { headers });
+    await peer.json();
+    peer.send({ type: 'subscribe', id: 'x-marker', channel: 'x-marker' });
+    peer.send({ type: marker, id: 2, channel: marker });
+    await peer.json();
+    await peer.json();
+    await ask(server, '/x-marker%0d%0a%1b[31m?x-marker');
+    assert.ok(!(await ask(server, '/metrics', { key: KEY })).body.includes('x-marker'));
+    await peer.close();
+    await server.stop();
+  });
+});
+
+describe('linnet status', () => {
+  it('finds the key of a server of this user', async () => {
+    const server = await serve([], {});
+    await server.says(/cat \S+\)"/, { stream: 'stderr' });
+    const peer = await Peer.open(`${server.url}/ws`, ['linnet.v1']);
+    const { code, stdout, stderr } = await run(['status', '--url', server.http]);
+    assert.equal(code, 0, stderr);
+    assert.match(stdout, /^linnet \d+\.\d+\.\d+, up \d+ s, 2 workers\n/);
+    assert.match(stdout, /^connections +\d+: v1 1/m);
+    assert.match(stdout, /^WebSockets +1 opened$/m);
+    await peer.close();
+    await server.stop();
+  });
+
+  it('takes it from LINNET_API_KEY and from a file, and says all as JSON', async () => {
+    const server = await serve();
+    const file = path.join(home, 'one-key');
+    fs.writeFileSync(file, `${KEY}\n`, { mode: 0o600 });
+    for (const [args, env] of [
+      [[], { LINNET_API_KEY: KEY }], [['--key-file', file], {}],
+      [['--key-file', file], { LINNET_API_KEY: `${KEY}-not` }],
+    ]) {
+      const { code, stdout, stderr } = await run(['status', '--json', '--url', server.http, ...args], env);
+      assert.equal(code, 0, stderr);
+      const all = JSON.parse(stdout);
+      assert.equal(all.linnet_workers, 2);
+      assert.equal(all.linnet_connections.v1, 0);
+    }
+    await server.stop();
+  });
+
+  it('over a Unix socket', async () => {
+    const door = path.join(home, 'door');
+    const server = new Program(BINARY, ['serve', '--listen', `unix:${door}`], { env: environment() });
+    await server.says(/cat \S+\)"/, { stream: 'stderr' });
+    const { code, stderr } = await run(['status', '--url', `unix:${door}`]);
+    assert.equal(code, 0, stderr);
+    await server.stop();
+  });
+
+  it('says what is wrong', async () => {
+    const server = await serve();
+    for (const [args, env, want, words] of [
+      [['--url', server.http], {}, 1, /wants a key/],
+      [['--url', server.http], { LINNET_API_KEY: `${KEY}x` }, 1, /answers 401/],
+      [['--url', 'http://127.0.0.1:1'], {}, 1, /cannot reach/],
+      [['--url', 'https://example'], {}, 2, /no address/],
+      [['--url', server.http, '--key-file', '/nowhere'], {}, 1, /cannot read/],
+    ]) {
+      const { code, stdout, stderr } = await run(['status', ...args], env);
+      assert.deepEqual([code, stdout], [want, ''], stderr);
+      assert.match(stderr, words);
+    }
+    await server.stop();
+  });
+});
