@@ -19,6 +19,7 @@
  */
 #ifndef LINNET_HUB_H
 #define LINNET_HUB_H
+#include <linnet/hook.h>
 #include <linnet/server.h>
 #include <linnet/token.h>
 #include <linnet/types.h>
@@ -27,7 +28,6 @@
 extern "C" {
 #endif
 
-typedef struct linnet_hub linnet_hub;
 typedef struct linnet_hub_subscription linnet_hub_subscription;
 
 /* What a first text that is not JSON leads to, on a connection that has not chosen a dialect. */
@@ -128,12 +128,13 @@ typedef struct linnet_hub_options {
     uint32_t auth_burst;      /* 10 */
     linnet_rule subscribe, publish, presence, history; /* in channels of no namespace */
     const linnet_auth_options *auth; /* copied; NULL: nobody has to log in, and all may */
+    const linnet_hooks *hooks;       /* copied; NULL: nobody is asked */
 } linnet_hub_options;
 #define LINNET_HUB_OPTIONS_INIT                                                                    \
     {                                                                                              \
         sizeof(linnet_hub_options), false, LINNET_HUB_TEXT_REFUSE, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,   \
             0, 0, 0, LINNET_CONN_LIMITS_INIT, NULL, NULL, 0, 0, 0, 0, 0, 0, 0,                     \
-            LINNET_NAMESPACE_RULES_INIT, NULL                                                      \
+            LINNET_NAMESPACE_RULES_INIT, NULL, NULL                                                \
     }
 
 /* LINNET_ERR_INVAL, LINNET_ERR_EXISTS (a namespace twice), LINNET_ERR_LIMIT, LINNET_ERR_NOMEM. The

@@ -3,6 +3,7 @@
 #define LINNET_LINNET_H
 #include <linnet/client.h>
 #include <linnet/conn.h>
+#include <linnet/hook.h>
 #include <linnet/http.h>
 #include <linnet/hub.h>
 #include <linnet/loop.h>

@@ -85,6 +85,10 @@ static inline bool faulty_answer(
         bool stays;
     } answers[] = {
         { "/ok", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", true },
+        { "/allow", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", true },
+        { "/deny", "HTTP/1.1 403 No\r\nContent-Length: 24\r\n\r\n{\"error\":{\"code\": 1200}}",
+            true },
+        { "/data", "HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\n{\"data\":[7]}", true },
         { "/500", "HTTP/1.1 500 No\r\nContent-Length: 3\r\n\r\nno\n", true },
         { "/301", "HTTP/1.1 301 There\r\nLocation: /ok\r\nContent-Length: 0\r\n\r\n", true },
         { "/bye", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", false },

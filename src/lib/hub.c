@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "broker/memory.h"
 #include "lib/auth.h"
+#include "lib/hooks.h"
 #include "lib/server.h"
 #include "lib/sized.h"
 #include "lib/waits.h"
@@ -21,6 +22,7 @@ struct linnet_hub {
     ln_ws_config narrow;  /* for connections that nobody has logged in on */
     ln_gate gate;
     ln_namespaces *namespaces;
+    ln_hooks *hooks;
     linnet_server *server;
     char node[16];
 };
@@ -178,7 +180,9 @@ int linnet_hub_new(const linnet_hub_options *options, linnet_hub **out) {
     take_limits(hub);
     err = ln_gate_init(&hub->gate, options->auth);
     if (err == LINNET_OK) err = take_namespaces(hub);
+    if (err == LINNET_OK) err = ln_hooks_new(options->hooks, &hub->hooks);
     hub->options.auth = NULL; /* the caller's */
+    hub->options.hooks = NULL;
     if (err < 0)
         linnet_hub_free(hub);
     else
@@ -190,6 +194,7 @@ void linnet_hub_free(linnet_hub *hub) {
     if (!hub) return;
     ln_namespaces_unref(hub->namespaces);
     ln_gate_fini(&hub->gate);
+    ln_hooks_free(hub->hooks);
     ln_free(hub);
 }
 
@@ -598,6 +603,11 @@ int ln_host_hub_open(linnet_hub *hub, linnet_loop *w) {
         ln_free(h);
         return err;
     }
+    if ((err = ln_hook_worker_new(hub->hooks, hub, w, &h->sessions, node, &w->hooks)) < 0) {
+        ln_sessions_fini(&h->sessions);
+        ln_free(h);
+        return err;
+    }
     ln_waits_init(&h->waits, w->index);
     ln_hub_user user = { .ctx = h,
         .deliver = host_deliver,
@@ -622,7 +632,10 @@ void ln_host_hub_close(linnet_loop *w) {
     if (!h) return;
     ln_host_hub_end(w);
     ln_free(h->entrant.identity);
+    ln_hook_worker_end(w->hooks);
     ln_sessions_fini(&h->sessions);
+    ln_hook_worker_free(w->hooks);
+    w->hooks = NULL;
     ln_waits_fini(&h->waits);
     ln_free(h);
     w->sessions = NULL;

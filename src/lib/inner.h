@@ -29,7 +29,8 @@ enum { /* ln_timer.kind */
     LN_TIMER_OF_CONN = 1,
     LN_TIMER_OF_HOST,
     LN_TIMER_OF_DNS,
-    LN_TIMER_OF_DRAIN
+    LN_TIMER_OF_DRAIN,
+    LN_TIMER_OF_HOOKS
 };
 #define LN_WORKER_NONE 255 /* the worker number in ids of loops without a server */
 
@@ -58,12 +59,13 @@ struct linnet_loop {
     ln_log log;
     ln_slots slots;
     ln_pool conns;
-    linnet_server *server;      /* NULL: a loop of clients */
-    ln_hub *hub;                /* on workers of a server */
-    void *sessions;             /* hub.c's, when the server was given a hub */
-    ln_letter *own, **own_tail; /* mail to itself, for this turn */
-    ln_list timers;             /* of the host: linnet_timer.all */
-    ln_list tls_cache;          /* client.c's */
+    linnet_server *server;        /* NULL: a loop of clients */
+    ln_hub *hub;                  /* on workers of a server */
+    void *sessions;               /* hub.c's, when the server was given a hub */
+    struct ln_hook_worker *hooks; /* hooks.c's, when that has some */
+    ln_letter *own, **own_tail;   /* mail to itself, for this turn */
+    ln_list timers;               /* of the host: linnet_timer.all */
+    ln_list tls_cache;            /* client.c's */
     ln_timer drain;
     ln_map visitors; /* of connections that are not their sock's peer's: visitor.c */
     uint32_t connections_max;

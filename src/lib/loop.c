@@ -3,6 +3,7 @@
  */
 #include "base/mem.h"
 #include "conn/inner.h"
+#include "lib/hooks.h"
 #include "lib/hub.h"
 #include "lib/inner.h"
 #include "lib/server.h"
@@ -169,6 +170,7 @@ static void take_lib(linnet_loop *w, ln_post *m) {
         break;
     case LN_POST_ACCEPT:
     case LN_POST_REJECT: ln_upgrade_mail(w, m); break;
+    case LN_POST_DECIDE: ln_hook_worker_mail(w->hooks, m); break;
     case LN_POST_JOIN:
     case LN_POST_LEAVE:
     case LN_POST_PUBLISH: ln_host_hub_mail(w, m); break;
@@ -221,7 +223,15 @@ void ln_worker_mail(linnet_loop *w) {
     ln_env_flush(&w->env);
 }
 
+/* The last news, of who has just gone, are on their way; not those that wait for another try. */
+static void tell_the_last(linnet_loop *w) {
+    ln_msec end = ln_loop_now(w->net) + LN_WEBHOOK_FLUSH_MS;
+    while (ln_hook_worker_busy(w->hooks) && ln_loop_now(w->net) < end)
+        if (linnet_loop_turn(w, 50) < 0) return;
+}
+
 void ln_worker_unhub(linnet_loop *w) {
+    tell_the_last(w);
     ln_host_hub_close(w);
     hub_rounds(w);
     ln_hub_free(w->hub);
@@ -235,7 +245,9 @@ static void complete(linnet_loop *w, ln_completion *c) {
     switch (c->kind) {
     case LN_C_ACCEPT: ln_server_accepted(w, c); return;
     case LN_C_LISTENER_CLOSED: ln_server_unlistened(w, c->listener); return;
-    case LN_C_WATCH: ln_dns_ready(w->dns, c->fd, c->events); return;
+    case LN_C_WATCH:
+        if (!ln_hook_worker_ready(w->hooks, c)) ln_dns_ready(w->dns, c->fd, c->events);
+        return;
     case LN_C_WAKE: return;
     default: ln_conn_complete(ln_list_item(c->sock, ln_conn, sock), c); return;
     }
@@ -247,6 +259,7 @@ static void fire(linnet_loop *w, ln_timer *timer) {
     case LN_TIMER_OF_HOST: ln_host_timer(timer); return;
     case LN_TIMER_OF_DNS: ln_dns_timer(w->dns, timer); return;
     case LN_TIMER_OF_DRAIN: ln_server_drain_over(w); return;
+    case LN_TIMER_OF_HOOKS: ln_hook_worker_timer(w->hooks, timer); return;
     default: assert(false && "a timer of nobody");
     }
 }

@@ -11,6 +11,7 @@
  *   JOIN      linnet_hub_subscribe         ctx: the subscription
  *   LEAVE     linnet_hub_unsubscribe       ctx: the subscription, one reference
  *   PUBLISH   linnet_hub_publish_then      ctx: who waits, with the publication
+ *   DECIDE    linnet_hub_answer            id: who has asked; bytes: hooks.c's
  *
  * One block of memory each; freed by the worker that took it in, or by whoever could not post it.
  */
@@ -32,7 +33,8 @@ typedef enum ln_post_kind {
     LN_POST_ADOPT,
     LN_POST_JOIN,
     LN_POST_LEAVE,
-    LN_POST_PUBLISH
+    LN_POST_PUBLISH,
+    LN_POST_DECIDE
 } ln_post_kind;
 
 typedef struct ln_post {
