@@ -5,8 +5,8 @@
 #include "session/hooks.h"
 #include <stdio.h>
 
-#define BACKOFF_MS     250
-#define BACKOFF_MAX_MS 30000
+#define BACKOFF_MS     250u
+#define BACKOFF_MAX_MS 30000u
 #define BUSY_MS        50 /* no room under way: look again */
 #define ID_SIZE        20 /* "wh_" and 16 digits */
 #define AGENT          "User-Agent: linnet"
