@@ -57,11 +57,12 @@ typedef struct linnet_namespace {
     uint32_t history_ms;    /* and how long; 300,000 */
     uint32_t history_bytes; /* and how much; 1 MiB */
     linnet_rule subscribe, publish, presence, history; /* who may */
+    bool members; /* who is in a channel is kept, and told to whoever may ask */
 } linnet_namespace;
 #define LINNET_NAMESPACE_RULES_INIT                                                                \
     LINNET_RULE_DEFAULT, LINNET_RULE_DEFAULT, LINNET_RULE_DEFAULT, LINNET_RULE_DEFAULT
 #define LINNET_NAMESPACE_INIT                                                                      \
-    { sizeof(linnet_namespace), NULL, false, 0, 0, 0, LINNET_NAMESPACE_RULES_INIT }
+    { sizeof(linnet_namespace), NULL, false, 0, 0, 0, LINNET_NAMESPACE_RULES_INIT, false }
 
 /* What who has no token may do. */
 typedef enum linnet_anonymous {
@@ -129,12 +130,13 @@ typedef struct linnet_hub_options {
     linnet_rule subscribe, publish, presence, history; /* in channels of no namespace */
     const linnet_auth_options *auth; /* copied; NULL: nobody has to log in, and all may */
     const linnet_hooks *hooks;       /* copied; NULL: nobody is asked */
+    bool members;                    /* channels of no namespace: as there */
 } linnet_hub_options;
 #define LINNET_HUB_OPTIONS_INIT                                                                    \
     {                                                                                              \
         sizeof(linnet_hub_options), false, LINNET_HUB_TEXT_REFUSE, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,   \
             0, 0, 0, LINNET_CONN_LIMITS_INIT, NULL, NULL, 0, 0, 0, 0, 0, 0, 0,                     \
-            LINNET_NAMESPACE_RULES_INIT, NULL, NULL                                                \
+            LINNET_NAMESPACE_RULES_INIT, NULL, NULL, false                                         \
     }
 
 /* LINNET_ERR_INVAL, LINNET_ERR_EXISTS (a namespace twice), LINNET_ERR_LIMIT, LINNET_ERR_NOMEM. The

@@ -83,7 +83,8 @@ static void on_ready(const ln_addresses *bound, void *ctx) {
         fprintf(stderr, "  http%s://%s/demo/chat/  a chat to try; /demo/ has all pages\n", s, at);
         fprintf(stderr, "  http%s://%s/healthz     for supervisors, and /readyz\n", s, at);
     }
-    ln_say("anonymous clients may subscribe and publish in every ordinary channel%s",
+    ln_say(
+        "anonymous clients may subscribe, publish and see who is there in every ordinary channel%s",
         o->insecure ? "; --insecure: from anywhere" : "");
     ln_ops_ready(v->ops, bound);
 }
@@ -149,6 +150,7 @@ static linnet_namespace namespace_of(const ln_space *space) {
     n.history_count = (uint32_t)space->history_count;
     n.history_ms = (uint32_t)space->history_age;
     n.history_bytes = (uint32_t)space->history_bytes;
+    n.members = space->members;
     return n;
 }
 
@@ -159,6 +161,7 @@ static void take_standard(const ln_space *space, linnet_hub_options *ho) {
     ho->history_count = n.history_count;
     ho->history_ms = n.history_ms;
     ho->history_bytes = n.history_bytes;
+    ho->members = n.members;
 }
 
 static int new_hub(const ln_options *o, linnet_hub **out) {

@@ -139,7 +139,10 @@ void ln_channel_deliver(ln_channel *c, const ln_hub_user *users, const ln_public
     assert(!c->walking);
     c->walking = true;
     for (ln_row *row = &c->row; row; row = row->next) {
-        if (row->count) users[row->user].deliver(users[row->user].ctx, row, p);
+        const ln_hub_user *u = &users[row->user];
+        void (*deliver)(void *, ln_row *, const ln_publication *) = u->deliver;
+        if (p && (p->flags & LN_PUB_ASIDE)) deliver = u->aside;
+        if (row->count && deliver) deliver(u->ctx, row, p);
     }
     c->walking = false;
     ln_channel_mend(c);

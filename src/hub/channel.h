@@ -34,7 +34,8 @@ typedef struct ln_subscription {
     ln_leave *leaving;   /* under way; NULL: stays */
     ln_reading *replay;  /* of one that catches up, or will when it is in; else NULL */
     uint32_t seat;
-    uint8_t user; /* which row */
+    uint8_t user;  /* which row */
+    uint8_t space; /* ln_space it was last taken to */
 } ln_subscription;
 
 /* One that is leaving stays after all: nobody will call user->left. */
@@ -99,6 +100,13 @@ typedef struct ln_hub_user {
     /* All that ln_hub_leave waited for was delivered, or will not be: the subscription is to be
      * taken out now, with ln_hub_unsubscribe. note: as given to ln_hub_leave. */
     void (*left)(void *ctx, ln_subscription *s, ln_slice note);
+    /* What is no message (LN_PUB_ASIDE), to all of a row. NULL: it is nothing to them. */
+    void (*aside)(void *ctx, ln_row *row, const ln_publication *p);
+    /* An answer to ln_hub_enter, unless ln_hub_part came before it. m->err < 0: it is no member,
+     * and m is the keeper's to free; else he keeps m until ln_hub_part. */
+    void (*entered)(void *ctx, ln_place *m);
+    /* An answer to ln_hub_query; what m->page holds may be taken. */
+    void (*queried)(void *ctx, ln_inquiry *m);
     /* The answer to ln_hub_read; borrowed. */
     void (*page)(void *ctx, const ln_reading *m);
     /* What ln_hub_recover and ln_hub_more asked for. The subscription is behind until it has a seat

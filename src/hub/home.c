@@ -447,10 +447,16 @@ static void publish(ln_homes *h, ln_home *home, ln_letter *letter) {
     published(h, home, p, err, at);
 }
 
+static void occupied(ln_homes *h, const ln_home *home, bool is) {
+    if (h->occupied && home->space == LN_SPACE_CHANNELS) h->occupied(h->ctx, home_name(home), is);
+}
+
 static void interest(ln_homes *h, ln_home *home, ln_letter *letter) {
     ln_interest *m = ln_interest_of(letter);
     uint32_t worker = letter->from;
+    bool first = interest_count(home) == 0;
     home->interested[worker / 64] |= BIT(worker);
+    if (first) occupied(h, home, true);
     m->err = LINNET_OK;
     m->at = home->cursor;
     m->class = home->class;
@@ -483,6 +489,7 @@ static void home_letter(ln_homes *h, ln_home *home, ln_letter *letter) {
     case LN_MAIL_DISINTEREST:
         home->interested[letter->from / 64] &= ~BIT(letter->from);
         ln_free(ln_interest_of(letter));
+        if (interest_count(home) == 0) occupied(h, home, false);
         break;
     default: assert(false && "a letter to a home");
     }

@@ -66,6 +66,8 @@ typedef struct ln_homes {
     void *ctx;
     /* Takes the letter to its worker; what is for our own is taken in before it returns. */
     void (*post)(void *ctx, uint32_t worker, ln_letter *letter);
+    /* Of protocol's channels: the first worker is interested, or the last one no more. */
+    void (*occupied)(void *ctx, ln_slice channel, bool occupied);
     ln_msec now;
     uint64_t wall;
     ln_stat count, published, refused, mailed, dropped, gaps, resets, reads, lapsed;

@@ -65,6 +65,7 @@ int ln_hub_new(const ln_hub_options *o, ln_hub **out) {
     h->homes.post = post_from_home;
     ln_homes_init(&h->homes, o->key, max);
     ln_caps_init(&h->caps, o->key);
+    ln_hub_attend_init(h, max);
     for (int i = 0; i < LN_SPACES; i++)
         ln_map_init(&h->channels[i], o->key, channel_key, max);
     *out = h;
@@ -84,6 +85,7 @@ void ln_hub_free(ln_hub *h) {
     }
     ln_caps_fini(&h->caps);
     ln_homes_fini(&h->homes);
+    ln_presences_fini(&h->presences);
     if (h->homes.broker) h->homes.broker->ops->free(h->homes.broker);
     ln_free(h);
 }
@@ -175,6 +177,7 @@ static int take_in(ln_hub *h, ln_channel *c, ln_subscription *s) {
 static int enter(ln_hub *h, ln_subscription *s, ln_space space, ln_slice name) {
     ln_channel *c = ln_map_get(&h->channels[space], name);
     int err = LINNET_OK;
+    s->space = (uint8_t)space;
     if (!c && (err = channel_ask(h, space, name, &c)) < 0) return err;
     if (c->state == LN_CHANNEL_JOINED && !c->walking) {
         err = take_in(h, c, s);
@@ -543,13 +546,23 @@ void ln_hub_mail(ln_hub *h, ln_letter *letter) {
     assert(letter->room == LN_LETTER_HUB);
     ln_mail_kind kind = (ln_mail_kind)letter->kind;
     switch (kind) {
-    case LN_MAIL_PUBLISH:
     case LN_MAIL_INTEREST:
     case LN_MAIL_DISINTEREST:
+        if (ln_interest_of(letter)->space == LN_SPACE_PRESENCE)
+            ln_hub_attend(h, letter);
+        else
+            ln_homes_mail(&h->homes, letter);
+        return;
+    case LN_MAIL_PUBLISH:
     case LN_MAIL_LEAVE:
     case LN_MAIL_READ:
     case LN_MAIL_UNREAD: ln_homes_mail(&h->homes, letter); return;
     case LN_MAIL_PAGE: page_arrived(h, ln_reading_of(letter)); return;
+    case LN_MAIL_ENTER:
+    case LN_MAIL_ENTERED:
+    case LN_MAIL_PART:
+    case LN_MAIL_QUERY:
+    case LN_MAIL_QUERIED: ln_hub_attend(h, letter); return;
     case LN_MAIL_LEFT: left(h, ln_leave_of(letter)); return;
     case LN_MAIL_ADMIT: asked_in(h, ln_admission_of(letter)); return;
     case LN_MAIL_ADMITTED:
@@ -571,9 +584,11 @@ void ln_hub_tick(ln_hub *h, ln_msec now, uint64_t wall_ms) {
     h->homes.now = now;
     h->homes.wall = wall_ms;
     if (h->homes.broker) h->homes.broker->now = now;
-    if (now >= ln_hub_deadline(h)) ln_homes_tick(&h->homes);
+    if (now >= ln_homes_deadline(&h->homes)) ln_homes_tick(&h->homes);
+    ln_presences_tick(&h->presences, now);
 }
 
 ln_msec ln_hub_deadline(const ln_hub *h) {
-    return ln_homes_deadline(&h->homes);
+    ln_msec due = ln_homes_deadline(&h->homes), other = ln_presences_deadline(&h->presences);
+    return other < due ? other : due;
 }

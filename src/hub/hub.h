@@ -19,8 +19,20 @@
 #include "hub/channel.h"
 #include "hub/home.h"
 
+/* What becomes of channels whose home is here, for the host. Any may be NULL. */
+typedef struct ln_hub_events {
+    void *ctx;
+    /* Somebody is in a channel now, and nobody was; or the other way round. */
+    void (*occupied)(void *ctx, ln_slice channel, bool occupied);
+    /* Who came and went; packed as in presence.h. */
+    void (*presence)(void *ctx, ln_slice channel, ln_slice packed);
+} ln_hub_events;
+
 typedef struct ln_hub {
     ln_homes homes;
+    ln_presences presences;
+    ln_hub_events events;
+    uint64_t places; /* entered so far from here */
     ln_map channels[LN_SPACES];
     ln_caps caps; /* of names whose home is here */
     ln_map_key key;
@@ -55,6 +67,9 @@ int ln_hub_new(const ln_hub_options *options, ln_hub **out);
 void ln_hub_free(ln_hub *h);
 /* Names who gets the callbacks of subscriptions and publications with this user number. */
 void ln_hub_use(ln_hub *h, uint8_t user, const ln_hub_user *callbacks);
+
+/* Once, before anything happens. */
+void ln_hub_watch(ln_hub *h, const ln_hub_events *events);
 
 /* Takes in one letter (the reader has read letter->next before). */
 void ln_hub_mail(ln_hub *h, ln_letter *letter);
@@ -142,6 +157,19 @@ ln_letter *ln_publication_post(ln_publication *p, uint32_t from, uint32_t home);
 void ln_hub_admit(ln_hub *h, ln_admission *a);
 /* One that was admitted has gone. Taken. */
 void ln_hub_release(ln_hub *h, ln_admission *a);
+/* attend.c: who is in a channel (presence.h) ------------------------------------------------ */
+
+/* Makes a session a member of the channel: user->entered follows. m->owner is filled. */
+void ln_hub_enter(ln_hub *h, ln_place *m);
+/* It is none any more; m is taken. Also while `entered` has not come, which then will not. */
+void ln_hub_part(ln_hub *h, ln_place *m, bool lost);
+/* Taken; user->queried will tell. m->what, user, who and so on are filled. */
+void ln_hub_query(ln_hub *h, ln_inquiry *m);
+/* Whether the channel is one whose members are kept. */
+bool ln_hub_presence(const ln_hub *h, ln_slice channel);
+/* Of hub.c: a letter for attend.c; and at the start. */
+void ln_hub_attend(ln_hub *h, ln_letter *letter);
+void ln_hub_attend_init(ln_hub *h, uint32_t max);
 
 /* Late answers of the broker (broker.h). */
 static inline void ln_hub_log_opened(ln_hub *h, ln_slice channel, int err, ln_position head) {

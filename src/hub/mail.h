@@ -13,6 +13,11 @@
  *   ADMIT        worker -> home     an ln_admission (limit.h); comes back as
  *   ADMITTED     home -> worker     the same memory, with err filled
  *   RELEASE      worker -> home     the same memory again; the home frees it
+ *   ENTER        worker -> home     an ln_place; comes back at once as
+ *   ENTERED      home -> worker     the same memory, with err filled; kept until
+ *   PART         worker -> home     the same memory again; the home frees it
+ *   QUERY        worker -> home     an ln_inquiry; comes back at once as
+ *   QUERIED      home -> worker     the same memory, with the answer; the worker frees it
  *   READ         worker -> home     an ln_reading; comes back as
  *   PAGE         home -> worker     the same memory, with err, at and what was read: the worker
  *                                   frees it, or sends it again as READ; or, if it is pinned, as
@@ -36,6 +41,7 @@
 #include "hub/limit.h"
 #include "hub/message.h"
 #include "hub/namespace.h"
+#include "hub/presence.h"
 
 typedef enum ln_mail_kind {
     LN_MAIL_PUBLISH,
@@ -50,6 +56,11 @@ typedef enum ln_mail_kind {
     LN_MAIL_ADMIT,
     LN_MAIL_ADMITTED,
     LN_MAIL_RELEASE,
+    LN_MAIL_ENTER,
+    LN_MAIL_ENTERED,
+    LN_MAIL_PART,
+    LN_MAIL_QUERY,
+    LN_MAIL_QUERIED,
     LN_MAIL_READ,
     LN_MAIL_PAGE,
     LN_MAIL_UNREAD,
@@ -88,6 +99,65 @@ static inline ln_leave *ln_leave_of(ln_letter *letter) {
     return (ln_leave *)(void *)letter; /* the first member */
 }
 
+/* A session's place among the members of a channel, and its way out of there, which must not fail.
+ */
+typedef struct ln_place {
+    ln_letter letter;
+    struct ln_place **keeper; /* the asking worker's, who has it there; NULL: he has gone */
+    uint64_t owner;
+    uint8_t chain[LN_CHAIN];
+    int err;      /* answer */
+    bool lost;    /* PART: the connection broke */
+    bool away;    /* the worker's: `entered` has not come */
+    uint8_t user; /* whose `entered` is called */
+    uint8_t name_size, client_size, user_size;
+    uint16_t info_size;
+    uint8_t bytes[]; /* name, client, user, info */
+} ln_place;
+
+static inline ln_place *ln_place_of(ln_letter *letter) {
+    return (ln_place *)(void *)letter; /* the first member */
+}
+/* NULL without memory. */
+ln_place *ln_place_new(ln_slice channel, const ln_arrival *who, uint8_t user, ln_place **keeper);
+
+typedef enum ln_inquiry_what {
+    LN_INQUIRY_ROLL, /* one page of the members, for whom it may concern */
+    LN_INQUIRY_INFO, /* data is the session's info from now on */
+} ln_inquiry_what;
+
+/* A question about a channel to its home, or a wish. */
+typedef struct ln_inquiry {
+    ln_letter letter;
+    uint64_t who;   /* handle of the asking session */
+    uint64_t owner; /* its place there, and chain: when it is about itself */
+    uint8_t chain[LN_CHAIN];
+    ln_roll roll; /* of LN_INQUIRY_ROLL: question and answer */
+    ln_buf page;  /* answer, packed */
+    int err;      /* answer */
+    uint8_t what; /* ln_inquiry_what */
+    uint8_t user; /* whose `queried` is called */
+    bool begins;  /* LN_INQUIRY_ROLL: of a subscription that begins */
+    uint8_t name_size, re_size;
+    uint32_t data_size;
+    uint8_t bytes[]; /* name, re, data */
+} ln_inquiry;
+
+static inline ln_inquiry *ln_inquiry_of(ln_letter *letter) {
+    return (ln_inquiry *)(void *)letter; /* the first member */
+}
+/* Copies the three; all else is the caller's to fill. NULL without memory. */
+ln_inquiry *ln_inquiry_new(ln_inquiry_what what, ln_slice channel, ln_slice re, ln_slice data);
+void ln_inquiry_free(ln_inquiry *m);
+static inline ln_slice ln_inquiry_channel(const ln_inquiry *m) {
+    return ln_slice_of(m->bytes, m->name_size);
+}
+static inline ln_slice ln_inquiry_re(const ln_inquiry *m) {
+    return ln_slice_of(m->bytes + m->name_size, m->re_size);
+}
+static inline ln_slice ln_inquiry_data(const ln_inquiry *m) {
+    return ln_slice_of(m->bytes + m->name_size + m->re_size, m->data_size);
+}
 /* A question for what a channel's log holds, and the answer. */
 typedef struct ln_reading {
     ln_letter letter;

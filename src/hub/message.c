@@ -168,6 +168,14 @@ void ln_mail_discard(ln_letter *letter) {
     case LN_MAIL_ADMIT:
     case LN_MAIL_ADMITTED:
     case LN_MAIL_RELEASE: ln_free(ln_admission_of(letter)); break;
+    case LN_MAIL_ENTER:
+    case LN_MAIL_ENTERED:
+    case LN_MAIL_PART:
+        if (ln_place_of(letter)->keeper) *ln_place_of(letter)->keeper = NULL;
+        ln_free(ln_place_of(letter));
+        break;
+    case LN_MAIL_QUERY:
+    case LN_MAIL_QUERIED: ln_inquiry_free(ln_inquiry_of(letter)); break;
     case LN_MAIL_READ:
     case LN_MAIL_PAGE:
     case LN_MAIL_UNREAD: ln_reading_free(ln_reading_of(letter)); break;

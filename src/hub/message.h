@@ -30,6 +30,7 @@
 typedef enum ln_space {
     LN_SPACE_CHANNELS, /* of the protocol; names as PROTOCOL 2.10 */
     LN_SPACE_TOPICS,   /* of the library's connections; names are any bytes; always class live */
+    LN_SPACE_PRESENCE, /* beside each channel: word of who comes and goes there (presence.h) */
     LN_SPACES
 } ln_space;
 
@@ -42,6 +43,7 @@ typedef struct ln_position {
 #define LN_PUB_BINARY   1 /* data is a binary message */
 #define LN_PUB_VOLATILE 2 /* takes no offset, is never kept */
 #define LN_PUB_QUIET    4 /* who waits for the answer is told of a refusal only */
+#define LN_PUB_ASIDE    8 /* is no message but for user->aside */
 
 typedef struct ln_publication {
     ln_ref refs;

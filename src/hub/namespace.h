@@ -47,6 +47,7 @@ typedef struct ln_namespace {
     uint8_t class;                        /* ln_class */
     ln_retention history;                 /* of class recoverable */
     uint8_t allow[LN_ACTS];               /* ln_rule, by ln_act */
+    bool members;                         /* who is there is kept, and told */
 } ln_namespace;
 
 typedef struct ln_namespaces {

@@ -1,9 +1,9 @@
 /* presence.h -- who is in a channel, kept where the channel has its home.
  *
  * A member is a session, known by its chain: the id that it keeps when it comes back on another
- * connection. Who holds it now is its owner, a handle; what an earlier owner says about it counts
- * no more. A clean leave shows at once, a lost connection only when linger_ms have passed, and who
- * is back by then has never been away.
+ * connection. Who holds it now is its owner, a number of its own for each time that it enters; what
+ * an earlier owner says about it counts no more. A clean leave shows at once, a lost connection
+ * only when linger_ms have passed, and who is back by then has never been away.
  *
  *                 enter                        leave, or lost for linger_ms
  *     (nobody) ──────────> here ──lost──> here, without owner ─────────────> gone
@@ -37,7 +37,7 @@
 
 typedef struct ln_arrival { /* borrowed for the call */
     uint8_t chain[LN_CHAIN];
-    uint64_t owner;        /* handle of the session; not 0 */
+    uint64_t owner;        /* one of its own for each place (mail.h); not 0 */
     ln_slice client, user; /* at most LN_CLIENT_NAME_MAX bytes; user empty: unknown */
     ln_slice info;         /* JSON, or empty; at most LN_PRESENCE_INFO_MAX bytes */
 } ln_arrival;

@@ -128,6 +128,7 @@ static int take_namespace(const linnet_hub *hub, const linnet_namespace *n, ln_n
     size_t size = strlen(n->name);
     if (size > LN_NAMESPACE_NAME_MAX) return LINNET_ERR_INVAL;
     *out = namespace_of(n->live, n->history_count, n->history_ms, n->history_bytes);
+    out->members = n->members;
     memcpy(out->name, n->name, size);
     const linnet_rule rules[LN_ACTS] = { n->subscribe, n->publish, n->presence, n->history };
     return take_rules(hub, rules, out);
@@ -142,6 +143,7 @@ static int take_namespaces(linnet_hub *hub) {
     const linnet_rule rules[LN_ACTS] = { o->subscribe, o->publish, o->presence, o->history };
     int err = take_rules(hub, rules, &standard);
     if (err < 0) return err;
+    standard.members = o->members;
     ln_namespace *items = ln_calloc(o->namespace_count + 1, sizeof *items);
     if (!items) return LINNET_ERR_NOMEM;
     const char *at = (const char *)o->namespaces; /* one built with a later header is larger */

@@ -2,9 +2,14 @@
 
 /* Commands -------------------------------------------------------------------------------- */
 
-/* Behind an unsubscribe from the same channel that is under way. */
+/* For a subscribe to the same channel that has not gone to it yet, or behind an unsubscribe from it
+ * that is under way. */
 static bool must_wait(ln_session *s, const ln_native_command *c) {
     if (c->verb == LN_VERB_HISTORY) return ln_history_waits(s);
+    if (s->entering && (c->verb == LN_VERB_PUBLISH || c->verb == LN_VERB_PRESENCE)) {
+        const ln_sub *on_its_way = ln_sub_find(s, c->channel);
+        return on_its_way && on_its_way->entering;
+    }
     if (c->verb != LN_VERB_SUBSCRIBE || !s->leaving) return false;
     const ln_sub *there = ln_sub_find(s, c->channel);
     return there && there->s.leaving;
@@ -19,7 +24,7 @@ static int may_subscribe(const ln_session *s, const ln_native_command *c, uint64
 
 void ln_session_subscribe(ln_session *s, const ln_native_command *c, bool pushed) {
     uint64_t expires = 0;
-    const ln_sub *there = ln_sub_find(s, c->channel);
+    ln_sub *there = ln_sub_find(s, c->channel);
     if (there) {
         /* Clients of other servers may repeat themselves: theirs kept a set. */
         if (!ln_session_dialect(s)->plain)
@@ -37,6 +42,7 @@ void ln_session_subscribe(ln_session *s, const ln_native_command *c, bool pushed
         ln_session_refuse_err(s, c, err);
         return;
     }
+    if (c->presence && !ln_session_present(s, c)) return;
     ln_slice unused; /* what the server does itself it has been asked about already */
     if (!pushed && !ln_ask_may(s, LN_ASK_SUBSCRIBE, c, &unused)) return;
     ln_sub *sub = ln_sub_new(s, c);
@@ -47,10 +53,7 @@ void ln_session_subscribe(ln_session *s, const ln_native_command *c, bool pushed
     sub->pushed = pushed;
     sub->expires = expires;
     if (expires) ln_login_watch(s);
-    if (sub->recovers && sub->s.user == LN_USER_NATIVE)
-        err = ln_recover_begin(sub);
-    else
-        err = ln_hub_subscribe(s->node->hub, &sub->s, LN_SPACE_CHANNELS, c->channel);
+    err = ln_sub_begin(sub, c->presence);
     if (err < 0) {
         ln_sub_free(sub);
         ln_session_refuse_err(s, c, err);
@@ -235,8 +238,9 @@ static void obey(ln_session *s, const ln_native_command *c) {
         return;
     case LN_VERB_SUBSCRIBE:
     case LN_VERB_UNSUBSCRIBE:
-    case LN_VERB_HISTORY:
-    case LN_VERB_PUBLISH: break;
+    case LN_VERB_PUBLISH:
+    case LN_VERB_PRESENCE:
+    case LN_VERB_HISTORY: break;
     }
     if ((why = lacking(s, c))) {
         ln_session_refuse(s, c, LN_NATIVE_BAD_REQUEST, why);
@@ -251,6 +255,8 @@ static void obey(ln_session *s, const ln_native_command *c) {
         ln_session_subscribe(s, c, false);
     else if (c->verb == LN_VERB_UNSUBSCRIBE)
         unsubscribe(s, c);
+    else if (c->verb == LN_VERB_PRESENCE)
+        ln_session_presence(s, c);
     else if (c->verb == LN_VERB_HISTORY)
         ln_history_ask(s, c);
     else

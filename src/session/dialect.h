@@ -33,12 +33,14 @@ typedef struct ln_reply { /* what went well */
     ln_position at; /* epoch 0: none */
     uint8_t class;
     bool recover, recovered;
-    uint64_t ts;      /* ms of the wall clock; who says it fills it in */
-    ln_slice data;    /* JSON, the answer to a call; empty: none */
-    bool pushed;      /* nobody asked: the server has put it into the channel */
-    ln_slice user;    /* of auth and refresh; empty: nobody in particular */
-    uint64_t expires; /* seconds it has; 0: for ever */
-    uint64_t replay;  /* recovered: messages to come */
+    uint64_t ts;         /* ms of the wall clock; who says it fills it in */
+    ln_slice data;       /* JSON, the answer to a call; empty: none */
+    bool pushed;         /* nobody asked: the server has put it into the channel */
+    ln_slice user;       /* of auth and refresh; empty: nobody in particular */
+    uint64_t expires;    /* seconds it has; 0: for ever */
+    const ln_roll *roll; /* who is in the channel; NULL: it was not asked */
+    ln_slice page;       /* of that, packed */
+    uint64_t replay;     /* recovered: messages to come */
 } ln_reply;
 
 typedef struct ln_dialect {
@@ -54,11 +56,18 @@ typedef struct ln_dialect {
     int (*ok)(ln_buf *out, const ln_reply *reply);
     int (*error)(ln_buf *out, const ln_native_error *error);
     int (*message)(ln_buf *out, const ln_publication *p);
+    /* Who came and went; NULL: there are no words for that. */
+    int (*presence)(ln_buf *out, ln_slice channel, ln_slice packed, uint64_t ts);
     /* Answers a message there is no command for; NULL: PROTOCOL 2.2 says what becomes of it. */
     int (*unknown)(ln_buf *out, ln_slice text);
     int (*pong)(ln_buf *out, ln_slice re, uint64_t ts); /* NULL: as linnet.v1 does */
 } ln_dialect;
 
+/* presence.c: what dialects say of members. An array of those who are (left: who are no more); the
+ * keys "joins" and "leaves" of an open object; the keys of one page, its members under `key`. */
+void ln_attendees_put(ln_json_writer *w, ln_slice packed, bool left);
+void ln_diff_put(ln_json_writer *w, ln_slice packed);
+void ln_roll_put(ln_json_writer *w, const char *key, const ln_roll *roll, ln_slice page);
 /* Appends a publication in linnet.v1, the only dialect that recovers. replay: from the past. */
 int ln_native_say(ln_buf *out, const ln_publication *p, bool replay);
 /* A publication as linnet.v1 says it. */

@@ -6,14 +6,18 @@
  *   subs.c      subscriptions, and the hub's calls: answers and fan-out
  *   ask.c       commands that somebody else has to answer, and those behind them
  *   login.c     who it is, and until when
+ *   presence.c  members of channels, and who hears of them
  *   recover.c   subscriptions that catch up, a page at a time
  *   history.c   pages of a channel's log
  */
 #ifndef LN_SESSION_INNER_H
 #define LN_SESSION_INNER_H
 #include "session/ask.h"
+#include "session/fan.h"
 #include "session/permit.h"
 #include "session/session.h"
+
+typedef struct ln_watch ln_watch; /* presence.c */
 
 /* A subscription of a session. Freed when it leaves its channel, and with the session. */
 typedef struct ln_sub {
@@ -26,6 +30,9 @@ typedef struct ln_sub {
     uint64_t expires;     /* seconds since 1970: it was let in by a token for this channel; or 0 */
     bool recovers, quiet; /* it asked; nobody waits for the answer */
     bool pushed;          /* nobody asked: the server put it there */
+    bool entering;        /* it has not gone to the channel yet, see presence.c */
+    ln_place *place;      /* among the members; NULL: it is none */
+    ln_watch *watch;      /* hears who comes and goes; NULL: does not */
     bool behind, paging;  /* it has recovered and is not there yet; a page of it is on its way */
     uint8_t name_size, re_size;
     uint8_t bytes[]; /* name, re */
@@ -43,6 +50,7 @@ struct ln_session {
     uint32_t slot, generation;
     uint32_t sub_count, leaving, outstanding; /* `leaving` of sub_count are on their way out */
     ln_bucket buckets[LN_PACES];
+    uint32_t entering;          /* and so many on their way in, see presence.c */
     uint32_t errors, overs;     /* since: */
     uint32_t window;            /* ms */
     uint8_t dialect;            /* ln_user, or LN_DIALECT_AUTO */
@@ -51,6 +59,8 @@ struct ln_session {
     bool said;                  /* it has published: what it leaves, it leaves behind that */
     uint32_t tickets;           /* of questions, the last one given */
     struct ln_pending *pending; /* ask.c's, in the order they came; NULL: none */
+    bool lost;                  /* its connection broke, or is to come back */
+    uint8_t chain[LN_CHAIN];    /* the id it keeps when it comes back */
     uint32_t behind;            /* subscriptions that are */
     bool paging;                /* a page of one of them is on its way */
     bool reads;                 /* a page of history is */
@@ -151,14 +161,36 @@ void ln_session_feed(ln_session *s, ln_slice channel);
 const ln_sub *ln_sub_last(const ln_session *s);
 /* Of this session; NULL: none. */
 ln_sub *ln_sub_find(const ln_session *s, ln_slice channel);
-/* Answers its subscribe: it has joined. */
-void ln_sub_tell(ln_session *s, const ln_sub *sub);
 /* It is in its channel, and is to be no longer. */
 void ln_sub_end(ln_session *s, ln_sub *sub, ln_native_code code);
+/* To its channel, from where it stood or from now on: as ln_hub_subscribe. */
+int ln_sub_join(ln_sub *sub);
+/* Answers its subscribe: it has joined. */
+void ln_sub_tell(ln_session *s, ln_sub *sub);
+/* The answer to a subscribe that was LN_PENDING. */
+void ln_sub_joined(ln_sub *sub, int err);
 /* Tells what was left out, if something was. */
 void ln_sub_say_skipped(ln_sub *sub);
 /* The hub's callbacks for all dialects. */
 ln_hub_user ln_subs_user(ln_sessions *n);
+
+/* presence.c ------------------------------------------------------------------------------ */
+/* Takes a new subscription to its channel, as ln_hub_subscribe; when it is LN_PENDING,
+ * ln_sub_joined follows. watch: it wants to hear who comes and goes. */
+int ln_sub_begin(ln_sub *sub, bool watch);
+/* Of one that is being freed: no member any more. */
+void ln_sub_away(ln_sub *sub);
+/* Whether members are kept there; if not, the command is refused. */
+bool ln_session_present(ln_session *s, const ln_native_command *c);
+void ln_session_presence(ln_session *s, const ln_native_command *c);
+/* The list goes into the answer to a subscribe; what was held back follows it. */
+void ln_watch_say(const ln_sub *sub, ln_reply *reply);
+void ln_watch_open(ln_sub *sub);
+/* The hub's calls. */
+void ln_watch_joined(ln_subscription *s, int err);
+void ln_watch_aside(ln_sessions *n, ln_row *row, const ln_publication *p);
+void ln_place_answered(void *ctx, ln_place *m);
+void ln_inquiry_answered(void *ctx, ln_inquiry *m);
 
 /* recover.c ------------------------------------------------------------------------------- */
 /* ln_hub_recover for a subscription that was just made. */

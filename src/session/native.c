@@ -10,6 +10,33 @@ static int put_subscribed(ln_buf *out, const ln_reply *reply) {
         out, reply->channel, reply->at.epoch, reply->at.offset, class_of(reply));
 }
 
+/* Into the object that out ends with. */
+static int put_roll(ln_buf *out, const ln_reply *reply) {
+    out->size--; /* its bracket */
+    uint32_t before = out->size;
+    int err = ln_buf_add_byte(out, ',');
+    ln_json_writer w = ln_json_begin(out);
+    const char *key = reply->verb == LN_VERB_SUBSCRIBE ? "presence" : "members";
+    ln_roll_put(&w, key, reply->roll, reply->page);
+    ln_json_close(&w, '}');
+    if (err == LINNET_OK) err = ln_json_end(&w);
+    if (err < 0) out->size = before;
+    return err;
+}
+
+static int native_presence(ln_buf *out, ln_slice channel, ln_slice packed, uint64_t ts) {
+    (void)ts;
+    ln_json_writer w = ln_json_begin(out);
+    ln_json_open(&w, '{');
+    ln_json_key(&w, "type");
+    ln_json_str(&w, LN_SLICE("presence"));
+    ln_json_key(&w, "channel");
+    ln_json_str(&w, channel);
+    ln_diff_put(&w, packed);
+    ln_json_close(&w, '}');
+    return ln_json_end(&w);
+}
+
 static int native_ok(ln_buf *out, const ln_reply *reply) {
     if (reply->pushed) return put_subscribed(out, reply);
     if (!reply->re.size) return LINNET_OK;
@@ -26,7 +53,9 @@ static int native_ok(ln_buf *out, const ln_reply *reply) {
         .replay = reply->replay,
     };
     if (reply->verb == LN_VERB_SUBSCRIBE) ok.class = class_of(reply);
-    return ln_native_put_ok(out, &ok);
+    int err = ln_native_put_ok(out, &ok);
+    if (err < 0 || !reply->roll) return err;
+    return put_roll(out, reply);
 }
 
 ln_native_message ln_native_said(const ln_publication *p) {
@@ -59,4 +88,5 @@ const ln_dialect ln_dialect_native = {
     .ok = native_ok,
     .error = ln_native_put_error,
     .message = native_message,
+    .presence = native_presence,
 };

@@ -62,6 +62,24 @@ static int channel_message(ln_buf *out, const ln_publication *p) {
     return ln_json_end(&w);
 }
 
+/* As a message of a channel beside it. */
+static int channel_presence(ln_buf *out, ln_slice channel, ln_slice packed, uint64_t ts) {
+    (void)ts;
+    char name[LN_CHANNEL_NAME_MAX + 9];
+    memcpy(name, channel.data, channel.size);
+    memcpy(name + channel.size, ":presence", 9);
+    ln_json_writer w = ln_json_begin(out);
+    ln_json_open(&w, '{');
+    ln_json_key(&w, "channel");
+    ln_json_str(&w, ln_slice_of(name, channel.size + 9));
+    ln_json_key(&w, "data");
+    ln_json_open(&w, '{');
+    ln_diff_put(&w, packed);
+    ln_json_close(&w, '}');
+    ln_json_close(&w, '}');
+    return ln_json_end(&w);
+}
+
 const ln_dialect ln_dialect_channel = {
     .protocol = "linnet.channel",
     .name = "channel",
@@ -69,6 +87,7 @@ const ln_dialect ln_dialect_channel = {
     .ok = channel_ok,
     .error = channel_error,
     .message = channel_message,
+    .presence = channel_presence,
 };
 
 /* B: what is broadcast is the message, whole. --------------------------------------------- */
@@ -108,6 +127,19 @@ static int topic_message(ln_buf *out, const ln_publication *p) {
     return ln_json_end(&w);
 }
 
+static int topic_presence(ln_buf *out, ln_slice channel, ln_slice packed, uint64_t ts) {
+    (void)ts;
+    ln_json_writer w = ln_json_begin(out);
+    ln_json_open(&w, '{');
+    ln_json_key(&w, "type");
+    ln_json_str(&w, LN_SLICE("presence"));
+    ln_json_key(&w, "topic");
+    ln_json_str(&w, channel);
+    ln_diff_put(&w, packed);
+    ln_json_close(&w, '}');
+    return ln_json_end(&w);
+}
+
 static int topic_unknown(ln_buf *out, ln_slice text) {
     ln_json_writer w = ln_json_begin(out);
     ln_json_open(&w, '{');
@@ -124,5 +156,6 @@ const ln_dialect ln_dialect_topic = {
     .ok = topic_ok,
     .error = topic_error,
     .message = topic_message,
+    .presence = topic_presence,
     .unknown = topic_unknown,
 };

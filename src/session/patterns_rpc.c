@@ -82,6 +82,8 @@ static int rpc_ok(ln_buf *out, const ln_reply *reply) {
         ln_json_str(&w, reply->user);
     }
     put_position(&w, reply);
+    if (reply->roll && reply->verb == LN_VERB_PRESENCE)
+        ln_roll_put(&w, "members", reply->roll, reply->page);
     ln_json_close(&w, '}');
     put_u64(&w, "timestamp", reply->ts);
     return end(&w);
@@ -116,6 +118,25 @@ static int rpc_message(ln_buf *out, const ln_publication *p) {
     return end(&w);
 }
 
+static int rpc_presence(ln_buf *out, ln_slice channel, ln_slice packed, uint64_t ts) {
+    char id[32];
+    int size = snprintf(id, sizeof id, "\"p:%llu\"", (unsigned long long)ts);
+    ln_json_writer w = begin(out, ln_slice_of(id, (size_t)size), "event");
+    put_u64(&w, "timestamp", ts);
+    ln_json_key(&w, "payload");
+    ln_json_open(&w, '{');
+    ln_json_key(&w, "event");
+    ln_json_str(&w, LN_SLICE("presence"));
+    ln_json_key(&w, "channel");
+    ln_json_str(&w, channel);
+    ln_json_key(&w, "data");
+    ln_json_open(&w, '{');
+    ln_diff_put(&w, packed);
+    ln_json_close(&w, '}');
+    ln_json_close(&w, '}');
+    return end(&w);
+}
+
 static int rpc_pong(ln_buf *out, ln_slice re, uint64_t ts) {
     ln_json_writer w = begin_answer(out, re, "pong");
     put_u64(&w, "timestamp", ts);
@@ -130,5 +151,6 @@ const ln_dialect ln_dialect_rpc = {
     .ok = rpc_ok,
     .error = rpc_error,
     .message = rpc_message,
+    .presence = rpc_presence,
     .pong = rpc_pong,
 };

@@ -58,7 +58,7 @@ void ln_recover_on(ln_session *s) {
     }
 }
 
-static void tell(ln_session *s, const ln_sub *sub, const ln_replay *page) {
+static void tell(ln_session *s, ln_sub *sub, const ln_replay *page) {
     ln_reply reply = {
         .verb = LN_VERB_SUBSCRIBE,
         .re = ln_sub_re(sub),
@@ -69,7 +69,10 @@ static void tell(ln_session *s, const ln_sub *sub, const ln_replay *page) {
         .recovered = true,
         .replay = page->owed,
     };
+    ln_stat_add(&s->node->recovered, 1);
+    ln_watch_say(sub, &reply);
     ln_session_ok(s, &reply);
+    ln_watch_open(sub);
 }
 
 /* Whom it was not meant for is told that there was something. */

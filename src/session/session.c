@@ -263,8 +263,10 @@ static void random_name(ln_rand *rand, char out[LN_NATIVE_EPOCH]) {
 static void welcome(ln_session *s) {
     ln_sessions *n = s->node;
     char session[2][LN_NATIVE_EPOCH];
-    random_name(n->rand, session[0]);
-    random_name(n->rand, session[1]);
+    uint64_t chain[2];
+    memcpy(chain, s->chain, sizeof chain);
+    ln_native_epoch_put(chain[0], session[0]);
+    ln_native_epoch_put(chain[1], session[1]);
     ln_native_welcome w = {
         .client = ln_slice_of(s->client, s->client_size),
         .session = ln_slice_of(session, sizeof session),
@@ -309,6 +311,8 @@ static int make(ln_sessions *n, ln_conn *c, const ln_session_options *o, ln_sess
     s->window = ln_session_now(s);
     s->client_size = (uint8_t)client.size;
     memcpy(s->client, client.data, client.size);
+    uint64_t chain[2] = { ln_rand_u64(n->rand), ln_rand_u64(n->rand) };
+    memcpy(s->chain, chain, sizeof chain);
     ln_list_init(&s->subs);
     ln_list_init(&s->beat);
     ln_buf_init(&s->held, o->limits->held_max);
@@ -357,6 +361,12 @@ static void on_message(ln_conn *c, uint8_t opcode, ln_wslice data) {
         ln_session_read(s, text, false);
 }
 
+/* No Close came, or one that tells the client to come back: others hear of it only when it does
+ * not. */
+static bool comes_back(uint16_t code) {
+    return code == 1006 || code == 1012 || code == 1013 || (code >= 3000 && code < 3500);
+}
+
 /* The memory goes at the next tick: whoever caused this may still be at work on the session. */
 static void on_close(ln_conn *c, uint16_t code, ln_slice reason, int err) {
     (void)err;
@@ -365,6 +375,7 @@ static void on_close(ln_conn *c, uint16_t code, ln_slice reason, int err) {
     ln_ask_end(s);
     ln_question gone = { .kind = LN_TELL_DISCONNECT, .code = code, .reason = reason };
     ln_ask_tell(s, &gone);
+    s->lost = comes_back(code);
     while (!ln_list_empty(&s->subs))
         ln_sub_free(ln_list_item(s->subs.next, ln_sub, node));
     ln_login_close(s);

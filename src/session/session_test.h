@@ -4,7 +4,7 @@
  * A conversation is a list of lines: ">a TEXT" is what connection a says, "<a TEXT" what it must be
  * told next, exactly. "!a" means that it is told nothing more, and "xa CODE" that it is closed with
  * that code. "ra" means that the log refuses the next publication. What begins with "+" happens in
- * the same turn as what follows.
+ * the same turn as what follows. "ta MS" lets time pass, "ca CODE" is the end of a's connection.
  */
 #ifndef LN_SESSION_SESSION_TEST_H
 #define LN_SESSION_SESSION_TEST_H
@@ -311,6 +311,15 @@ static inline void play_line(world *w, const char *line) {
         assert_string_equal(got, "");
         break;
     case 'r': w->refuse = LINNET_ERR_CONNECT; break;
+    case 't':
+        tick(w, strtoul(line + 3, NULL, 10));
+        run(w);
+        break;
+    case 'c':
+        p->c.ops->on_close(&p->c, (uint16_t)strtol(line + 3, NULL, 10), LN_SLICE(""), LINNET_OK);
+        p->open = false;
+        run(w);
+        break;
     case 'x': assert_int_equal(p->code, strtol(line + 3, NULL, 10)); break;
     default: fail_msg("%s", line);
     }

@@ -1,5 +1,4 @@
 #include "base/mem.h"
-#include "session/fan.h"
 #include "session/inner.h"
 
 /* Subscriptions --------------------------------------------------------------------------- */
@@ -24,6 +23,7 @@ ln_sub *ln_sub_new(ln_session *s, const ln_native_command *c) {
 
 void ln_sub_free(ln_sub *sub) {
     ln_session *s = sub->session;
+    ln_sub_away(sub);
     if (sub->skipped && sub->s.row) sub->s.row->owed--;
     if (sub->s.leaving) s->leaving--;
     ln_hub_unsubscribe(s->node->hub, &sub->s);
@@ -35,10 +35,11 @@ void ln_sub_free(ln_sub *sub) {
 
 ln_sub *ln_sub_find(const ln_session *s, ln_slice channel) {
     const ln_channel *c = ln_hub_find(s->node->hub, LN_SPACE_CHANNELS, channel);
-    if (!c) return NULL;
+    if (!c && !s->entering) return NULL;
     LN_LIST_FOREACH(node, &s->subs) {
         ln_sub *sub = ln_list_item(node, ln_sub, node);
-        if (sub->s.channel == c) return sub;
+        if (sub->entering ? ln_slice_eq(ln_sub_name(sub), channel) : c && sub->s.channel == c)
+            return sub;
     }
     return NULL;
 }
@@ -55,7 +56,7 @@ void ln_session_feed(ln_session *s, ln_slice channel) {
     ln_native_command c = { .channel = channel };
     ln_sub *sub = ln_sub_new(s, &c);
     int err = LINNET_ERR_NOMEM;
-    if (sub) err = ln_hub_subscribe(s->node->hub, &sub->s, LN_SPACE_CHANNELS, channel);
+    if (sub) err = ln_sub_begin(sub, false);
     if (err >= 0) {
         sub->quiet = err == LN_PENDING;
         return;
@@ -64,7 +65,13 @@ void ln_session_feed(ln_session *s, ln_slice channel) {
     ln_conn_fail(s->conn, err);
 }
 
-void ln_sub_tell(ln_session *s, const ln_sub *sub) {
+int ln_sub_join(ln_sub *sub) {
+    if (sub->recovers && sub->s.user == LN_USER_NATIVE) return ln_recover_begin(sub);
+    ln_hub *hub = sub->session->node->hub;
+    return ln_hub_subscribe(hub, &sub->s, LN_SPACE_CHANNELS, ln_sub_name(sub));
+}
+
+void ln_sub_tell(ln_session *s, ln_sub *sub) {
     ln_reply reply = {
         .verb = LN_VERB_SUBSCRIBE,
         .re = ln_sub_re(sub),
@@ -78,7 +85,9 @@ void ln_sub_tell(ln_session *s, const ln_sub *sub) {
     reply.recovered = sub->recovers && reply.at.epoch && sub->recover.epoch == reply.at.epoch &&
                       sub->recover.offset == reply.at.offset;
     if (sub->recovers) ln_stat_add(reply.recovered ? &s->node->recovered : &s->node->lost, 1);
+    ln_watch_say(sub, &reply);
     ln_session_ok(s, &reply);
+    ln_watch_open(sub);
 }
 
 void ln_sub_end(ln_session *s, ln_sub *sub, ln_native_code code) {
@@ -87,9 +96,7 @@ void ln_sub_end(ln_session *s, ln_sub *sub, ln_native_code code) {
     if (!s->closed) ln_sub_free(sub);
 }
 
-static void on_subscribed(void *ctx, ln_subscription *ls, int err) {
-    (void)ctx;
-    ln_sub *sub = (ln_sub *)(void *)ls;
+void ln_sub_joined(ln_sub *sub, int err) {
     ln_session *s = sub->session;
     if (sub->quiet) { /* nobody asked, or it was in the channel before: it is in, or that was it */
         sub->quiet = false;
@@ -108,6 +115,14 @@ static void on_subscribed(void *ctx, ln_subscription *ls, int err) {
         ln_sub_tell(s, sub);
     }
     ln_session_answered(s);
+}
+
+static void on_subscribed(void *ctx, ln_subscription *ls, int err) {
+    (void)ctx;
+    if (ls->space == LN_SPACE_PRESENCE)
+        ln_watch_joined(ls, err);
+    else
+        ln_sub_joined((ln_sub *)(void *)ls, err);
 }
 
 /* An unsubscribe that waited for what was published before it; note: its id. */
@@ -193,6 +208,10 @@ static void on_deliver(void *ctx, ln_row *row, const ln_publication *p) {
     ln_rendering_unref(r);
 }
 
+static void on_aside(void *ctx, ln_row *row, const ln_publication *p) {
+    if (p->space == LN_SPACE_PRESENCE) ln_watch_aside(ctx, row, p);
+}
+
 static void on_published(void *ctx, const ln_publication *p) {
     ln_session *s = ln_session_of(ctx, p->who);
     if (!s) return;
@@ -224,6 +243,9 @@ ln_hub_user ln_subs_user(ln_sessions *n) {
         .published = on_published,
         .reset = on_reset,
         .left = on_left,
+        .aside = on_aside,
+        .entered = ln_place_answered,
+        .queried = ln_inquiry_answered,
         .page = ln_history_page,
         .replay = ln_recover_page,
         .lost = ln_recover_lost,

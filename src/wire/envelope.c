@@ -123,6 +123,17 @@ static ln_native_verb ours(const ln_json_value *action) {
     return LN_VERB_CALL;
 }
 
+/* With `subscribe`: wants to hear who is there. */
+static bool wants_presence(const ln_json_value *parameters) {
+    if (!parameters || parameters->kind != LN_JSON_OBJECT) return false;
+    ln_json_iter it = ln_json_iter_of(parameters);
+    ln_json_value key, value;
+    while (ln_json_next(&it, &key, &value))
+        if (ln_json_is(&key, LN_SLICE("presence")))
+            return value.kind == LN_JSON_BOOL && value.boolean;
+    return false;
+}
+
 static void rpc_call(opening *o, const ln_json_value *method) {
     ln_native_command *c = o->c;
     const ln_json_value *parameters = of(&o->in, PARAMETERS);
@@ -137,6 +148,7 @@ static void rpc_call(opening *o, const ln_json_value *method) {
     }
     take_channel(o, &deeper);
     if (c->channel.data) c->verb = ours(method);
+    if (c->verb == LN_VERB_SUBSCRIBE) c->presence = wants_presence(parameters);
     if (c->verb == LN_VERB_CALL)
         take_event(o, method, "that is no name of a method");
     else if (of(&deeper, EVENT))

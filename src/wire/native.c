@@ -69,8 +69,10 @@ static const ln_slice key_names[LN_KEYS] = {
     LN_SLICE_INIT("seq"),
     LN_SLICE_INIT("key"),
     LN_SLICE_INIT("to"),
-    LN_SLICE_INIT("since"),
+    LN_SLICE_INIT("presence"),
+    LN_SLICE_INIT("after"),
     LN_SLICE_INIT("limit"),
+    LN_SLICE_INIT("since"),
     LN_SLICE_INIT("reverse"),
 };
 
@@ -88,6 +90,7 @@ static const struct {
     { LN_SLICE_INIT("call"), LN_VERB_CALL },
     { LN_SLICE_INIT("refresh"), LN_VERB_REFRESH },
     { LN_SLICE_INIT("send"), LN_VERB_SEND },
+    { LN_SLICE_INIT("presence"), LN_VERB_PRESENCE },
     { LN_SLICE_INIT("history"), LN_VERB_HISTORY },
 };
 
@@ -286,6 +289,20 @@ static bool has_token(ln_native_verb verb) {
     return verb == LN_VERB_AUTH || verb == LN_VERB_REFRESH || verb == LN_VERB_SUBSCRIBE;
 }
 
+/* Words that mean something with these verbs only. */
+static void read_page(reading *r) {
+    if (r->out->verb == LN_VERB_SUBSCRIBE)
+        r->out->presence = read_bool(
+            r, LN_KEY_PRESENCE, false, "presence is neither true nor false");
+    if (r->out->verb != LN_VERB_PRESENCE) return;
+    const ln_json_value *v = pick(r, LN_KEY_AFTER);
+    if (v && !ln_json_uint(v, &r->out->after)) fault(r, "after is not an integer from 0 to 2^53-1");
+    uint64_t limit = 0;
+    v = pick(r, LN_KEY_LIMIT);
+    if (v && !ln_json_uint(v, &limit)) fault(r, "limit is not an integer from 0 to 2^53-1");
+    r->out->limit = limit < UINT32_MAX ? (uint32_t)limit : UINT32_MAX;
+}
+
 int ln_native_parse(
     const ln_json_value *object, ln_buf *scratch, ln_native_command *out, const char **why) {
     *out = (ln_native_command){ 0 };
@@ -305,6 +322,7 @@ int ln_native_parse(
     read_except(&r);
     if (has_token(out->verb)) read_token(&r);
     if (out->verb == LN_VERB_SEND) read_to(&r);
+    read_page(&r);
     read_places(&r);
     read_extent(&r);
     if (!r.why) return LN_DONE;

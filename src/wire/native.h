@@ -63,6 +63,7 @@ typedef enum ln_native_verb {
     LN_VERB_REPLY, /* to a call of ours */
     LN_VERB_REFRESH,
     LN_VERB_SEND,
+    LN_VERB_PRESENCE,
     LN_VERB_HISTORY,
 } ln_native_verb;
 
@@ -89,11 +90,13 @@ typedef enum ln_native_key {
     LN_KEY_SEQ = 1 << 18,
     LN_KEY_KEY = 1 << 19,
     LN_KEY_TO = 1 << 20,
-    LN_KEY_SINCE = 1 << 21,
-    LN_KEY_LIMIT = 1 << 22,
-    LN_KEY_REVERSE = 1 << 23,
+    LN_KEY_PRESENCE = 1 << 21,
+    LN_KEY_AFTER = 1 << 22,
+    LN_KEY_LIMIT = 1 << 23,
+    LN_KEY_SINCE = 1 << 24,
+    LN_KEY_REVERSE = 1 << 25,
 } ln_native_key;
-#define LN_KEYS 24
+#define LN_KEYS 26
 
 #define LN_NATIVE_ID_MAX     64    /* bytes of a string id */
 #define LN_NATIVE_NAME_BYTES 255   /* of a channel; longer ones may be cut short by a fault */
@@ -118,9 +121,11 @@ typedef struct ln_native_command {
     uint64_t recover_epoch, recover_offset;
     ln_slice token;      /* unescaped; data NULL: none. Of the object, or of its data */
     ln_slice to;         /* a user; data NULL: none */
+    bool presence;       /* with subscribe: wants to hear of it */
+    uint64_t after;      /* a page begins behind this */
+    uint32_t limit;      /* of a page; when keys say so. UINT32_MAX: more than that, or below 0 */
     bool since, reverse; /* of history: it names a position, */
     uint64_t since_epoch, since_offset;
-    uint32_t limit; /* and so many messages; UINT32_MAX: more than that, or below 0 */
 } ln_native_command;
 
 /* Reads one checked object. Strings with escapes are written to scratch, which needs room for

@@ -1,0 +1,235 @@
+/* attend.c -- the letters about who is in a channel: from sessions to the channel's home and back,
+ * and the diffs to whoever listens. A worker listens to the presence of a channel as it listens to
+ * the channel: by an interest, in a space of its own.
+ */
+#include "base/mem.h"
+#include "hub/hub.h"
+#include <assert.h>
+
+#define BIT(worker) (UINT64_C(1) << ((worker) % 64))
+
+/* Letters --------------------------------------------------------------------------------- */
+
+static uint8_t *put(uint8_t *at, ln_slice s) {
+    if (s.size) memcpy(at, s.data, s.size);
+    return at + s.size;
+}
+
+ln_place *ln_place_new(ln_slice channel, const ln_arrival *who, uint8_t user, ln_place **keeper) {
+    assert(channel.size <= LN_CHANNEL_NAME_MAX && who->client.size <= LN_CLIENT_NAME_MAX);
+    assert(who->user.size <= UINT8_MAX && who->info.size <= LN_PRESENCE_INFO_MAX);
+    size_t size = sizeof(ln_place) + channel.size + who->client.size + who->user.size +
+                  who->info.size;
+    ln_place *m = ln_malloc(size);
+    if (!m) return NULL;
+    *m = (ln_place){
+        .letter = { .bytes = (uint32_t)size, .room = LN_LETTER_HUB, .kind = LN_MAIL_ENTER },
+        .keeper = keeper,
+        .owner = who->owner,
+        .user = user,
+        .name_size = (uint8_t)channel.size,
+        .client_size = (uint8_t)who->client.size,
+        .user_size = (uint8_t)who->user.size,
+        .info_size = (uint16_t)who->info.size,
+    };
+    memcpy(m->chain, who->chain, LN_CHAIN);
+    put(put(put(put(m->bytes, channel), who->client), who->user), who->info);
+    return m;
+}
+
+static ln_slice place_channel(const ln_place *m) {
+    return ln_slice_of(m->bytes, m->name_size);
+}
+
+static ln_arrival place_arrival(const ln_place *m) {
+    const uint8_t *client = m->bytes + m->name_size, *user = client + m->client_size;
+    ln_arrival a = {
+        .owner = m->owner,
+        .client = ln_slice_of(client, m->client_size),
+        .user = ln_slice_of(user, m->user_size),
+        .info = ln_slice_of(user + m->user_size, m->info_size),
+    };
+    memcpy(a.chain, m->chain, LN_CHAIN);
+    return a;
+}
+
+ln_inquiry *ln_inquiry_new(ln_inquiry_what what, ln_slice channel, ln_slice re, ln_slice data) {
+    assert(channel.size <= LN_CHANNEL_NAME_MAX && re.size <= LN_RE_MAX);
+    size_t size = sizeof(ln_inquiry) + channel.size + re.size + data.size;
+    ln_inquiry *m = ln_malloc(size);
+    if (!m) return NULL;
+    *m = (ln_inquiry){
+        .letter = { .bytes = (uint32_t)size, .room = LN_LETTER_HUB, .kind = LN_MAIL_QUERY },
+        .what = (uint8_t)what,
+        .name_size = (uint8_t)channel.size,
+        .re_size = (uint8_t)re.size,
+        .data_size = (uint32_t)data.size,
+    };
+    ln_buf_init(&m->page, LN_BUF_MAX);
+    put(put(put(m->bytes, channel), re), data);
+    return m;
+}
+
+void ln_inquiry_free(ln_inquiry *m) {
+    if (m) ln_buf_fini(&m->page);
+    ln_free(m);
+}
+
+/* At the home ----------------------------------------------------------------------------- */
+
+static void post(ln_hub *h, uint32_t worker, ln_letter *letter) {
+    letter->from = (uint8_t)h->self;
+    letter->to = (uint8_t)worker;
+    if (worker == h->self)
+        ln_hub_mail(h, letter);
+    else
+        h->post(h->ctx, worker, letter);
+}
+
+static void answer(ln_hub *h, ln_letter *letter, ln_mail_kind kind) {
+    letter->kind = (uint8_t)kind;
+    post(h, letter->from, letter);
+}
+
+/* One letter to each worker that listens, our own last, because user code runs there. */
+static void send(ln_hub *h, const ln_presence *p, ln_publication *d) {
+    bool here = p->interested[h->self / 64] & BIT(h->self);
+    uint32_t listeners = p->listeners;
+    if (listeners > 1) ln_publication_ref(d, listeners - 1);
+    for (uint32_t worker = 0; worker < h->workers; worker++) {
+        d->letters[worker].kind = LN_MAIL_DELIVER;
+        if (worker != h->self && (p->interested[worker / 64] & BIT(worker)))
+            post(h, worker, &d->letters[worker]);
+    }
+    if (here) post(h, h->self, &d->letters[h->self]);
+}
+
+static int tell(void *ctx, const ln_presence *p, ln_slice packed) {
+    ln_hub *h = ctx;
+    ln_publication *d = NULL;
+    ln_publish what = { .channel = ln_presence_name(p),
+        .data = packed,
+        .space = LN_SPACE_PRESENCE,
+        .flags = LN_PUB_VOLATILE | LN_PUB_ASIDE };
+    if (p->listeners && !(d = ln_publication_new(&what, h->workers))) return LINNET_ERR_NOMEM;
+    if (h->events.presence) h->events.presence(h->events.ctx, ln_presence_name(p), packed);
+    if (!d) return LINNET_OK;
+    d->ts = h->homes.wall;
+    send(h, p, d);
+    return LINNET_OK;
+}
+
+static void interest(ln_hub *h, ln_letter *letter) {
+    ln_interest *m = ln_interest_of(letter);
+    ln_slice channel = ln_slice_of(m->name, m->name_size);
+    if (letter->kind == LN_MAIL_DISINTEREST) {
+        ln_presences_unlisten(&h->presences, channel, letter->from);
+        ln_free(m);
+        return;
+    }
+    m->err = ln_presences_listen(&h->presences, channel, letter->from);
+    m->at = (ln_position){ 0, 0 };
+    m->class = LN_CLASS_LIVE;
+    answer(h, letter, LN_MAIL_INTERESTED);
+}
+
+static void enter(ln_hub *h, ln_place *m) {
+    ln_arrival a = place_arrival(m);
+    m->err = ln_presences_enter(&h->presences, place_channel(m), &a);
+    answer(h, &m->letter, LN_MAIL_ENTERED);
+}
+
+static void part(ln_hub *h, ln_place *m) {
+    ln_presences_leave(&h->presences, place_channel(m), m->chain, m->owner, m->lost);
+    ln_free(m);
+}
+
+static void ask(ln_hub *h, ln_inquiry *m) {
+    switch ((ln_inquiry_what)m->what) {
+    case LN_INQUIRY_ROLL:
+        m->err = ln_presences_roll(&h->presences, ln_inquiry_channel(m), &m->roll, &m->page);
+        break;
+    case LN_INQUIRY_INFO:
+        m->err = ln_presences_update(
+            &h->presences, ln_inquiry_channel(m), m->chain, m->owner, ln_inquiry_data(m));
+        break;
+    }
+    m->letter.bytes += m->page.size;
+    answer(h, &m->letter, LN_MAIL_QUERIED);
+}
+
+/* On the asking worker -------------------------------------------------------------------- */
+
+static void post_home(ln_hub *h, ln_letter *letter, ln_mail_kind kind, ln_slice channel) {
+    letter->kind = (uint8_t)kind;
+    letter->from = (uint8_t)h->self;
+    letter->to = (uint8_t)ln_hub_home(h->key, h->workers, channel);
+    h->post(h->ctx, letter->to, letter);
+}
+
+void ln_hub_enter(ln_hub *h, ln_place *m) {
+    assert(m->keeper && h->users[m->user].entered);
+    m->away = true;
+    m->owner = (uint64_t)h->self << 48 | ++h->places;
+    post_home(h, &m->letter, LN_MAIL_ENTER, place_channel(m));
+}
+
+void ln_hub_part(ln_hub *h, ln_place *m, bool lost) {
+    m->keeper = NULL;
+    m->lost = lost;
+    if (!m->away) post_home(h, &m->letter, LN_MAIL_PART, place_channel(m));
+}
+
+static void entered(ln_hub *h, ln_place *m) {
+    m->away = false;
+    if (m->keeper)
+        h->users[m->user].entered(h->users[m->user].ctx, m);
+    else if (m->err == LINNET_OK)
+        ln_hub_part(h, m, m->lost);
+    else
+        ln_free(m);
+}
+
+void ln_hub_query(ln_hub *h, ln_inquiry *m) {
+    assert(h->users[m->user].queried);
+    post_home(h, &m->letter, LN_MAIL_QUERY, ln_inquiry_channel(m));
+}
+
+bool ln_hub_presence(const ln_hub *h, ln_slice channel) {
+    return ln_namespace_of(h->homes.namespaces, channel)->members;
+}
+
+void ln_hub_attend(ln_hub *h, ln_letter *letter) {
+    ln_inquiry *m;
+    switch ((ln_mail_kind)letter->kind) {
+    case LN_MAIL_INTEREST:
+    case LN_MAIL_DISINTEREST: interest(h, letter); return;
+    case LN_MAIL_ENTER: enter(h, ln_place_of(letter)); return;
+    case LN_MAIL_ENTERED: entered(h, ln_place_of(letter)); return;
+    case LN_MAIL_PART: part(h, ln_place_of(letter)); return;
+    case LN_MAIL_QUERY: ask(h, ln_inquiry_of(letter)); return;
+    case LN_MAIL_QUERIED:
+        m = ln_inquiry_of(letter);
+        h->users[m->user].queried(h->users[m->user].ctx, m);
+        ln_inquiry_free(m);
+        return;
+    default: assert(false && "a letter about who is there");
+    }
+}
+
+static void occupied(void *ctx, ln_slice channel, bool is) {
+    const ln_hub *h = ctx;
+    if (h->events.occupied) h->events.occupied(h->events.ctx, channel, is);
+}
+
+void ln_hub_watch(ln_hub *h, const ln_hub_events *events) {
+    h->events = *events;
+    h->homes.occupied = occupied;
+    h->presences.heard = events->presence != NULL;
+}
+
+void ln_hub_attend_init(ln_hub *h, uint32_t max) {
+    ln_presences_init(&h->presences, h->key, max);
+    h->presences.ctx = h;
+    h->presences.tell = tell;
+}
