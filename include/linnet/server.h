@@ -97,6 +97,9 @@ LINNET_API int linnet_server_sni(
  * one at a time when the words of linnet_server_error are wanted. LINNET_ERR_TLS,
  * LINNET_ERR_NOMEM. */
 LINNET_API int linnet_server_reload_tls(linnet_server *server);
+/* From soon on lines of this level and those before it; any thread. LINNET_ERR_INVAL,
+ * LINNET_ERR_NOMEM (some workers may have been told). */
+LINNET_API int linnet_server_log_level(linnet_server *server, linnet_log_level level);
 /* Words about the last failure of a declaring call. Good until the next one. */
 LINNET_API const char *linnet_server_error(const linnet_server *server);
 

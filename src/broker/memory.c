@@ -337,6 +337,11 @@ static int memory_open(ln_broker *b, ln_slice channel, const ln_retention *keep,
     return LN_DONE;
 }
 
+static void memory_keep(ln_broker *b, ln_log_handle *log, const ln_retention *keep) {
+    ln_memory *m = memory_of(b);
+    if (shelf_move(m, log, keep) == LINNET_OK) trim(m, log);
+}
+
 static void memory_close(ln_broker *b, ln_log_handle *log) {
     ln_memory *m = memory_of(b);
     if (log->head == 0) {
@@ -393,6 +398,7 @@ static void memory_free(ln_broker *b) {
 
 static const ln_broker_ops memory_ops = {
     .open = memory_open,
+    .keep = memory_keep,
     .publish = memory_publish,
     .read = memory_read,
     .pin = memory_pin,

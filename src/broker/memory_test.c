@@ -57,6 +57,27 @@ static int log_read(shelf *s, ln_log_handle *log, uint64_t since) {
     }
 }
 
+/* What is open keeps less, or more, from the moment it is told. */
+static void test_keep(void **state) {
+    shelf s;
+    shelf_open(&s, &(ln_memory_options){ .idle_max = 0 });
+    ln_position at;
+    ln_log_handle *log = log_open(&s, "c", &at);
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(log_add(&s, log, 10, &at), LN_DONE);
+    ln_retention less = LN_RETENTION_INIT;
+    less.count = 2;
+    s.b->ops->keep(s.b, log, &less);
+    assert_int_equal(log_read(&s, log, 3), 2);
+    assert_int_equal(log_read(&s, log, 2), LINNET_ERR_NOT_FOUND);
+    s.b->ops->keep(s.b, log, &s.keep);
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(log_add(&s, log, 10, &at), LN_DONE);
+    assert_int_equal(log_read(&s, log, 3), 7);
+    s.b->ops->close(s.b, log);
+    s.b->ops->free(s.b);
+}
+
 static void test_offsets(void **state) {
     (void)state;
     shelf s;
@@ -794,6 +815,7 @@ static void test_stopped_in_the_middle(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_offsets),
+        cmocka_unit_test(test_keep),
         cmocka_unit_test(test_trimming),
         cmocka_unit_test(test_retentions_side_by_side),
         cmocka_unit_test(test_the_epoch_outlives),

@@ -51,6 +51,9 @@ typedef struct ln_broker_ops {
     void (*unpin)(ln_broker *b, ln_log_handle *log, uint64_t since);
     /* The home is not interested any more; the log may live on. */
     void (*close)(ln_broker *b, ln_log_handle *log);
+    /* From now on it keeps so much (copied), or what it kept when there is no memory for that.
+     * NULL: so it does when it is next opened. */
+    void (*keep)(ln_broker *b, ln_log_handle *log, const ln_retention *keep);
     void (*tick)(ln_broker *b);              /* does what is due */
     ln_msec (*deadline)(const ln_broker *b); /* when to tick next, or LN_NEVER */
     void (*free)(ln_broker *b);              /* after all were closed */

@@ -153,6 +153,19 @@ void ln_homes_fini(ln_homes *h) {
     ln_namespaces_unref(h->namespaces);
 }
 
+void ln_homes_reload(ln_homes *h, ln_namespaces *namespaces) {
+    ln_namespaces *old = h->namespaces;
+    uint32_t at = 0;
+    ln_namespaces_ref(namespaces);
+    h->namespaces = namespaces;
+    for (ln_home *home; (home = ln_map_next(&h->map[LN_SPACE_CHANNELS], &at)) != NULL;) {
+        home->namespace = ln_namespace_of(namespaces, home_name(home));
+        if (home->log && h->broker->ops->keep)
+            h->broker->ops->keep(h->broker, home->log, &home->namespace->history);
+    }
+    ln_namespaces_unref(old);
+}
+
 /* Lets a home nobody needs linger at the end of the row; too many, and the first one goes. */
 static void home_rest(ln_homes *h, ln_home *home) {
     home_wake(h, home);

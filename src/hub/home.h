@@ -80,6 +80,9 @@ void ln_homes_fini(ln_homes *h);
 /* PUBLISH, INTEREST, DISINTEREST, LEAVE, READ or UNREAD; taken. Never fails: failures are answered.
  */
 void ln_homes_mail(ln_homes *h, ln_letter *letter);
+/* Other namespaces, of which it takes a reference. Channels that are open keep as much as theirs
+ * says at once; whether they have a log is for when they are next opened. */
+void ln_homes_reload(ln_homes *h, ln_namespaces *namespaces);
 void ln_homes_tick(ln_homes *h);
 ln_msec ln_homes_deadline(const ln_homes *h);
 

@@ -90,6 +90,12 @@ void ln_hub_free(ln_hub *h) {
     ln_free(h);
 }
 
+int ln_hub_reload(ln_hub *h, ln_namespaces *namespaces) {
+    if (!h->homes.broker && ln_namespaces_recoverable(namespaces)) return LINNET_ERR_INVAL;
+    ln_homes_reload(&h->homes, namespaces);
+    return LINNET_OK;
+}
+
 void ln_hub_use(ln_hub *h, uint8_t user, const ln_hub_user *callbacks) {
     assert(user < LN_USERS_MAX);
     h->users[user] = *callbacks;

@@ -65,6 +65,9 @@ int ln_hub_new(const ln_hub_options *options, ln_hub **out);
 /* All subscriptions are gone. Letters under way are the host's to discard (ln_mail_discard), after
  * all hubs of the node were freed or before, but not while one of them runs. */
 void ln_hub_free(ln_hub *h);
+/* Other namespaces; it takes a reference. See ln_homes_reload. LINNET_ERR_INVAL: one of them wants
+ * a log, and there is no broker. */
+int ln_hub_reload(ln_hub *h, ln_namespaces *namespaces);
 /* Names who gets the callbacks of subscriptions and publications with this user number. */
 void ln_hub_use(ln_hub *h, uint8_t user, const ln_hub_user *callbacks);
 

@@ -10,6 +10,7 @@
 #include "broker/memory.h"
 #include "lib/auth.h"
 #include "lib/hooks.h"
+#include "lib/news.h"
 #include "lib/server.h"
 #include "lib/sized.h"
 #include "lib/waits.h"
@@ -32,8 +33,10 @@ struct linnet_hub {
 typedef struct hub_worker {
     ln_sessions sessions;
     linnet_hub *hub;
-    ln_list subscriptions; /* of the program */
-    ln_waits waits;        /* likewise */
+    ln_list subscriptions;    /* of the program */
+    ln_waits waits;           /* likewise */
+    ln_session_limits limits; /* what its sessions go by; a reload changes them under them */
+    ln_news *news;            /* of the last reload; NULL: there was none */
     ln_entrant entrant;
     uint8_t dialect; /* ln_user, or LN_DIALECT_AUTO */
     uint8_t client_size, feed_size;
@@ -73,23 +76,24 @@ static void take_rate(ln_rate *r, uint32_t per_s, uint32_t burst) {
     r->burst = or_default(burst, r->burst);
 }
 
-static void take_limits(linnet_hub *hub) {
-    const linnet_hub_options *o = &hub->options;
+/* Those of the connections themselves are in `plain`. */
+static void take_limits(
+    const linnet_hub_options *o, const ln_conn_config *plain, ln_session_limits *out) {
     ln_session_limits standard = LN_SESSION_LIMITS_INIT;
-    hub->limits = standard;
-    hub->limits.channels_max = or_default(o->channels_per_connection, standard.channels_max);
-    hub->limits.outstanding_max = or_default(o->outstanding_max, standard.outstanding_max);
-    hub->limits.commands_max = or_default(o->commands_max, standard.commands_max);
-    hub->limits.errors_max = or_default(o->errors_max, standard.errors_max);
-    hub->limits.publish_burst = or_default(o->publish_burst, standard.publish_burst);
-    hub->limits.publish_rate = or_default(o->publish_rate, standard.publish_rate);
-    if (o->publish_rate == LINNET_OFF) hub->limits.publish_rate = 0;
-    take_rate(&hub->limits.rates[LN_PACE_SUBSCRIBE], o->subscribe_rate, o->subscribe_burst);
-    take_rate(&hub->limits.rates[LN_PACE_READ], o->read_rate, o->read_burst);
-    take_rate(&hub->limits.rates[LN_PACE_AUTH], o->auth_rate, o->auth_burst);
-    hub->limits.message_max = hub->plain.ws.message_max;
-    hub->limits.ping_ms = hub->plain.ping_ms;
-    hub->limits.pong_ms = hub->plain.pong_ms;
+    *out = standard;
+    out->channels_max = or_default(o->channels_per_connection, standard.channels_max);
+    out->outstanding_max = or_default(o->outstanding_max, standard.outstanding_max);
+    out->commands_max = or_default(o->commands_max, standard.commands_max);
+    out->errors_max = or_default(o->errors_max, standard.errors_max);
+    out->publish_burst = or_default(o->publish_burst, standard.publish_burst);
+    out->publish_rate = or_default(o->publish_rate, standard.publish_rate);
+    if (o->publish_rate == LINNET_OFF) out->publish_rate = 0;
+    take_rate(&out->rates[LN_PACE_SUBSCRIBE], o->subscribe_rate, o->subscribe_burst);
+    take_rate(&out->rates[LN_PACE_READ], o->read_rate, o->read_burst);
+    take_rate(&out->rates[LN_PACE_AUTH], o->auth_rate, o->auth_burst);
+    out->message_max = plain->ws.message_max;
+    out->ping_ms = plain->ping_ms;
+    out->pong_ms = plain->pong_ms;
 }
 
 static uint32_t at_least_one(uint32_t value, uint32_t standard) {
@@ -107,23 +111,25 @@ static ln_namespace namespace_of(bool live, uint32_t count, uint32_t age_ms, uin
 }
 
 /* What is not said of a namespace. */
-static uint8_t rule_of(const linnet_hub *hub, linnet_rule rule, ln_act act) {
-    const linnet_auth_options *auth = hub->options.auth;
+static uint8_t rule_of(const linnet_hub_options *o, linnet_rule rule, ln_act act) {
+    const linnet_auth_options *auth = o->auth;
     if (rule != LINNET_RULE_DEFAULT || !auth) return (uint8_t)rule;
     linnet_anonymous need = act == LN_ACT_PUBLISH ? LINNET_ANONYMOUS_PUBLISH
                                                   : LINNET_ANONYMOUS_SUBSCRIBE;
     return auth->anonymous >= need ? LN_RULE_ANYONE : LN_RULE_DEFAULT;
 }
 
-static int take_rules(const linnet_hub *hub, const linnet_rule rules[LN_ACTS], ln_namespace *out) {
+static int take_rules(
+    const linnet_hub_options *o, const linnet_rule rules[LN_ACTS], ln_namespace *out) {
     for (int act = 0; act < LN_ACTS; act++) {
         if ((unsigned)rules[act] > LINNET_RULE_TOKEN) return LINNET_ERR_INVAL;
-        out->allow[act] = rule_of(hub, rules[act], (ln_act)act);
+        out->allow[act] = rule_of(o, rules[act], (ln_act)act);
     }
     return LINNET_OK;
 }
 
-static int take_namespace(const linnet_hub *hub, const linnet_namespace *n, ln_namespace *out) {
+static int take_namespace(
+    const linnet_hub_options *o, const linnet_namespace *n, ln_namespace *out) {
     if (!ln_sized(n, sizeof *n) || !n->name) return LINNET_ERR_INVAL;
     size_t size = strlen(n->name);
     if (size > LN_NAMESPACE_NAME_MAX) return LINNET_ERR_INVAL;
@@ -131,17 +137,16 @@ static int take_namespace(const linnet_hub *hub, const linnet_namespace *n, ln_n
     out->members = n->members;
     memcpy(out->name, n->name, size);
     const linnet_rule rules[LN_ACTS] = { n->subscribe, n->publish, n->presence, n->history };
-    return take_rules(hub, rules, out);
+    return take_rules(o, rules, out);
 }
 
-static int take_namespaces(linnet_hub *hub) {
-    const linnet_hub_options *o = &hub->options;
+static int take_namespaces(const linnet_hub_options *o, ln_namespaces **out) {
     if (o->namespace_count > LN_NAMESPACES_MAX) return LINNET_ERR_LIMIT;
     if (o->namespace_count && !o->namespaces) return LINNET_ERR_INVAL;
     ln_namespace standard = namespace_of(
         o->live, o->history_count, o->history_ms, o->history_bytes);
     const linnet_rule rules[LN_ACTS] = { o->subscribe, o->publish, o->presence, o->history };
-    int err = take_rules(hub, rules, &standard);
+    int err = take_rules(o, rules, &standard);
     if (err < 0) return err;
     standard.members = o->members;
     ln_namespace *items = ln_calloc(o->namespace_count + 1, sizeof *items);
@@ -150,12 +155,10 @@ static int take_namespaces(linnet_hub *hub) {
     size_t stride = o->namespace_count ? o->namespaces->size : 0;
     for (size_t i = 0; i < o->namespace_count && err == LINNET_OK; i++, at += stride) {
         const linnet_namespace *n = (const linnet_namespace *)(const void *)at;
-        err = n->size == stride ? take_namespace(hub, n, &items[i]) : LINNET_ERR_INVAL;
+        err = n->size == stride ? take_namespace(o, n, &items[i]) : LINNET_ERR_INVAL;
     }
-    if (err == LINNET_OK)
-        err = ln_namespaces_new(items, o->namespace_count, &standard, &hub->namespaces);
+    if (err == LINNET_OK) err = ln_namespaces_new(items, o->namespace_count, &standard, out);
     ln_free(items);
-    hub->options.namespaces = NULL; /* the caller's */
     return err;
 }
 
@@ -179,11 +182,12 @@ int linnet_hub_new(const linnet_hub_options *options, linnet_hub **out) {
     hub->plain.slow_code = 1008;
     hub->narrow = hub->plain.ws;
     hub->narrow.message_max = LN_LIM_UNKNOWN_MESSAGE;
-    take_limits(hub);
+    take_limits(&hub->options, &hub->plain, &hub->limits);
     err = ln_gate_init(&hub->gate, options->auth);
-    if (err == LINNET_OK) err = take_namespaces(hub);
+    if (err == LINNET_OK) err = take_namespaces(&hub->options, &hub->namespaces);
     if (err == LINNET_OK) err = ln_hooks_new(options->hooks, &hub->hooks);
-    hub->options.auth = NULL; /* the caller's */
+    hub->options.namespaces = NULL; /* the caller's, like the next two */
+    hub->options.auth = NULL;
     hub->options.hooks = NULL;
     if (err < 0)
         linnet_hub_free(hub);
@@ -277,7 +281,7 @@ static void hub_open(ln_conn *c) {
     const linnet_conn *conn = ln_conn_outer(c);
     hub_worker *h = ln_worker_of(conn)->sessions;
     ln_session_options o = {
-        .limits = &h->hub->limits,
+        .limits = &h->limits,
         .dialect = conn->protocol ? ln_dialect_by_name(linnet_str(conn->protocol)) : h->dialect,
         .text = h->hub->options.text == LINNET_HUB_TEXT_ECHO ? LN_TEXT_ECHO : LN_TEXT_REFUSE,
         .plain = &h->hub->plain,
@@ -351,6 +355,76 @@ int linnet_server_feed(linnet_server *s, const char *path, linnet_hub *hub) {
     route.subprotocols = ln_dialect_feed_protocols;
     route.on_upgrade = feed_upgrade;
     return add_route(s, path, hub, &route);
+}
+
+/* ---- another configuration ----------------------------------------------------------- */
+
+static int news_of(linnet_hub *hub, const linnet_hub_options *o, ln_news **out) {
+    ln_news *n;
+    int err = ln_news_new(o->origins, &n);
+    if (err < 0) return err;
+    take_limits(o, &hub->plain, &n->limits);
+    err = take_namespaces(o, &n->namespaces);
+    if (err < 0)
+        ln_news_unref(n);
+    else
+        *out = n;
+    return err;
+}
+
+/* A letter for each worker, or none. */
+static int letters_of(ln_news *n, ln_post **posts, unsigned count) {
+    for (unsigned i = 0; i < count; i++) {
+        posts[i] = ln_post_new(LN_POST_RELOAD, 0, 0, NULL, ln_slice_of("", 0));
+        if (posts[i]) {
+            ln_ref_get(&n->refs, 1);
+            posts[i]->ctx = n;
+            continue;
+        }
+        while (i--)
+            ln_post_free(posts[i]);
+        return LINNET_ERR_NOMEM;
+    }
+    return LINNET_OK;
+}
+
+int linnet_hub_reload(linnet_hub *hub, const linnet_hub_options *options) {
+    if (!hub || !options || !ln_sized(options, sizeof *options)) return LINNET_ERR_INVAL;
+    linnet_server *s = hub->server;
+    if (!s) return LINNET_ERR_STATE;
+    ln_news *n;
+    ln_post *posts[LN_LIM_WORKERS];
+    int err = news_of(hub, options, &n);
+    if (err < 0) return err;
+    err = letters_of(n, posts, s->worker_count);
+    for (unsigned i = 0; i < s->worker_count && err == LINNET_OK; i++)
+        ln_inbox_post(
+            s->workers[i]->inbox, &posts[i]->letter, &posts[i]->letter, 1, posts[i]->letter.bytes);
+    ln_news_unref(n);
+    return err;
+}
+
+void ln_host_hub_news(linnet_loop *w, ln_post *m) {
+    hub_worker *h = w->sessions;
+    if (!h) return; /* the server has left this loop */
+    ln_news *old = h->news;
+    h->news = m->ctx;
+    m->ctx = NULL;
+    h->limits = h->news->limits;
+    ln_hub_reload(w->hub, h->news->namespaces);
+    ln_news_unref(old);
+}
+
+void ln_host_hub_unnews(void *news) {
+    ln_news_unref(news);
+}
+
+void ln_host_hub_origins(const linnet_loop *w, const ln_route *r, ln_origin_policy *p, bool *own) {
+    const hub_worker *h = w->sessions;
+    if (!h || !h->news || r->ops != &hub_ops) return;
+    p->allowed = h->news->origins;
+    p->allowed_count = h->news->origin_count;
+    *own = h->news->own_origins;
 }
 
 /* ---- what the program hears ------------------------------------------------------------ */
@@ -569,7 +643,6 @@ int linnet_hub_describe_error(int code, linnet_hub_error *out) {
 int ln_host_hub_broker(linnet_hub *hub, linnet_loop *w, ln_broker **out) {
     const linnet_hub_options *o = &hub->options;
     *out = NULL;
-    if (!ln_namespaces_recoverable(hub->namespaces)) return LINNET_OK;
     ln_memory_options m = {
         .key = w->server->key,
         .rand = &w->env.rand,
@@ -598,6 +671,7 @@ int ln_host_hub_open(linnet_hub *hub, linnet_loop *w) {
     if (!h) return LINNET_ERR_NOMEM;
     h->hub = hub;
     h->dialect = LN_DIALECT_AUTO;
+    h->limits = hub->limits;
     ln_list_init(&h->subscriptions);
     ln_slice node = ln_slice_of(hub->node, sizeof hub->node);
     int err = ln_sessions_init(&h->sessions, w->hub, &w->env.rand, node);
@@ -639,6 +713,7 @@ void ln_host_hub_close(linnet_loop *w) {
     ln_hook_worker_free(w->hooks);
     w->hooks = NULL;
     ln_waits_fini(&h->waits);
+    ln_news_unref(h->news);
     ln_free(h);
     w->sessions = NULL;
 }

@@ -11,6 +11,10 @@ int ln_host_hub_broker(linnet_hub *hub, linnet_loop *w, ln_broker **out);
 void ln_host_hub_leave(linnet_hub *hub);
 ln_namespaces *ln_host_hub_namespaces(const linnet_hub *hub);
 uint32_t ln_host_hub_channels(const linnet_hub *hub);
+/* Which pages may come to a route of the hub since a reload; other routes, and those of a hub that
+ * was not reloaded, stay as they are. */
+void ln_host_hub_origins(
+    const linnet_loop *w, const ln_route *r, struct ln_origin_policy *p, bool *own);
 /* Sessions on a worker, whose ln_hub is there. LINNET_ERR_NOMEM. */
 int ln_host_hub_open(linnet_hub *hub, linnet_loop *w);
 /* Ends what the program subscribed to here; for the last time in the worker's own thread. */
@@ -28,6 +32,9 @@ void ln_host_hub_mail(linnet_loop *w, ln_post *mail);
 void ln_host_hub_undelivered(void *subscription);
 /* A PUBLISH that never arrived: its wait is told. */
 void ln_host_hub_unpublished(void *wait);
+/* RELOAD, and one that never arrived. */
+void ln_host_hub_news(linnet_loop *w, ln_post *mail);
+void ln_host_hub_unnews(void *news);
 /* A LEAVE that never arrived. */
 void ln_host_hub_unref(void *subscription);
 

@@ -256,6 +256,49 @@ static void test_namespaces(void **state) {
     }
 }
 
+static int reload(linnet_hub *hub, uint32_t channels, const char *live) {
+    linnet_hub_options o = LINNET_HUB_OPTIONS_INIT;
+    linnet_namespace n = LINNET_NAMESPACE_INIT;
+    n.name = live;
+    n.live = true;
+    o.channels_per_connection = channels;
+    o.namespaces = &n;
+    o.namespace_count = 1;
+    return linnet_hub_reload(hub, &o);
+}
+
+/* Who is there already gets the new limits, too; a channel keeps its class while it is open. */
+static void test_reload(void **state) {
+    (void)state;
+    world w;
+    client a;
+    linnet_hub *lonely;
+    assert_int_equal(linnet_hub_new(NULL, &lonely), LINNET_OK);
+    assert_int_equal(reload(lonely, 2, "x"), LINNET_ERR_STATE);
+    linnet_hub_free(lonely);
+    world_open(&w, true);
+    dial(&w, &a, "/ws", "linnet.v1");
+    say(&a, "{\"type\":\"subscribe\",\"id\":1,\"channel\":\"brief:a\"}");
+    await(&w, &a, "\"class\":\"live\"}");
+    assert_int_equal(reload(w.hub, 2, "a:b"), LINNET_ERR_INVAL);
+    assert_int_equal(reload(w.hub, 2, "kept"), LINNET_OK);
+    say(&a, "{\"type\":\"publish\",\"id\":2,\"channel\":\"brief:a\",\"data\":1}");
+    await(&w, &a, "{\"type\":\"ok\",\"re\":2}");
+    say(&a, "{\"type\":\"subscribe\",\"id\":3,\"channel\":\"brief:b\"}");
+    await(&w, &a, "\"class\":\"recoverable\"}");
+    say(&a, "{\"type\":\"subscribe\",\"id\":4,\"channel\":\"c\"}");
+    await(&w, &a, "\"name\":\"limit_exceeded\"");
+    say(&a, "{\"type\":\"unsubscribe\",\"id\":5,\"channel\":\"brief:b\"}");
+    say(&a, "{\"type\":\"subscribe\",\"id\":6,\"channel\":\"kept:a\"}");
+    await(&w, &a, "{\"type\":\"ok\",\"re\":6,\"class\":\"live\"}");
+    for (int i = 0; i < 100; i++)
+        assert_int_equal(reload(w.hub, 0, i % 2 ? "x" : "y"), LINNET_OK);
+    say(&a, "{\"type\":\"subscribe\",\"id\":7,\"channel\":\"y:a\"}");
+    await(&w, &a, "\"class\":\"recoverable\"}");
+    assert_int_equal(reload(w.hub, 0, "x"), LINNET_OK); /* nobody takes this one in */
+    world_close(&w);
+}
+
 static void test_paths(void **state) {
     (void)state;
     static const struct {
@@ -746,6 +789,7 @@ int main(void) {
         cmocka_unit_test(test_words),
         cmocka_unit_test(test_live),
         cmocka_unit_test(test_namespaces),
+        cmocka_unit_test(test_reload),
         cmocka_unit_test(test_namespaces_declared),
         cmocka_unit_test(test_paths),
         cmocka_unit_test(test_feeds),

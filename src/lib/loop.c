@@ -174,6 +174,8 @@ static void take_lib(linnet_loop *w, ln_post *m) {
     case LN_POST_JOIN:
     case LN_POST_LEAVE:
     case LN_POST_PUBLISH: ln_host_hub_mail(w, m); break;
+    case LN_POST_RELOAD: ln_host_hub_news(w, m); break;
+    case LN_POST_LEVEL: w->log.level = (linnet_log_level)m->code; break;
     default: ln_request_mail(w, m); break;
     }
     ln_post_free(m);

@@ -31,5 +31,6 @@ void ln_post_free(ln_post *m) {
     if (m->letter.kind == LN_POST_JOIN && m->ctx) ln_host_hub_undelivered(m->ctx);
     if (m->letter.kind == LN_POST_LEAVE && m->ctx) ln_host_hub_unref(m->ctx);
     if (m->letter.kind == LN_POST_PUBLISH && m->ctx) ln_host_hub_unpublished(m->ctx);
+    if (m->letter.kind == LN_POST_RELOAD && m->ctx) ln_host_hub_unnews(m->ctx);
     ln_free(m);
 }

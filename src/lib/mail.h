@@ -12,6 +12,8 @@
  *   LEAVE     linnet_hub_unsubscribe       ctx: the subscription, one reference
  *   PUBLISH   linnet_hub_publish_then      ctx: who waits, with the publication
  *   DECIDE    linnet_hub_answer            id: who has asked; bytes: hooks.c's
+ *   RELOAD    linnet_hub_reload            ctx: the news, one reference
+ *   LEVEL     linnet_server_log_level      code: the level
  *
  * One block of memory each; freed by the worker that took it in, or by whoever could not post it.
  */
@@ -34,7 +36,9 @@ typedef enum ln_post_kind {
     LN_POST_JOIN,
     LN_POST_LEAVE,
     LN_POST_PUBLISH,
-    LN_POST_DECIDE
+    LN_POST_DECIDE,
+    LN_POST_RELOAD,
+    LN_POST_LEVEL
 } ln_post_kind;
 
 typedef struct ln_post {

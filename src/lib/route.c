@@ -39,7 +39,7 @@ int ln_route_add(linnet_server *s, const char *path, bool is_ws, ln_route **out)
     return LINNET_OK;
 }
 
-static void free_slices(ln_slice *list, size_t count) {
+void ln_route_free_list(ln_slice *list, size_t count) {
     for (size_t i = 0; i < count; i++)
         ln_free((void *)(uintptr_t)list[i].data);
     ln_free(list);
@@ -48,8 +48,8 @@ static void free_slices(ln_slice *list, size_t count) {
 void ln_routes_free(linnet_server *s) {
     for (ln_route *r = s->routes, *next; r; r = next) {
         next = r->next;
-        free_slices(r->protocols, r->protocol_count);
-        free_slices(r->origins, r->origin_count);
+        ln_route_free_list(r->protocols, r->protocol_count);
+        ln_route_free_list(r->origins, r->origin_count);
         ln_asset_free(r->asset);
         ln_free(r->path);
         ln_free(r);
@@ -73,7 +73,7 @@ const ln_route *ln_route_find(const linnet_server *s, ln_slice path, bool ws) {
 
 /* ---- declaring -------------------------------------------------------------------- */
 
-static int copy_list(const char *const *list, ln_slice **out, size_t *count) {
+int ln_route_copy_list(const char *const *list, ln_slice **out, size_t *count) {
     size_t n = 0;
     while (list && list[n])
         n++;
@@ -117,8 +117,8 @@ int linnet_server_ws(linnet_server *s, const char *path, const linnet_ws_route *
     r->deflate = deflate;
     r->ops = &ln_host_ops;
     r->own_origins = route->origins != NULL;
-    err = copy_list(route->subprotocols, &r->protocols, &r->protocol_count);
-    if (err == LINNET_OK) err = copy_list(route->origins, &r->origins, &r->origin_count);
+    err = ln_route_copy_list(route->subprotocols, &r->protocols, &r->protocol_count);
+    if (err == LINNET_OK) err = ln_route_copy_list(route->origins, &r->origins, &r->origin_count);
     if (err < 0) unadd(s, r);
     return err;
 }

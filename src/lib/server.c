@@ -436,6 +436,19 @@ int linnet_server_reload_tls(linnet_server *s) {
     return err < 0 ? ln_server_say(s, err, "%.200s", reason) : LINNET_OK;
 }
 
+int linnet_server_log_level(linnet_server *s, linnet_log_level level) {
+    if (!s || (unsigned)level > LINNET_LOG_DEBUG) return LINNET_ERR_INVAL;
+    int err = LINNET_OK;
+    for (unsigned i = 0; i < s->worker_count; i++) {
+        ln_post *m = ln_post_new(LN_POST_LEVEL, 0, (int)level, NULL, ln_slice_of("", 0));
+        if (m)
+            ln_inbox_post(s->workers[i]->inbox, &m->letter, &m->letter, 1, m->letter.bytes);
+        else
+            err = LINNET_ERR_NOMEM;
+    }
+    return err;
+}
+
 /* ---- accepting -------------------------------------------------------------------- */
 
 size_t ln_server_live(const linnet_server *s) {

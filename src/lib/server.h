@@ -126,6 +126,10 @@ void ln_owe_nothing(linnet_conn *conn);
 /* A route with its path, in the server's list. LINNET_ERR_EXISTS, LINNET_ERR_INVAL,
  * LINNET_ERR_NOMEM. */
 int ln_route_add(linnet_server *s, const char *path, bool is_ws, ln_route **out);
+/* A NULL-terminated list of texts, or NULL, as slices: copied, also in part when it fails. What it
+ * filled is the caller's to free. LINNET_ERR_NOMEM. */
+int ln_route_copy_list(const char *const *list, ln_slice **out, size_t *count);
+void ln_route_free_list(ln_slice *list, size_t count);
 /* The best match, or NULL; *other: there is one of the other kind. */
 const ln_route *ln_route_find(const linnet_server *s, ln_slice path, bool ws);
 void ln_routes_free(linnet_server *s);

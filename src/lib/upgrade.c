@@ -5,6 +5,7 @@
  * the head, which the exchange has kept: pure functions, so nothing has to be carried over.
  */
 #include "base/mem.h"
+#include "lib/hub.h"
 #include "lib/server.h"
 #include "wire/target.h"
 
@@ -15,10 +16,12 @@ static bool origin_ok(
     ln_visitor_of(conn, &x->head, &v);
     bool loopback = conn->listen ? conn->listen->loopback : false;
     if (v.forwarded && !ln_ip_is_loopback(&v.ip)) loopback = false;
-    ln_origin_policy p = { .allowed = r->origins,
-        .allowed_count = r->origin_count,
-        .secure = v.tls,
-        .loopback = loopback && !r->own_origins };
+    ln_origin_policy p = {
+        .allowed = r->origins, .allowed_count = r->origin_count, .secure = v.tls
+    };
+    bool own = r->own_origins;
+    ln_host_hub_origins(ln_worker_of(conn), r, &p, &own);
+    p.loopback = loopback && !own;
     return ln_origin_ok(&p, asked->origin, v.host.size ? v.host : asked->host);
 }
 
