@@ -61,7 +61,7 @@ static void shown(ln_slice text, char out[48]) {
     size_t size = text.size < 40 ? text.size : 40;
     for (size_t i = 0; i < size; i++)
         out[i] = text.data[i] >= ' ' && text.data[i] < 127 ? (char)text.data[i] : '?';
-    strcpy(out + size, size < text.size ? "..." : "");
+    snprintf(out + size, 4, "%s", size < text.size ? "..." : "");
 }
 
 static bool refuse(char why[LN_API_WHY_MAX], const char *before, ln_slice name, const char *after) {

@@ -1,20 +1,25 @@
 #include "daemon/gate.h"
+#include <stdio.h>
 
-static bool refuse(linnet_request *r, int status, const char *words) {
-    if (status == 401) linnet_request_add_header(r, "WWW-Authenticate", "Bearer realm=\"linnet\"");
-    linnet_request_add_header(r, "Cache-Control", "no-store");
-    linnet_request_answer(r, status, NULL, linnet_str(words));
-    return false;
-}
-
-bool ln_gate_admits(const ln_gate *gate, linnet_request *r, uint32_t scope) {
+int ln_gate_status(const ln_gate *gate, linnet_request *r, uint32_t scope, const char **words) {
     ln_slice given;
-    if (!ln_key_host(linnet_request_header(r, "Host", 0), gate->hosts))
-        return refuse(r, 421, "this server does not go by that name; --api-host NAME adds one\n");
+    *words = "this server does not go by that name; --api-host NAME adds one";
+    if (!ln_key_host(linnet_request_header(r, "Host", 0), gate->hosts)) return 421;
     bool one = !linnet_request_header(r, "Authorization", 1).data;
     bool is_key = one && ln_key_bearer(linnet_request_header(r, "Authorization", 0), &given);
     const ln_key *key = is_key ? ln_keys_find(&gate->keys, given) : NULL;
-    if (!key) return refuse(r, 401, "a key is needed: Authorization: Bearer KEY\n");
-    if (!(key->scopes & scope)) return refuse(r, 403, "this key may not do that\n");
-    return true;
+    *words = key ? "this key may not do that" : "a key is needed: Authorization: Bearer KEY";
+    if (!key) linnet_request_add_header(r, "WWW-Authenticate", "Bearer realm=\"linnet\"");
+    return !key ? 401 : key->scopes & scope ? 0 : 403;
+}
+
+bool ln_gate_admits(const ln_gate *gate, linnet_request *r, uint32_t scope) {
+    const char *words;
+    char line[128];
+    int status = ln_gate_status(gate, r, scope, &words);
+    if (!status) return true;
+    snprintf(line, sizeof line, "%s\n", words);
+    linnet_request_add_header(r, "Cache-Control", "no-store");
+    linnet_request_answer(r, status, NULL, linnet_str(line));
+    return false;
 }

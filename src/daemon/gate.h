@@ -12,7 +12,10 @@ typedef struct ln_gate {
     const char *const *hosts; /* for ln_key_host; NULL: none */
 } ln_gate;
 
-/* Whether the request carries a key with this scope. If not, it has been answered: 421 when Host
- * does not name us, 401 without a key that is one of ours, 403 when that key may not do this. */
+/* 0 when the request carries a key with this scope. Else the status it is to be answered with, and
+ * why in words: 421 when Host does not name us, 401 without a key that is one of ours (the field
+ * that goes with it has been added), 403 when that key may not do this. */
+int ln_gate_status(const ln_gate *gate, linnet_request *r, uint32_t scope, const char **words);
+/* Whether the request carries a key with this scope. If not, it has been answered. */
 bool ln_gate_admits(const ln_gate *gate, linnet_request *r, uint32_t scope);
 #endif

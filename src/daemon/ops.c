@@ -1,5 +1,6 @@
 #include "daemon/ops.h"
 #include "base/mem.h"
+#include "daemon/api.h"
 #include "daemon/attendant.h"
 #include "daemon/metrics.h"
 #include "daemon/systemd.h"
@@ -16,6 +17,7 @@ struct ln_ops {
     linnet_server *server;
     linnet_hub *hub;
     ln_attendant *attendant;
+    ln_api api;
     ln_addresses bound;
 };
 
@@ -80,7 +82,7 @@ static void tell_key(const ln_ops *ops, const char *path) {
     const char *at = ops->bound.text[0], *s = ops->bound.tls[0] ? "s" : "";
     const ln_key *key = &ops->gate.keys.items[0];
     bool is_unix = strncmp(at, "unix:", 5) == 0;
-    fprintf(stderr, "  metrics and orders need a key, which was made for this run%s%s:\n",
+    fprintf(stderr, "  metrics and the API need a key, which was made for this run%s%s:\n",
         path ? " and is kept in " : "", path ? path : "");
     fprintf(stderr, "  curl %s%s%s-H \"Authorization: Bearer ", is_unix ? "--unix-socket " : "",
         is_unix ? at + 5 : "", is_unix ? " " : "");
@@ -135,6 +137,8 @@ int ln_ops_declare(ln_ops *ops, linnet_server *server, linnet_hub *hub) {
     route.handler = on_metrics;
     route.user = ops;
     int err = linnet_server_http(server, "/metrics", &route);
+    ops->api = (ln_api){ server, hub, &ops->gate };
+    if (err == LINNET_OK) err = ln_api_declare(&ops->api);
     return err == LINNET_OK ? new_attendant(ops) : err;
 }
 

@@ -1,4 +1,4 @@
-/* pages.h -- the pages of web/demo/, which tools/embed put into the program. */
+/* pages.h -- the files of web/, which tools/embed put into the program. */
 #ifndef LN_DAEMON_PAGES_H
 #define LN_DAEMON_PAGES_H
 #include <linnet/http.h>

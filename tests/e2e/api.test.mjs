@@ -1,0 +1,183 @@
+// The HTTP API, held against its own OpenAPI document: every answer that comes here must be one that
+// the document describes.
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import Ajv from 'ajv/dist/2020.js';
+import { start } from './lib/linnet.mjs';
+import { Peer } from './lib/peer.mjs';
+
+const KEY = 'a-key-for-tests-only-0123456789';
+const OPERATOR = 'b-key-that-may-read-0123456789ab';
+
+describe('the HTTP API', () => {
+  let server, document, validate;
+
+  /** POSTs a body, checks the answer against the document, and returns {status, body}. */
+  async function call(method, body, { key = KEY, type = 'application/json', headers = {} } = {}) {
+    const answer = await fetch(`${server.http}/api/v1/${method}`, {
+      method: 'POST',
+      headers: { ...(type && { 'Content-Type': type }), ...(key && { Authorization: `Bearer ${key}` }), ...headers },
+      body: typeof body === 'string' ? body : JSON.stringify(body),
+    });
+    const text = await answer.text();
+    const described = document.paths[`/api/v1/${method}`]?.post.responses;
+    if (described) {
+      const response = described[answer.status];
+      assert.ok(response, `${method} answered ${answer.status}, which the document does not know: ${text}`);
+      const check = validate(response.content['application/json'].schema.$ref);
+      assert.ok(check(JSON.parse(text)), `${text}: ${JSON.stringify(check.errors)}`);
+    }
+    assert.equal(answer.headers.get('cache-control'), 'no-store');
+    assert.equal(answer.headers.get('access-control-allow-origin'), null);
+    return { status: answer.status, headers: answer.headers, body: JSON.parse(text) };
+  }
+
+  const error = ({ status, body }) => [status, body.error.code, body.error.message];
+
+  before(async () => {
+    server = await start(['serve', '--listen', '127.0.0.1:0', '--workers', '2'],
+      { env: { ...process.env, LINNET_API_KEY: KEY } });
+    document = await (await fetch(`${server.http}/api/v1/openapi.json`)).json();
+    const ajv = new Ajv({ strict: false });
+    ajv.addSchema(document, 'api');
+    validate = ref => ajv.getSchema(`api${ref}`);
+  });
+  after(() => server.stop());
+
+  it('has a document that names it', () => {
+    assert.equal(document.openapi, '3.1.0');
+    assert.ok(document.paths['/api/v1/publish'].post);
+  });
+
+  it('publishes, and tells the place', async () => {
+    const peer = await Peer.open(`${server.url}/ws`, ['linnet.v1']);
+    await peer.next();
+    peer.send('{"type":"subscribe","id":1,"channel":"api:a"}');
+    const subscribed = JSON.parse(await peer.next());
+    for (let offset = 1; offset <= 3; offset++) {
+      const { status, body } = await call('publish', { channel: 'api:a', event: 'tick', data: { offset } });
+      assert.equal(status, 200);
+      assert.deepEqual(body.ok, { epoch: subscribed.epoch, offset });
+      const heard = JSON.parse(await peer.next());
+      assert.deepEqual([heard.event, heard.data, heard.offset], ['tick', { offset }, offset]);
+      assert.equal(heard.from, undefined);
+    }
+    assert.deepEqual((await call('publish', { channel: 'api:a', data: 0, volatile: true })).body, { ok: {} });
+    assert.equal(JSON.parse(await peer.next()).data, 0);
+    await peer.close();
+  });
+
+  it('broadcasts to many channels, each with its own result', async () => {
+    const { status, body } = await call('broadcast', { channels: ['b1', 'b2', 'not a name', 7, 'b1'], data: 'x' });
+    assert.equal(status, 200);
+    assert.deepEqual(body.ok.results.map(r => r.ok?.offset ?? r.error.code), [1, 1, 107, 107, 2]);
+  });
+
+  it('does a batch in order, and what fails keeps nothing else from being done', async () => {
+    const commands = Array.from({ length: 100 }, (_, i) => ({ method: 'publish', channel: 'batch', data: i }));
+    commands[57] = { method: 'publish', chanel: 'batch', data: 57 };
+    commands[58] = { method: 'dance', channel: 'batch', data: 58 };
+    commands[59] = 'publish';
+    const { body } = await call('batch', { commands });
+    const offsets = body.ok.results.map(r => r.ok?.offset ?? r.error.message);
+    assert.deepEqual(offsets.slice(57, 60),
+      ["there is no field 'chanel' here", 'a batch knows the method publish', 'this is no object']);
+    assert.deepEqual(offsets.filter(Number.isInteger), Array.from({ length: 97 }, (_, i) => i + 1));
+  });
+
+  it('T118 takes a batch as lines, and a line that is no JSON fails alone', async () => {
+    const lines = Array.from({ length: 100 }, (_, i) =>
+      i === 57 ? '{"method":"publish",' : JSON.stringify({ method: 'publish', channel: 'lines', data: i }));
+    const { body } = await call('batch', lines.join('\n'), { type: 'application/x-ndjson' });
+    assert.equal(body.ok.results[57].error.code, 107);
+    assert.equal(body.ok.results.filter(r => r.ok).length, 99);
+    assert.equal(body.ok.results[99].ok.offset, 99);
+  });
+
+  it('T118 lets in only who has a key, in the Authorization field', async () => {
+    const say = { channel: 'doors', data: 1 };
+    const shut = [401, 101, 'a key is needed: Authorization: Bearer KEY'];
+    assert.deepEqual(error(await call('publish', say, { key: null })), shut);
+    assert.deepEqual(error(await call('publish', say, { key: `${KEY}x` })), shut);
+    assert.deepEqual(error(await call('publish', say, { key: KEY.slice(0, -1) })), shut);
+    assert.deepEqual(error(await call('publish', say, { key: null, headers: { Authorization: `Basic ${KEY}` } })), shut);
+    assert.deepEqual(error(await call(`publish?key=${KEY}&token=${KEY}`, say, { key: null })), shut);
+    assert.deepEqual(error(await call('nothing', say, { key: null })), shut); // a stranger learns no names
+    assert.equal((await call('nothing', say)).status, 404);
+    const asked = await fetch(`${server.http}/api/v1/publish`, { method: 'POST', body: '{}' });
+    assert.match(asked.headers.get('www-authenticate'), /^Bearer/);
+    assert.equal((await call('publish', say)).body.ok.offset, 1); // none of these was done
+  });
+
+  it('T118 T125 answers what is no call with the reason', async () => {
+    const say = { channel: 'c', data: 1 };
+    const cases = [
+      ['publish', '{"channel":"c"}', 400, 'data is missing'],
+      ['publish', '{"channel":"c","data":1,"data":2}', 400, 'data is there twice'],
+      ['publish', '{"channel":"c","data":1}x', 400, 'that is not JSON, or too deep'],
+      ['publish', '['.repeat(100000), 400, 'that is not JSON, or too deep'],
+      ['publish', '', 400, 'that is not JSON, or too deep'],
+      ['publish', { channel: 'a b', data: 1 }, 400, 'that is no channel, or no event'],
+      ['publish', { channel: '$x', data: 1 }, 403, 'permission denied'],
+      ['publish', { channel: 'c', event: 'e'.repeat(256), data: 1 }, 400,
+        'that is no channel, or no event'],
+      ['broadcast', { channels: [], data: 1 }, 400, 'there is nothing to do'],
+      ['broadcast', { channels: Array(1001).fill('c'), data: 1 }, 413, 'at most 1,000 at once'],
+      ['batch', { commands: {} }, 400, 'commands is not an array'],
+    ];
+    for (const [method, body, status, message] of cases) {
+      const got = await call(method, body);
+      assert.deepEqual([got.status, got.body.error.message], [status, message], `${method} ${body}`.slice(0, 80));
+    }
+    assert.deepEqual(error(await call('publish', say, { type: 'text/plain' })),
+      [415, 107, 'Content-Type: application/json is wanted']);
+    assert.equal((await call('publish', say, { type: null })).status, 415);
+    assert.equal((await call('publish', say, { type: 'application/x-ndjson' })).status, 415);
+    assert.equal((await call('publish', say, { type: 'application/json; charset=utf-8' })).status, 200);
+    const got = await fetch(`${server.http}/api/v1/publish`, { headers: { Authorization: `Bearer ${KEY}` } });
+    assert.deepEqual([got.status, got.headers.get('allow')], [405, 'POST']);
+    const preflight = await fetch(`${server.http}/api/v1/publish`, { method: 'OPTIONS',
+      headers: { Origin: 'https://evil.example', 'Access-Control-Request-Method': 'POST' } });
+    assert.equal(preflight.status, 405);
+    assert.equal(preflight.headers.get('access-control-allow-origin'), null);
+  });
+
+  it('T118 takes a body of 1 MiB and no more', async () => {
+    const body = size => `{"channel":"big","data":"${'x'.repeat(size - 27)}"}`;
+    assert.equal(body(1024).length, 1024);
+    assert.equal((await call('publish', body(1024 * 1024))).status, 200);
+    const answer = await fetch(`${server.http}/api/v1/publish`, { method: 'POST', body: body(1024 * 1024 + 1),
+      headers: { 'Content-Type': 'application/json', Authorization: `Bearer ${KEY}` } });
+    assert.equal(answer.status, 413);
+  });
+
+  it('tells what there is', async () => {
+    const { status, body } = await call('info', {});
+    assert.equal(status, 200);
+    assert.equal(body.ok.workers, 2);
+  });
+
+  it('answers many at once, each with its own place', async () => {
+    const answers = await Promise.all(Array.from({ length: 300 }, (_, i) =>
+      call('publish', { channel: `many:${i % 10}`, data: i })));
+    const places = answers.map((a, i) => `${i % 10}:${a.body.ok.offset}`);
+    assert.equal(new Set(places).size, 300);
+  });
+
+  it('a key may be for less than all', async t => {
+    const fs = await import('node:fs');
+    const os = await import('node:os');
+    const path = await import('node:path');
+    const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'linnet-'));
+    t.after(() => fs.rmSync(folder, { recursive: true }));
+    const file = path.join(folder, 'keys');
+    fs.writeFileSync(file, `${OPERATOR} read\n`, { mode: 0o600 });
+    const other = await start(['serve', '--listen', '127.0.0.1:0', '--workers', '1', '--key-file', file]);
+    const headers = { 'Content-Type': 'application/json', Authorization: `Bearer ${OPERATOR}` };
+    const publish = await fetch(`${other.http}/api/v1/publish`, { method: 'POST', headers, body: '{}' });
+    assert.equal(publish.status, 403);
+    const info = await fetch(`${other.http}/api/v1/info`, { method: 'POST', headers, body: '{}' });
+    assert.equal(info.status, 200);
+    await other.stop();
+  });
+});
