@@ -1,6 +1,7 @@
 /* hooks.c -- between ask.h, which sessions know, and hook.h, which programs know. */
 #include "lib/hooks.h"
 #include "base/mem.h"
+#include "lib/doorman.h"
 #include "lib/hub.h"
 #include "lib/server.h"
 #include "lib/sized.h"
@@ -11,20 +12,36 @@ static_assert((int)LN_ASK_CALL == LINNET_HOOK_CALL, "one is the other");
 static_assert((int)LN_TELL_VACATED == LINNET_HOOK_VACATED, "one is the other");
 
 /* What nothing asks yet. */
-#define LATER (1u << LINNET_HOOK_CONNECT | 1u << LINNET_HOOK_OCCUPIED | 1u << LINNET_HOOK_VACATED)
+#define LATER (1u << LINNET_HOOK_OCCUPIED | 1u << LINNET_HOOK_VACATED)
 
 struct ln_hooks {
     linnet_hooks options; /* of it on_ask, ctx and hooks */
     ln_webhook_config *web;
+    char *headers[LN_WEBHOOK_HEADERS_MAX + 1];
 };
 
 struct ln_hook_worker {
     const ln_hooks *hooks;
     linnet_hub *hub;
     ln_sessions *sessions;
+    ln_doorman *doorman;
     ln_webhooks *web; /* NULL: none are configured */
     ln_asker asker;
 };
+
+static int take_headers(ln_hooks *h, const char *const *names) {
+    static const char *const standard[] = { "cookie", "authorization", "origin", "user-agent",
+        NULL };
+    if (!names) names = standard;
+    for (size_t i = 0; names[i]; i++) {
+        if (i == LN_WEBHOOK_HEADERS_MAX) return LINNET_ERR_LIMIT;
+        if (!ln_http1_is_token(linnet_str(names[i]))) return LINNET_ERR_INVAL;
+        if (!(h->headers[i] = ln_slice_dup(linnet_str(names[i])))) return LINNET_ERR_NOMEM;
+        for (char *c = h->headers[i]; *c; c++)
+            if (*c >= 'A' && *c <= 'Z') *c = (char)(*c - 'A' + 'a');
+    }
+    return LINNET_OK;
+}
 
 int ln_hooks_new(const linnet_hooks *o, ln_hooks **out) {
     *out = NULL;
@@ -36,7 +53,8 @@ int ln_hooks_new(const linnet_hooks *o, ln_hooks **out) {
     ln_hooks *h = ln_calloc(1, sizeof *h);
     if (!h) return LINNET_ERR_NOMEM;
     h->options = *o;
-    int err = o->webhook_count ? ln_webhook_config_new(o, &h->web) : LINNET_OK;
+    int err = take_headers(h, o->headers);
+    if (err == LINNET_OK && o->webhook_count) err = ln_webhook_config_new(o, &h->web);
     if (err == LINNET_OK && ln_webhook_kinds(h->web) & LATER) err = LINNET_ERR_UNSUPPORTED;
     if (err < 0) {
         ln_hooks_free(h);
@@ -49,7 +67,13 @@ int ln_hooks_new(const linnet_hooks *o, ln_hooks **out) {
 void ln_hooks_free(ln_hooks *h) {
     if (!h) return;
     ln_webhook_config_free(h->web);
+    for (size_t i = 0; h->headers[i]; i++)
+        ln_free(h->headers[i]);
     ln_free(h);
+}
+
+const char *const *ln_hooks_headers(const ln_hooks *h) {
+    return h ? (const char *const *)h->headers : NULL;
 }
 
 /* ---- the program ----------------------------------------------------------------------- */
@@ -112,7 +136,10 @@ static void on_answer(
     void *ctx, ln_ask_kind kind, uint64_t who, uint32_t ticket, const ln_answer *a) {
     ln_hook_worker *k = ctx;
     (void)kind;
-    ln_sessions_answer(k->sessions, who, ticket, a);
+    if (ticket)
+        ln_sessions_answer(k->sessions, who, ticket, a);
+    else
+        ln_doorman_answer(k->doorman, who, a);
 }
 
 /* ---- answers from any thread ------------------------------------------------------------- */
@@ -191,6 +218,14 @@ int ln_hook_worker_new(const ln_hooks *hooks, linnet_hub *hub, linnet_loop *w,
     sessions->asker = &k->asker;
     *out = k;
     return LINNET_OK;
+}
+
+const ln_asker *ln_hook_worker_asker(const ln_hook_worker *k) {
+    return k ? &k->asker : NULL;
+}
+
+void ln_hook_worker_use(ln_hook_worker *k, ln_doorman *doorman) {
+    if (k) k->doorman = doorman;
 }
 
 void ln_hook_worker_end(ln_hook_worker *k) {

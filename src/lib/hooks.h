@@ -10,6 +10,10 @@ typedef struct ln_hooks ln_hooks;
 /* options NULL: *out is NULL. Errors as ln_webhook_config_new. */
 int ln_hooks_new(const linnet_hooks *options, ln_hooks **out);
 void ln_hooks_free(ln_hooks *hooks);
+/* Names of the fields that CONNECT forwards, NULL at the end; NULL when hooks is. */
+const char *const *ln_hooks_headers(const ln_hooks *hooks);
+
+struct ln_doorman; /* doorman.h */
 
 /* Of a worker. hooks may be NULL, then *out is NULL, and the other functions do nothing. */
 typedef struct ln_hook_worker ln_hook_worker;
@@ -17,6 +21,10 @@ typedef struct ln_hook_worker ln_hook_worker;
  * LINNET_ERR_DNS. */
 int ln_hook_worker_new(const ln_hooks *hooks, linnet_hub *hub, linnet_loop *w,
     ln_sessions *sessions, ln_slice node, ln_hook_worker **out);
+/* NULL when k is. */
+const ln_asker *ln_hook_worker_asker(const ln_hook_worker *k);
+/* Who gets the answers to CONNECT. */
+void ln_hook_worker_use(ln_hook_worker *k, struct ln_doorman *doorman);
 /* No more questions are asked; what is under way ends. The sessions are still there. */
 void ln_hook_worker_end(ln_hook_worker *k);
 void ln_hook_worker_free(ln_hook_worker *k);

@@ -20,6 +20,8 @@ typedef struct world {
     linnet_question_id id;
     char asked[1024];
     uint16_t code;
+    int status; /* of a handshake that was turned away */
+    char words[256];
 } world;
 
 static void on_open(linnet_conn *conn) {
@@ -43,6 +45,12 @@ static void on_close(linnet_conn *conn, uint16_t code, linnet_slice reason, int 
     ((world *)linnet_conn_user(conn))->conn = NULL;
 }
 
+static void on_fail(void *user, int err, int status, const char *words) {
+    world *w = user;
+    w->status = status ? status : err;
+    snprintf(w->words, sizeof w->words, "%s", words);
+}
+
 static linnet_verdict on_ask(
     void *ctx, linnet_hub *hub, const linnet_question *q, linnet_answer *now) {
     world *w = ctx;
@@ -51,6 +59,11 @@ static linnet_verdict on_ask(
     snprintf(w->asked + at, sizeof w->asked - at, "%d,%.*s,%.*s,%.*s|", (int)q->hook,
         (int)q->channel.size, (const char *)q->channel.data, (int)q->event.size,
         (const char *)q->event.data, (int)q->data.size, (const char *)q->data.data);
+    if (q->hook == LINNET_HOOK_CONNECT) {
+        assert_true(q->client.size && q->address.size);
+        assert_true(ln_slice_eq(q->path, LN_SLICE("/ws"))); /* and no token */
+        assert_true(ln_slice_eq(q->headers, LN_SLICE("{\"cookie\":\"session=1\"}")));
+    }
     w->id = q->id;
     w->code = q->code;
     if (w->now.size) *now = w->now;
@@ -115,6 +128,34 @@ static void join(world *w) {
     assert_int_equal(linnet_client_dial(w->loop, &o, NULL), LINNET_OK);
     await(w, w->told, "welcome");
     forget(w);
+}
+
+/* Tries to come in, and is turned away. */
+static void come(world *w) {
+    static const char *const protocols[] = { "linnet.v1", NULL };
+    static const char *const headers[] = { "Cookie: session=1", "X-Other: 2", NULL };
+    char url[256];
+    linnet_dial_options o = LINNET_DIAL_OPTIONS_INIT;
+    snprintf(url, sizeof url, "ws://%s/ws?token=secret", w->bound);
+    o.url = url;
+    o.subprotocols = protocols;
+    o.headers = headers;
+    o.events.on_open = on_open;
+    o.events.on_message = on_message;
+    o.events.on_close = on_close;
+    o.on_fail = on_fail;
+    o.user = w;
+    w->status = 0;
+    w->words[0] = 0;
+    assert_int_equal(linnet_client_dial(w->loop, &o, NULL), LINNET_OK);
+}
+
+static void await_status(world *w, int status) {
+    for (uint64_t end = ms() + 10000; !w->status && !w->conn;) {
+        assert_true(ms() < end);
+        assert_int_equal(linnet_loop_turn(w->loop, 20), LINNET_OK);
+    }
+    assert_int_equal(w->status, status);
 }
 
 static void world_close(world *w) {
@@ -221,6 +262,73 @@ static void test_program_is_told(void **state) {
     world_close(&w);
 }
 
+static void test_who_may_come(void **state) {
+    world w;
+    linnet_hooks hooks = LINNET_HOOKS_INIT;
+    linnet_answer a = LINNET_ANSWER_INIT;
+    hooks.on_ask = on_ask;
+    hooks.hooks = LINNET_HOOK_BIT(LINNET_HOOK_CONNECT) | LINNET_HOOK_BIT(LINNET_HOOK_DISCONNECT);
+    world_open(&w, &hooks);
+    w.verdict = LINNET_REJECT;
+    come(&w);
+    await_status(&w, 403);
+    w.now = a;
+    w.now.code = 101;
+    come(&w);
+    await_status(&w, 401);
+    w.now.code = 0;
+    w.now.info = linnet_str("{\"n\":1}"); /* of nobody */
+    w.verdict = LINNET_ACCEPT;
+    come(&w);
+    await_status(&w, 503);
+    w.now = a;
+    w.verdict = LINNET_DEFER;
+    come(&w);
+    while (!strstr(w.asked, "0,,,|0,,,|0,,,|0,,,|"))
+        assert_int_equal(linnet_loop_turn(w.loop, 20), LINNET_OK);
+    assert_null(w.conn);
+    a.user = linnet_str("ann");
+    a.info = linnet_str("{\"n\":1}");
+    a.channels = linnet_str("[\"x\",\"y\"]");
+    assert_int_equal(linnet_hub_answer(w.hub, w.id, &a), LINNET_OK);
+    await(&w, w.told, "welcome");
+    await(&w, w.told, "\"channel\":\"y\"");
+    say(&w, "{\"type\":\"publish\",\"channel\":\"x\",\"data\":1}");
+    await(&w, w.told, "\"user\":\"ann\",\"info\":{\"n\":1}");
+    assert_int_equal(linnet_hub_answer(w.hub, w.id, &a), LINNET_OK); /* a second time */
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(linnet_loop_turn(w.loop, 1), LINNET_OK);
+    assert_non_null(w.conn);
+    world_close(&w);
+}
+
+/* He has gone before the answer came: whoever said yes hears that he is not there. */
+static void test_gone_before_the_answer(void **state) {
+    world w;
+    linnet_hooks hooks = LINNET_HOOKS_INIT;
+    linnet_answer a = LINNET_ANSWER_INIT;
+    hooks.on_ask = on_ask;
+    hooks.hooks = LINNET_HOOK_BIT(LINNET_HOOK_CONNECT) | LINNET_HOOK_BIT(LINNET_HOOK_DISCONNECT);
+    world_open(&w, &hooks);
+    w.verdict = LINNET_DEFER;
+    int fds[2];
+    const char *request = "GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nCookie: "
+                          "session=1\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+                          "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+    assert_int_equal(linnet_server_adopt(w.server, fds[1], linnet_str(request)), LINNET_OK);
+    await(&w, w.asked, "0,,,|");
+    linnet_question_id id = w.id;
+    close(fds[0]);
+    for (int i = 0; i < 20; i++)
+        assert_int_equal(linnet_loop_turn(w.loop, 5), LINNET_OK);
+    a.user = linnet_str("ann");
+    assert_int_equal(linnet_hub_answer(w.hub, id, &a), LINNET_OK);
+    await(&w, w.asked, "0,,,|5,,,|");
+    assert_int_equal(w.code, 1006);
+    world_close(&w);
+}
+
 /* A backend --------------------------------------------------------------------------------- */
 
 typedef struct backend {
@@ -279,6 +387,38 @@ static void test_backends(void **state) {
         assert_int_equal(stats(&w).asked, 2);
         bool answered = !strstr(backends[i].subscribe, "108");
         assert_int_equal(stats(&w).unanswered, answered ? 0 : 2);
+        world_close(&w);
+    }
+    faulty_stop(&b.server);
+}
+
+static const struct {
+    const char *why, *path;
+    int status; /* 0: he is in */
+} doors[] = {
+    { "it allows", "/allow", 0 },
+    { "it refuses", "/deny", 403 },
+    { "T100 it is broken", "/500", 503 },
+    { "T100 it does not answer", "/slow", 503 },
+    { "T100 it resets", "/reset", 503 },
+    { "it answers what is no JSON", "/ok", 503 },
+    { "it sends us elsewhere", "/301", 503 },
+    { "it answers without an end", "/endless", 503 },
+};
+
+static void test_doors(void **state) {
+    backend b;
+    faulty_start(&b.server, NULL, NULL);
+    for (size_t i = 0; i < LN_COUNT(doors); i++) {
+        print_message("# %s\n", doors[i].why);
+        world w;
+        linnet_hooks hooks;
+        backend_hooks(&b, doors[i].path, LINNET_HOOK_BIT(LINNET_HOOK_CONNECT), &hooks);
+        hooks.timeout_ms = 300;
+        world_open(&w, &hooks);
+        come(&w);
+        await_status(&w, doors[i].status);
+        if (w.conn) await(&w, w.told, "welcome");
         world_close(&w);
     }
     faulty_stop(&b.server);
@@ -464,7 +604,10 @@ int main(void) {
         cmocka_unit_test(test_program_decides_now),
         cmocka_unit_test(test_program_decides_later),
         cmocka_unit_test(test_program_is_told),
+        cmocka_unit_test(test_who_may_come),
+        cmocka_unit_test(test_gone_before_the_answer),
         cmocka_unit_test(test_backends),
+        cmocka_unit_test(test_doors),
         cmocka_unit_test(test_nobody_there),
         cmocka_unit_test(test_slow_backend_holds_nobody),
         cmocka_unit_test(test_news),

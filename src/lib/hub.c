@@ -9,7 +9,7 @@
 #include "base/mem.h"
 #include "broker/memory.h"
 #include "lib/auth.h"
-#include "lib/hooks.h"
+#include "lib/doorman.h"
 #include "lib/news.h"
 #include "lib/server.h"
 #include "lib/sized.h"
@@ -24,6 +24,8 @@ struct linnet_hub {
     ln_gate gate;
     ln_namespaces *namespaces;
     ln_hooks *hooks;
+    ln_auth vouched; /* of whom a backend names, where nobody else does: without keys */
+    ln_jws_keys *no_keys;
     linnet_server *server;
     char node[16];
 };
@@ -37,11 +39,8 @@ typedef struct hub_worker {
     ln_waits waits;           /* likewise */
     ln_session_limits limits; /* what its sessions go by; a reload changes them under them */
     ln_news *news;            /* of the last reload; NULL: there was none */
-    ln_entrant entrant;
-    uint8_t dialect; /* ln_user, or LN_DIALECT_AUTO */
-    uint8_t client_size, feed_size;
-    uint8_t client[LN_CLIENT_NAME_MAX];
-    uint8_t feed[LN_CHANNEL_NAME_MAX]; /* the channel, of who speaks linnet.raw */
+    ln_entry entry;
+    ln_doorman doorman;
 } hub_worker;
 
 struct linnet_hub_subscription {
@@ -186,6 +185,8 @@ int linnet_hub_new(const linnet_hub_options *options, linnet_hub **out) {
     err = ln_gate_init(&hub->gate, options->auth);
     if (err == LINNET_OK) err = take_namespaces(&hub->options, &hub->namespaces);
     if (err == LINNET_OK) err = ln_hooks_new(options->hooks, &hub->hooks);
+    if (err == LINNET_OK && hub->hooks) err = ln_jws_keys_new(&hub->no_keys);
+    hub->vouched = (ln_auth){ .keys = hub->no_keys, .anonymous = true };
     hub->options.namespaces = NULL; /* the caller's, like the next two */
     hub->options.auth = NULL;
     hub->options.hooks = NULL;
@@ -201,6 +202,7 @@ void linnet_hub_free(linnet_hub *hub) {
     ln_namespaces_unref(hub->namespaces);
     ln_gate_fini(&hub->gate);
     ln_hooks_free(hub->hooks);
+    ln_jws_keys_unref(hub->no_keys);
     ln_free(hub);
 }
 
@@ -229,18 +231,24 @@ static bool is_name(ln_slice s) {
 /* Who comes. An accepted upgrade may still have failed for want of memory, so that somebody is
  * remembered who never came. */
 static linnet_verdict ask_gate(hub_worker *h, linnet_upgrade *u) {
-    ln_free(h->entrant.identity);
-    return ln_gate_ask(&h->hub->gate, u, ln_hub_wall(h->sessions.hub) / 1000, &h->entrant);
+    ln_entrant known = { 0 };
+    ln_free(h->entry.identity);
+    linnet_verdict verdict = ln_gate_ask(
+        &h->hub->gate, u, ln_hub_wall(h->sessions.hub) / 1000, &known);
+    h->entry.identity = known.identity;
+    h->entry.refused = known.refused;
+    h->entry.vouched = false;
+    return verdict;
 }
 
 static bool take_feed(hub_worker *h, linnet_upgrade *u, ln_slice channel) {
-    h->feed_size = 0;
+    h->entry.feed_size = 0;
     int err = ln_channel_name_check(LN_SPACE_CHANNELS, channel);
     if (err == LINNET_ERR_DENIED) linnet_upgrade_reject(u, 403, "that channel is reserved\n");
     if (err == LINNET_ERR_INVAL) linnet_upgrade_reject(u, 400, "that is no name for a channel\n");
     if (err < 0) return false;
-    h->feed_size = (uint8_t)channel.size;
-    memcpy(h->feed, channel.data, channel.size);
+    h->entry.feed_size = (uint8_t)channel.size;
+    memcpy(h->entry.feed, channel.data, channel.size);
     return true;
 }
 
@@ -253,28 +261,37 @@ static ln_slice rest_of_path(linnet_upgrade *u) {
 static linnet_verdict feed_upgrade(linnet_upgrade *u, void *user) {
     (void)user;
     hub_worker *h = ln_worker_of(u->conn)->sessions;
-    h->dialect = LN_USER_FEED;
-    h->client_size = 0;
-    return take_feed(h, u, rest_of_path(u)) ? ask_gate(h, u) : LINNET_REJECT;
+    h->entry.dialect = LN_USER_FEED;
+    h->entry.client_size = 0;
+    if (!take_feed(h, u, rest_of_path(u))) return LINNET_REJECT;
+    linnet_verdict verdict = ask_gate(h, u);
+    return verdict == LINNET_ACCEPT ? ln_doorman_ask(&h->doorman, u) : verdict;
 }
 
 static linnet_verdict hub_upgrade(linnet_upgrade *u, void *user) {
     (void)user;
     hub_worker *h = ln_worker_of(u->conn)->sessions;
-    h->dialect = ln_dialect_by_name(linnet_upgrade_query(u, "dialect"));
-    h->client_size = h->feed_size = 0;
+    h->entry.dialect = ln_dialect_by_name(linnet_upgrade_query(u, "dialect"));
+    h->entry.client_size = h->entry.feed_size = 0;
     linnet_slice channel = linnet_upgrade_query(u, "channel");
     if (channel.data && !take_feed(h, u, channel)) return LINNET_REJECT;
     linnet_verdict verdict = ask_gate(h, u);
-    if (verdict != LINNET_ACCEPT || !u->route->prefix) return verdict;
+    if (verdict != LINNET_ACCEPT) return verdict;
+    if (!u->route->prefix) return ln_doorman_ask(&h->doorman, u);
     ln_slice name = rest_of_path(u);
     if (!is_name(name)) {
         linnet_upgrade_reject(u, 400, "that is no name for a client\n");
         return LINNET_REJECT;
     }
-    h->client_size = (uint8_t)name.size;
-    memcpy(h->client, name.data, name.size);
-    return LINNET_ACCEPT;
+    h->entry.client_size = (uint8_t)name.size;
+    memcpy(h->entry.client, name.data, name.size);
+    return ln_doorman_ask(&h->doorman, u);
+}
+
+/* NULL: nobody is asked who he is. */
+static const ln_auth *auth_of(const hub_worker *h) {
+    if (h->hub->gate.on) return &h->hub->gate.auth;
+    return h->entry.identity ? &h->hub->vouched : NULL;
 }
 
 static void hub_open(ln_conn *c) {
@@ -282,17 +299,19 @@ static void hub_open(ln_conn *c) {
     hub_worker *h = ln_worker_of(conn)->sessions;
     ln_session_options o = {
         .limits = &h->limits,
-        .dialect = conn->protocol ? ln_dialect_by_name(linnet_str(conn->protocol)) : h->dialect,
+        .dialect = conn->protocol ? ln_dialect_by_name(linnet_str(conn->protocol))
+                                  : h->entry.dialect,
         .text = h->hub->options.text == LINNET_HUB_TEXT_ECHO ? LN_TEXT_ECHO : LN_TEXT_REFUSE,
         .plain = &h->hub->plain,
-        .client = ln_slice_of(h->client, h->client_size),
-        .auth = h->hub->gate.on ? &h->hub->gate.auth : NULL,
+        .client = ln_slice_of(h->entry.client, h->entry.client_size),
+        .auth = auth_of(h),
         .narrow = &h->hub->narrow,
-        .identity = h->entrant.identity,
-        .refused = h->entrant.identity ? LN_JWS_FAULT_NONE : h->entrant.refused,
+        .identity = h->entry.identity,
+        .refused = h->entry.identity ? LN_JWS_FAULT_NONE : h->entry.refused,
     };
-    if (o.dialect == LN_USER_FEED) o.feed = ln_slice_of(h->feed, h->feed_size);
-    h->entrant.identity = NULL;
+    if (o.dialect == LN_USER_FEED) o.feed = ln_slice_of(h->entry.feed, h->entry.feed_size);
+    h->entry.identity = NULL;
+    h->doorman.entered = true;
     int err = ln_session_open(&h->sessions, c, &o);
     if (err < 0)
         ln_conn_fail(c, err);
@@ -670,7 +689,7 @@ int ln_host_hub_open(linnet_hub *hub, linnet_loop *w) {
     hub_worker *h = ln_calloc(1, sizeof *h);
     if (!h) return LINNET_ERR_NOMEM;
     h->hub = hub;
-    h->dialect = LN_DIALECT_AUTO;
+    h->entry.dialect = LN_DIALECT_AUTO;
     h->limits = hub->limits;
     ln_list_init(&h->subscriptions);
     ln_slice node = ln_slice_of(hub->node, sizeof hub->node);
@@ -684,6 +703,8 @@ int ln_host_hub_open(linnet_hub *hub, linnet_loop *w) {
         ln_free(h);
         return err;
     }
+    ln_doorman_init(&h->doorman, w, hub->hooks, ln_hook_worker_asker(w->hooks), &h->entry);
+    ln_hook_worker_use(w->hooks, &h->doorman);
     ln_waits_init(&h->waits, w->index);
     ln_hub_user user = { .ctx = h,
         .deliver = host_deliver,
@@ -707,8 +728,10 @@ void ln_host_hub_close(linnet_loop *w) {
     hub_worker *h = w->sessions;
     if (!h) return;
     ln_host_hub_end(w);
-    ln_free(h->entrant.identity);
+    ln_free(h->entry.identity);
+    h->entry.identity = NULL;
     ln_hook_worker_end(w->hooks);
+    ln_doorman_fini(&h->doorman);
     ln_sessions_fini(&h->sessions);
     ln_hook_worker_free(w->hooks);
     w->hooks = NULL;
@@ -728,9 +751,16 @@ linnet_server *ln_host_hub_server(const linnet_hub *hub) {
 }
 
 void ln_host_hub_tick(linnet_loop *w) {
-    if (w->sessions) ln_sessions_tick(&((hub_worker *)w->sessions)->sessions);
+    hub_worker *h = w->sessions;
+    if (!h) return;
+    ln_sessions_tick(&h->sessions);
+    ln_doorman_tick(&h->doorman);
 }
 
 ln_msec ln_host_hub_deadline(const linnet_loop *w) {
-    return w->sessions ? ln_sessions_deadline(&((hub_worker *)w->sessions)->sessions) : LN_NEVER;
+    const hub_worker *h = w->sessions;
+    if (!h) return LN_NEVER;
+    ln_msec sessions = ln_sessions_deadline(&h->sessions);
+    ln_msec visitors = ln_doorman_deadline(&h->doorman);
+    return visitors < sessions ? visitors : sessions;
 }

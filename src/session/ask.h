@@ -45,11 +45,10 @@ typedef struct ln_question { /* all borrowed for the call; what a kind does not 
 } ln_question;
 
 typedef struct ln_answer { /* all borrowed */
-    int err;             /* < 0: there is none: LINNET_ERR_TIMEOUT, or whatever stood in the way */
-    uint16_t code;       /* 0: allowed; else why not, an ln_native_code or 400..1999 */
-    ln_slice message;    /* in words; empty: the code's */
-    ln_slice data;       /* JSON. PUBLISH: instead of what was sent; CALL: the answer; CONNECT: for
-                            welcome. Empty: none */
+    int err;          /* < 0: there is none: LINNET_ERR_TIMEOUT, or whatever stood in the way */
+    uint16_t code;    /* 0: allowed; else why not, an ln_native_code or 400..1999 */
+    ln_slice message; /* in words; empty: the code's */
+    ln_slice data;    /* JSON. PUBLISH: instead of what was sent; CALL: the answer. Empty: none */
     ln_slice user, info; /* CONNECT: who it is; info: JSON */
     ln_slice channels;   /* CONNECT: JSON array of names to be subscribed to */
     uint64_t expires;    /* CONNECT: seconds since 1970; 0: never */

@@ -148,17 +148,23 @@ static int make(const reading *r, uint64_t expires, ln_identity **out) {
     return LINNET_OK;
 }
 
-static int read_claims(const ln_jws_token *token, ln_identity **out, ln_jws_fault *fault) {
-    reading r = { .claims = &token->claims };
-    ln_json_value v;
+int ln_identity_from(const ln_json_value *claims, uint64_t expires, ln_identity **out) {
+    reading r = { .claims = claims };
     ln_buf_init(&r.text, 2 * LN_JWS_TOKEN_MAX);
-    /* Leave for one channel is not leave to be somebody. */
-    int err = member(r.claims, "channel", &v) ? LINNET_ERR_DENIED : LINNET_OK;
-    if (err == LINNET_OK) err = read_user(&r);
+    int err = read_user(&r);
     if (err == LINNET_OK) err = read_info(&r);
     if (err == LINNET_OK) err = read_grants(&r);
-    if (err == LINNET_OK) err = make(&r, token->expires, out);
+    if (err == LINNET_OK) err = make(&r, expires, out);
     ln_buf_fini(&r.text);
+    return err;
+}
+
+/* Leave for one channel is not leave to be somebody. */
+static int read_claims(const ln_jws_token *token, ln_identity **out, ln_jws_fault *fault) {
+    ln_json_value v;
+    int err = LINNET_ERR_DENIED;
+    if (!member(&token->claims, "channel", &v))
+        err = ln_identity_from(&token->claims, token->expires, out);
     if (err == LINNET_ERR_DENIED) *fault = LN_JWS_FAULT_CLAIMS;
     return err;
 }

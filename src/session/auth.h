@@ -54,6 +54,9 @@ typedef struct ln_auth {
 /* The identity a token gives, for ln_free. LINNET_ERR_DENIED with *fault, LINNET_ERR_NOMEM. */
 int ln_identity_read(
     const ln_auth *auth, ln_slice token, uint64_t now_s, ln_identity **out, ln_jws_fault *fault);
+/* The identity somebody else vouches for, in claims as they stand in a token; for ln_free. expires:
+ * seconds since 1970, 0: never. LINNET_ERR_DENIED (malformed), LINNET_ERR_NOMEM. */
+int ln_identity_from(const ln_json_value *claims, uint64_t expires, ln_identity **out);
 /* Whether a token lets this user (empty: nobody in particular) into this channel. `sub` must be
  * that user, and may be missing only for nobody. LINNET_OK with *expires, LINNET_ERR_DENIED,
  * LINNET_ERR_NOMEM. */
