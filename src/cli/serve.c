@@ -4,9 +4,10 @@
 
 int ln_verb_serve(int argc, char **argv) {
     ln_options options;
-    int code = ln_options_parse(&options, argc, argv);
+    ln_told told;
+    int code = ln_options_parse(&options, &told, argc, argv);
     if (code >= 0) return code;
-    code = ln_serve(&options);
+    code = ln_serve(&options, &told);
     ln_options_fini(&options);
     return code;
 }

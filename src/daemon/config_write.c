@@ -251,6 +251,17 @@ void ln_config_write(
     put_table(&w);
 }
 
+void ln_config_put(FILE *to, const ln_option *row, const void *of) {
+    const ln_option_table one = { .rows = row, .count = 1 };
+    writer w = { .to = to, .table = &one, .of = of };
+    const void *at = ln_option_at(row, of);
+    if (!is_set(row, at)) return;
+    if (row->kind == LN_OPTION_ITEMS)
+        put_items(&w, row, row->path);
+    else
+        put_value(to, row, at);
+}
+
 void ln_config_gen(FILE *to, const ln_option_table *t) {
     void *standards = calloc(1, t->size);
     if (!standards) return;

@@ -17,6 +17,9 @@ void ln_config_gen(FILE *to, const ln_option_table *t);
  */
 void ln_config_write(
     FILE *to, const ln_option_table *t, const void *of, const ln_source *from, const char *file);
+/* The value of one option: a line as in the file, or the lines of items; nothing when it is not
+ * set. Secrets are not hidden. */
+void ln_config_put(FILE *to, const ln_option *row, const void *of);
 /* A reference of all options: for a terminal and the man page, or as tables of Markdown. */
 void ln_config_doc(FILE *to, const ln_option_table *t);
 void ln_config_doc_markdown(FILE *to, const ln_option_table *t);

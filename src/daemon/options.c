@@ -59,8 +59,8 @@ static const ln_option rows[] = {
     { path, flag, value, LN_OPTION_##kind, how, AT(ln_options, field), min, max, standard,         \
         example, help, OF_##kind(field) },
 #define NAMESPACE(kind, field, path, value, how, min, max, standard_, example, help)               \
-    { path, NULL, value, LN_OPTION_##kind, how, AT(ln_options, standard.field), min, max,          \
-        standard_, example, help, NULL },
+    { path, NULL, value, LN_OPTION_##kind, (how) | RELOAD, AT(ln_options, standard.field), min,    \
+        max, standard_, example, help, NULL },
 #include "daemon/options.def"
 };
 static const ln_option_table table = { rows, sizeof rows / sizeof rows[0], sizeof(ln_options) };
@@ -279,7 +279,8 @@ static const char *const more =
     "  /metrics          for Prometheus and `linnet status`, with a key\n"
     "\n"
     "signals: TERM drains and leaves, INT or a second TERM leaves at once, HUP reads the\n"
-    "certificates again. Sockets and notifications of systemd are understood.\n"
+    "configuration and the certificates again and says what wants a restart. Sockets and\n"
+    "notifications of systemd are understood.\n"
     "\n"
     "examples:\n"
     "  linnet serve\n"
@@ -327,14 +328,13 @@ void ln_options_fini(ln_options *o) {
     ln_shelf_clear(&o->shelf);
 }
 
-int ln_options_parse(ln_options *o, int argc, char **argv) {
+int ln_options_parse(ln_options *o, ln_told *told, int argc, char **argv) {
     static const ln_args a = { .usage = "linnet serve [options]", .about = about, .more = more };
-    ln_told told;
     memset(o, 0, sizeof *o);
-    int code = ln_options_words(&told, &a, argc, argv, NULL);
+    int code = ln_options_words(told, &a, argc, argv, NULL);
     if (code >= 0) return code;
     ln_problems p = { .count = 0 };
-    if (ln_options_load(o, &told, &p) && ln_options_secrets(o, &p)) return -1;
+    if (ln_options_load(o, told, &p) && ln_options_secrets(o, &p)) return -1;
     ln_problems_say(&p);
     ln_options_fini(o);
     return 2;

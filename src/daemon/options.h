@@ -88,6 +88,6 @@ static inline const ln_certificate *ln_options_certificate(const ln_options *o, 
     return &((const ln_certificate *)o->certificates.at)[i];
 }
 
-/* Both at once; what is wrong was told. -1 to go on, and to free `o`; else the exit code. */
-int ln_options_parse(ln_options *o, int argc, char **argv);
+/* All at once; what is wrong was told. -1 to go on, and to free `o`; else the exit code. */
+int ln_options_parse(ln_options *o, ln_told *told, int argc, char **argv);
 #endif

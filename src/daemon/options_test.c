@@ -45,7 +45,8 @@ static int parse(size_t row, ln_options *o) {
     int argc = 1;
     for (; table[row].args[argc - 1]; argc++)
         argv[argc] = (char *)(uintptr_t)table[row].args[argc - 1];
-    return ln_options_parse(o, argc, argv);
+    ln_told told;
+    return ln_options_parse(o, &told, argc, argv);
 }
 
 static void test_table(void **state) {

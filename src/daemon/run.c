@@ -4,18 +4,34 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 typedef struct watch {
+    const ln_run *run;
     linnet_server *server;
     sigset_t set;
     bool systemd;
     int first; /* the signal that began the end */
 } watch;
 
+/* The manager is told when it begins, by the clock it compares with, and when it is over. */
+static void tell_reloading(void) {
+    struct timespec now;
+    char state[64];
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    snprintf(state, sizeof state, "RELOADING=1\nMONOTONIC_USEC=%llu",
+        (unsigned long long)now.tv_sec * 1000000 + (unsigned long long)now.tv_nsec / 1000);
+    ln_systemd_notify(state);
+}
+
 static void reload(watch *w) {
-    if (linnet_server_reload_tls(w->server) < 0)
+    if (w->systemd) tell_reloading();
+    if (w->run->reload)
+        w->run->reload(w->run->ctx);
+    else if (linnet_server_reload_tls(w->server) < 0)
         ln_say("reload: %s; the old certificates stay", linnet_server_error(w->server));
+    if (w->systemd) ln_systemd_notify("READY=1");
 }
 
 static void end(watch *w, int sig) {
@@ -148,7 +164,7 @@ int ln_run_until_signal(const ln_run *r) {
         ln_say("TLS wants both --tls-cert and --tls-key");
         return 2;
     }
-    watch w = { .server = r->server, .systemd = r->systemd };
+    watch w = { .run = r, .server = r->server, .systemd = r->systemd };
     sigemptyset(&w.set);
     sigaddset(&w.set, SIGTERM);
     sigaddset(&w.set, SIGINT);

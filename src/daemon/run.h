@@ -2,7 +2,7 @@
  *
  *   TERM   drains: no new connections, those that are there are closed, within the drain time
  *   TERM again, INT   the end, now
- *   HUP    certificates are read again
+ *   HUP    `reload` is called; without one certificates are read again
  *
  * Signals are waited for by a thread of their own, so that no handler ever runs.
  */
@@ -45,6 +45,8 @@ typedef struct ln_run {
     int (*may)(const ln_addresses *bound, void *ctx);
     /* Called when it serves and has said so. NULL: nothing. */
     void (*ready)(const ln_addresses *bound, void *ctx);
+    /* Called at HUP, by the thread that waits for signals. NULL: certificates are read again. */
+    void (*reload)(void *ctx);
     void *ctx;
 } ln_run;
 

@@ -1,6 +1,7 @@
 #include "daemon/serve.h"
 #include "daemon/ops.h"
 #include "daemon/pages.h"
+#include "daemon/reload.h"
 #include "daemon/run.h"
 #include <linnet/linnet.h>
 #include <stdio.h>
@@ -54,6 +55,9 @@ static int declare(linnet_server *s, linnet_hub *hub) {
 typedef struct service { /* what the callbacks of a run know */
     const ln_options *o;
     ln_ops *ops;
+    linnet_server *server;
+    linnet_hub *hub;
+    ln_reload reload;
 } service;
 
 /* Nobody logs in here yet, so who can reach the address can publish. */
@@ -164,7 +168,8 @@ static void take_standard(const ln_space *space, linnet_hub_options *ho) {
     ho->members = n.members;
 }
 
-static int new_hub(const ln_options *o, linnet_hub **out) {
+/* A hub, or the one that is there with other options. */
+static int make_hub(const ln_options *o, linnet_hub **hub) {
     linnet_hub_options ho = LINNET_HUB_OPTIONS_INIT;
     linnet_namespace spaces[SPACES_MAX];
     for (size_t i = 0; i < o->namespaces.count; i++)
@@ -191,7 +196,7 @@ static int new_hub(const ln_options *o, linnet_hub **out) {
     ho.auth_rate = (uint32_t)o->auth_rate;
     ho.auth_burst = (uint32_t)o->auth_burst;
     if (o->origins.count) ho.origins = o->origins.items;
-    return linnet_hub_new(&ho, out);
+    return *hub ? linnet_hub_reload(*hub, &ho) : linnet_hub_new(&ho, hub);
 }
 
 /* Where it listens, besides the list of addresses. */
@@ -216,11 +221,30 @@ static void take_doors(const ln_options *o, doors *d) {
     }
 }
 
-static int run(service *v, linnet_server *server) {
+/* Certificates first: they are what may be wrong although the configuration is not. */
+static int apply(const ln_options *o, void *ctx) {
+    service *v = ctx;
+    int err = linnet_server_reload_tls(v->server);
+    if (err < 0) {
+        ln_say("reload: %s; the old certificates stay", linnet_server_error(v->server));
+        return err;
+    }
+    err = make_hub(o, &v->hub);
+    if (err == LINNET_OK) err = linnet_server_log_level(v->server, (linnet_log_level)o->log_level);
+    if (err < 0) ln_say("reload: %s", linnet_strerror(err));
+    return err;
+}
+
+static void on_reload(void *ctx) {
+    service *v = ctx;
+    ln_reload_now(&v->reload);
+}
+
+static int run(service *v) {
     const ln_options *o = v->o;
     doors d;
     take_doors(o, &d);
-    ln_run run = { .server = server,
+    ln_run run = { .server = v->server,
         .addresses = &o->listen,
         .cert = o->tls_cert,
         .key = o->tls_key,
@@ -234,29 +258,29 @@ static int run(service *v, linnet_server *server) {
         .otherwise = ADDRESS,
         .may = may_serve,
         .ready = on_ready,
+        .reload = on_reload,
         .ctx = v };
     return ln_run_until_signal(&run);
 }
 
-int ln_serve(const ln_options *o) {
-    linnet_server *server = NULL;
-    linnet_hub *hub = NULL;
-    service v = { .o = o };
+int ln_serve(const ln_options *o, const ln_told *told) {
+    service v = { .o = o, .reload = { .told = told, .first = o, .apply = apply, .ctx = &v } };
     raise_descriptors();
     int code = ln_ops_new(o, &v.ops);
     if (code >= 0) return code;
-    int err = new_server(o, &server);
-    if (err == LINNET_OK) err = new_hub(o, &hub);
-    if (err == LINNET_OK) err = declare(server, hub);
-    if (err == LINNET_OK) err = ln_ops_declare(v.ops, server, hub);
+    int err = new_server(o, &v.server);
+    if (err == LINNET_OK) err = make_hub(o, &v.hub);
+    if (err == LINNET_OK) err = declare(v.server, v.hub);
+    if (err == LINNET_OK) err = ln_ops_declare(v.ops, v.server, v.hub);
     code = 1;
     if (err < 0)
         ln_say("cannot start: %s", linnet_strerror(err));
     else
-        code = run(&v, server);
+        code = run(&v);
     ln_ops_free(v.ops);
-    linnet_server_free(server);
-    linnet_hub_free(hub);
+    linnet_server_free(v.server);
+    linnet_hub_free(v.hub);
+    ln_reload_fini(&v.reload);
     return code;
 }
 
@@ -299,7 +323,7 @@ int ln_serve_try(const ln_options *o) {
     linnet_server *server = NULL;
     linnet_hub *hub = NULL;
     int err = new_server(o, &server);
-    if (err == LINNET_OK) err = new_hub(o, &hub);
+    if (err == LINNET_OK) err = make_hub(o, &hub);
     if (err == LINNET_OK) err = declare(server, hub);
     const char *words = linnet_strerror(err);
     if (err == LINNET_OK && (err = try_certificates(o, server)) < 0)

@@ -5,7 +5,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { after, describe, it } from 'node:test';
-import { BINARY, Program, linnet, start } from './lib/linnet.mjs';
+import { BINARY, Program, linnet, start, until } from './lib/linnet.mjs';
 import { Peer } from './lib/peer.mjs';
 
 const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'linnet-config-'));
@@ -138,5 +138,99 @@ describe('linnet serve --config', () => {
     const { code, stdout, stderr } = await linnet(['serve', '--config', file('workers: -1\n')]);
     assert.deepEqual([code, stdout], [2, '']);
     assert.match(stderr, /\.yaml:1:10: workers wants/);
+  });
+});
+
+describe('linnet serve at HUP', () => {
+  const open = async server => {
+    const peer = await Peer.open(`${server.url}/ws?dialect=linnet.v1`);
+    assert.equal((await peer.json()).type, 'welcome');
+    return peer;
+  };
+  const ask = async (peer, command) => {
+    peer.send({ id: 1, ...command });
+    return peer.json();
+  };
+  const reload = async (server, yaml, text, words) => {
+    fs.writeFileSync(yaml, text);
+    const before = server.stderr.length;
+    server.kill('SIGHUP');
+    await until(() => words.test(server.stderr.slice(before)), `${words} in ${server.stderr.slice(before)}`);
+  };
+  const head = 'listen: 127.0.0.1:0\nworkers: 2\n';
+
+  it('takes up namespaces and limits, also for who is there', async () => {
+    const yaml = file(head);
+    const server = await start(['serve', '--config', yaml]);
+    const peer = await open(server);
+    assert.equal((await ask(peer, { type: 'subscribe', channel: 'a:1' })).class, 'recoverable');
+    await reload(server, yaml, `${head}limits: { channels: 2 }\nnamespaces: [ { name: b, live: yes } ]\n`,
+      /limits\.channels is 2, was 128/);
+    await until(async () => (await ask(await open(server), { type: 'subscribe', channel: 'b:1' })).class === 'live',
+      'both workers to know');
+    assert.equal((await ask(peer, { type: 'subscribe', channel: 'c' })).type, 'ok');
+    assert.equal((await ask(peer, { type: 'subscribe', channel: 'd' })).error.name, 'limit_exceeded');
+    await server.stop();
+  });
+
+  it('takes up origins and the log level', async () => {
+    const yaml = file(`${head}origins: https://a.example\n`);
+    const server = await start(['serve', '--config', yaml]);
+    const come = origin => Peer.open(`${server.url}/ws`, [], { origin });
+    await assert.rejects(come('https://b.example'));
+    await reload(server, yaml, `${head}origins: https://b.example\nlog.level: info\n`, /log\.level is info, was warn/);
+    await until(() => come('https://b.example').then(() => true, () => false), 'the page to be let in');
+    await assert.rejects(come('https://a.example'));
+    await server.says(/"event":"refused"/, { stream: 'stderr' });
+    await server.stop();
+  });
+
+  it('says what wants a restart, one by one', async () => {
+    const yaml = file(head);
+    const server = await start(['serve', '--config', yaml]);
+    await reload(server, yaml, `${head.replace('workers: 2', 'workers: 1')}queue.max: 2m\n`,
+      /workers wants a restart: it stays 2, and is to be 1\n(.*\n)*.*queue\.max wants a restart: it stays 1m/);
+    await server.stop();
+  });
+
+  it('stays as it was when the file is wrong or has gone', async () => {
+    const yaml = file(`${head}namespaces: [ { name: b, live: yes } ]\n`);
+    const server = await start(['serve', '--config', yaml]);
+    await reload(server, yaml, `${head}wokers: 2\n`, /:3:1: there is no 'wokers'.*\n.*all stays as it was/);
+    fs.rmSync(yaml);
+    const before = server.stderr.length;
+    server.kill('SIGHUP');
+    await until(() => /No such file(.*\n)*.*stays/.test(server.stderr.slice(before)), 'it to say so');
+    const peer = await open(server);
+    assert.equal((await ask(peer, { type: 'subscribe', channel: 'b:1' })).class, 'live');
+    await server.stop();
+  });
+
+  it('stays as it was when a certificate does not fit its key', async () => {
+    const [a, b] = [certificate('d.example'), certificate('e.example')];
+    const yaml = file(`listen: 127.0.0.1:0\ntls: { cert: ${a.cert}, key: ${a.key} }\n`);
+    const server = await start(['serve', '--config', yaml]);
+    fs.copyFileSync(b.key, a.key);
+    server.kill('SIGHUP');
+    await server.says(/old certificates stay(.*\n)*.*all stays as it was/, { stream: 'stderr' });
+    await server.stop();
+  });
+
+  it('a hundred times in ten seconds leaves no descriptor and little memory', async () => {
+    const yaml = file(head);
+    const server = await start(['serve', '--config', yaml]);
+    const peer = await open(server);
+    const count = () => fs.readdirSync(`/proc/${server.pid}/fd`).length;
+    const memory = () => Number(/^VmRSS:\s+(\d+)/m.exec(fs.readFileSync(`/proc/${server.pid}/status`))[1]);
+    const text = n => `${head}history.count: ${n}\nnamespaces: [ ${
+      Array.from({ length: 200 }, (_, i) => `{ name: n${i}, history: { count: ${n} } }`).join(', ')} ]\n`;
+    for (let n = 1; n <= 10; n++) await reload(server, yaml, text(n), new RegExp(`history\\.count is ${n},`));
+    const [fds, kilobytes] = [count(), memory()];
+    for (let n = 11; n <= 110; n++) await reload(server, yaml, text(n), new RegExp(`history\\.count is ${n},`));
+    assert.equal(count(), fds);
+    const more = memory() - kilobytes;
+    if (!process.env.LINNET?.includes('asan')) assert.ok(more < 1024, `${more} kB more`);
+    assert.equal((await ask(peer, { type: 'ping' })).type, 'pong');
+    await server.stop();
   });
 });

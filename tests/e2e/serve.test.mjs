@@ -69,7 +69,8 @@ describe('linnet serve starts', () => {
     const manager = new Program(PYTHON, [path.join(HERE, 'peers/manager.py'), BINARY, 'serve', '--workers', 2]);
     const { code, stdout, stderr } = await manager.exit();
     assert.equal(code, 0, stderr);
-    assert.deepEqual(stdout.trimEnd().split('\n'), ['READY=1', 'HTTP/1.1 200 OK', 'STOPPING=1', 'left with 0']);
+    assert.deepEqual(stdout.trimEnd().split('\n'), [
+      'READY=1', 'HTTP/1.1 200 OK', 'RELOADING=1', 'READY=1', 'STOPPING=1', 'left with 0']);
   });
 
   it('not on other addresses without a word about access', async () => {

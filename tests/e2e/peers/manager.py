@@ -29,6 +29,9 @@ note()
 with socket.create_connection(listener.getsockname()) as client:
     client.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
     print(client.recv(4096).decode().splitlines()[0])
+os.kill(pid, signal.SIGHUP)
+print(notes.recv(4096).decode().splitlines()[0])  # the next line is a time
+note()
 os.kill(pid, signal.SIGTERM)
 note()
 print("left with", os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
