@@ -205,6 +205,39 @@ typedef void linnet_hub_published_fn(
 LINNET_API int linnet_hub_publish_then(
     linnet_hub *hub, const linnet_publication *publication, linnet_hub_published_fn *fn, void *ctx);
 
+/* What is to be read of a channel's history. */
+typedef struct linnet_history_query {
+    size_t size;
+    linnet_slice channel;
+    uint64_t epoch;  /* of a position to go on from; 0: none, from the oldest or the newest on */
+    uint64_t offset; /* what follows it is read; reverse: what stands before it */
+    uint32_t limit;  /* publications; 0: 100; LINNET_OFF: none, only where the channel stands. Never
+                      * more than 1,000, and none beyond 1 MiB */
+    bool reverse;    /* the newest first */
+} linnet_history_query;
+#define LINNET_HISTORY_QUERY_INIT                                                                  \
+    { sizeof(linnet_history_query), { NULL, 0 }, 0, 0, 0, false }
+
+/* A page of it. All is borrowed until the callback returns. */
+typedef struct linnet_history_page {
+    size_t size;
+    uint64_t epoch, offset;          /* where the channel stands: of its last publication */
+    const linnet_publication *items; /* without a hole; each is as large as its `size` says */
+    size_t count;
+} linnet_history_page;
+
+/* Called once, on the worker that is home of the channel; page is NULL on error:
+ * LINNET_ERR_NOT_FOUND (what follows the position is not kept any more, or was of another epoch),
+ * LINNET_ERR_UNSUPPORTED (the channel keeps no history), LINNET_ERR_LIMIT, LINNET_ERR_NOMEM,
+ * LINNET_ERR_CANCELLED when the server ended first. */
+typedef void linnet_hub_history_fn(
+    void *ctx, linnet_hub *hub, int err, const linnet_history_page *page);
+/* Reads a page; any thread, once the hub has a server. What the same thread published there before
+ * is in it. LINNET_ERR_INVAL, LINNET_ERR_DENIED (the name), LINNET_ERR_AGAIN, LINNET_ERR_STATE,
+ * LINNET_ERR_NOMEM: fn is not called. */
+LINNET_API int linnet_hub_history(
+    linnet_hub *hub, const linnet_history_query *query, linnet_hub_history_fn *fn, void *ctx);
+
 /* Called on the worker the subscription lives on, for each publication from the moment it joined.
  */
 typedef void linnet_hub_fn(void *ctx, linnet_hub *hub, const linnet_publication *publication);

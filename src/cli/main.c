@@ -18,6 +18,7 @@ static const struct verb {
     { "connect", ln_verb_connect, "talk to a WebSocket server, by hand or through a pipe" },
     { "sub", ln_verb_sub, "print what is published in channels" },
     { "pub", ln_verb_pub, "publish in a channel" },
+    { "history", ln_verb_history, "print what a channel keeps" },
     { "bench", linnet_cli_bench, "load for any WebSocket server: echo, fanout, connect, idle" },
     { "status", ln_verb_status, "how a running server is: connections, traffic, times" },
     { "version", ln_verb_version, "version of the program" },

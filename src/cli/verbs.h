@@ -6,6 +6,7 @@
 int ln_verb_config(int argc, char **argv);
 int ln_verb_connect(int argc, char **argv);
 int ln_verb_echo(int argc, char **argv);
+int ln_verb_history(int argc, char **argv);
 int ln_verb_pub(int argc, char **argv);
 int ln_verb_serve(int argc, char **argv);
 int ln_verb_status(int argc, char **argv);

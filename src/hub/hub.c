@@ -339,8 +339,12 @@ static void interest_answered(ln_hub *h, ln_interest *m) {
 
 /* Reading --------------------------------------------------------------------------------- */
 
+void ln_hub_read_made(ln_hub *h, ln_reading *m) {
+    assert(m->user < LN_USERS_MAX && h->users[m->user].page);
+    read_ask(h, m);
+}
+
 int ln_hub_read(ln_hub *h, const ln_read *what) {
-    assert(what->user < LN_USERS_MAX && h->users[what->user].page);
     int err = ln_channel_name_check(LN_SPACE_CHANNELS, what->channel);
     if (err < 0) return err;
     ln_reading *m = ln_reading_new(what->channel, what->re);
@@ -353,7 +357,7 @@ int ln_hub_read(ln_hub *h, const ln_read *what) {
     m->bytes = what->bytes;
     m->who = what->who;
     m->user = what->user;
-    read_ask(h, m);
+    ln_hub_read_made(h, m);
     return LINNET_OK;
 }
 

@@ -147,6 +147,8 @@ typedef struct ln_read { /* all slices are borrowed for the call */
  * follows `since` is not kept or there was another epoch, LINNET_ERR_UNSUPPORTED when there is no
  * log. LINNET_ERR_INVAL, LINNET_ERR_DENIED, LINNET_ERR_NOMEM: nothing happened. */
 int ln_hub_read(ln_hub *h, const ln_read *what);
+/* The same for a question that was made before, and whose name was checked; taken. */
+void ln_hub_read_made(ln_hub *h, ln_reading *m);
 /* The worker that is home of a channel, for threads that post a publication themselves:
  * letters[home] with room LN_LETTER_HUB and kind LN_MAIL_PUBLISH, prepared by ln_publication_post.
  */

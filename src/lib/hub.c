@@ -450,19 +450,7 @@ void ln_host_hub_origins(const linnet_loop *w, const ln_route *r, ln_origin_poli
 
 static void host_deliver(void *ctx, ln_row *row, const ln_publication *p) {
     linnet_hub *hub = ((hub_worker *)ctx)->hub;
-    linnet_publication said = {
-        .size = sizeof said,
-        .channel = ln_publication_channel(p),
-        .event = ln_publication_event(p),
-        .data = ln_publication_data(p),
-        .client = ln_publication_from(p),
-        .epoch = p->at.epoch,
-        .offset = p->at.offset,
-        .ts = p->ts,
-        .is_volatile = p->flags & LN_PUB_VOLATILE,
-        .user = ln_publication_by(p),
-        .info = ln_publication_info(p),
-    };
+    linnet_publication said = ln_wait_said(p);
     for (uint32_t i = 0; i < row->count; i++) {
         const linnet_hub_subscription *sub = row->seats[i].target;
         if (sub) sub->fn(sub->ctx, hub, &said);
@@ -499,6 +487,10 @@ static void host_reset(void *ctx, ln_subscription *s) {
 
 static void host_published(void *ctx, const ln_publication *p) {
     ln_waits_published(&((hub_worker *)ctx)->waits, p);
+}
+
+static void host_page(void *ctx, const ln_reading *m) {
+    ln_waits_page(&((hub_worker *)ctx)->waits, m);
 }
 
 static void host_publish(linnet_loop *w, ln_wait *wait) {
@@ -618,6 +610,17 @@ int linnet_hub_publish(linnet_hub *hub, const linnet_publication *said) {
     return err;
 }
 
+/* Sends who waits to the home of what he asks for; on error he is the caller's. */
+static int send_wait(linnet_loop *home, ln_wait *wait, uint32_t bytes) {
+    ln_post *m = ln_post_new(LN_POST_PUBLISH, 0, 0, NULL, ln_slice_of("", 0));
+    if (!m) return LINNET_ERR_NOMEM;
+    m->ctx = wait;
+    m->letter.bytes += bytes;
+    int err = ln_inbox_offer(home->inbox, &m->letter, m->letter.bytes);
+    if (err < 0) ln_free(m); /* and not what it carries */
+    return err;
+}
+
 int linnet_hub_publish_then(
     linnet_hub *hub, const linnet_publication *said, linnet_hub_published_fn *fn, void *ctx) {
     if (!fn) return LINNET_ERR_INVAL;
@@ -625,20 +628,50 @@ int linnet_hub_publish_then(
     ln_publication *p;
     int err = made_of(hub, said, &home, &p);
     if (err < 0) return err;
+    uint32_t bytes = p->letters[home->index].bytes;
     ln_wait *wait = ln_wait_new(hub, fn, ctx, p);
-    ln_post *m = ln_post_new(LN_POST_PUBLISH, 0, 0, NULL, ln_slice_of("", 0));
-    err = LINNET_ERR_NOMEM;
-    if (wait && m) {
-        m->ctx = wait;
-        m->letter.bytes += p->letters[home->index].bytes;
-        err = ln_inbox_offer(home->inbox, &m->letter, m->letter.bytes);
-    }
-    if (err == LINNET_OK) return LINNET_OK;
-    if (wait)
-        ln_wait_free(wait);
-    else
+    if (!wait) {
         ln_publication_unref(p);
-    ln_free(m); /* and not what it carries */
+        return LINNET_ERR_NOMEM;
+    }
+    err = send_wait(home, wait, bytes);
+    if (err < 0) ln_wait_free(wait);
+    return err;
+}
+
+#define HISTORY_BYTES (1024u * 1024)
+#define HISTORY_LIMIT 100
+
+/* The question of a program. NULL without memory. */
+static ln_reading *question_of(const linnet_history_query *q) {
+    ln_reading *m = ln_reading_new(q->channel, ln_slice_of("", 0));
+    if (!m) return NULL;
+    m->since = (ln_position){ q->epoch, q->offset };
+    m->any = q->epoch == 0;
+    if (m->any) m->since.offset = q->reverse ? UINT64_MAX : 0;
+    m->reverse = q->reverse;
+    m->limit = q->limit == LINNET_OFF ? 0 : or_default(q->limit, HISTORY_LIMIT);
+    m->bytes = HISTORY_BYTES;
+    return m;
+}
+
+int linnet_hub_history(
+    linnet_hub *hub, const linnet_history_query *query, linnet_hub_history_fn *fn, void *ctx) {
+    if (!hub || !query || !fn || !ln_sized(query, sizeof *query)) return LINNET_ERR_INVAL;
+    linnet_server *s = hub->server;
+    if (!s) return LINNET_ERR_STATE;
+    int err = ln_channel_name_check(LN_SPACE_CHANNELS, query->channel);
+    if (err < 0) return err;
+    ln_reading *m = question_of(query);
+    if (!m) return LINNET_ERR_NOMEM;
+    ln_wait *wait = ln_wait_read(hub, fn, ctx, m);
+    if (!wait) {
+        ln_reading_free(m);
+        return LINNET_ERR_NOMEM;
+    }
+    uint32_t home = ln_hub_home(s->key, s->worker_count, query->channel);
+    err = send_wait(s->workers[home], wait, m->letter.bytes);
+    if (err < 0) ln_wait_free(wait);
     return err;
 }
 
@@ -710,6 +743,7 @@ int ln_host_hub_open(linnet_hub *hub, linnet_loop *w) {
         .deliver = host_deliver,
         .subscribed = host_subscribed,
         .published = host_published,
+        .page = host_page,
         .reset = host_reset };
     ln_hub_use(w->hub, LN_USER_HOST, &user);
     w->sessions = h;

@@ -667,6 +667,7 @@ typedef struct fate {
     char text[200];
     size_t size;
     int told;
+    uint64_t epoch; /* of a page */
 } fate;
 
 static void published(void *ctx, linnet_hub *hub, int err, uint64_t epoch, uint64_t offset) {
@@ -777,6 +778,84 @@ static void test_words(void **state) {
     assert_int_equal(linnet_hub_describe_error(100, &e), LINNET_ERR_INVAL);
 }
 
+/* Pages of history: "5[3 4] " where the channel stands, and what was read; or the error. */
+static void page_read(void *ctx, linnet_hub *hub, int err, const linnet_history_page *page) {
+    fate *f = ctx;
+    assert_non_null(hub);
+    assert_int_equal(err != LINNET_OK, page == NULL);
+    f->told++;
+    if (err) {
+        f->size += (size_t)snprintf(f->text + f->size, sizeof f->text - f->size, "!%d ", err);
+        return;
+    }
+    f->epoch = page->epoch;
+    f->size += (size_t)snprintf(
+        f->text + f->size, sizeof f->text - f->size, "%d[", (int)page->offset);
+    for (size_t i = 0; i < page->count; i++) {
+        assert_int_equal(page->items[i].epoch, page->epoch);
+        assert_int_equal(page->items[i].size, sizeof *page->items);
+        assert_true(ln_slice_eq(page->items[i].data, LN_SLICE("[1]")));
+        f->size += (size_t)snprintf(f->text + f->size, sizeof f->text - f->size, "%s%d",
+            i ? " " : "", (int)page->items[i].offset);
+    }
+    f->size += (size_t)snprintf(f->text + f->size, sizeof f->text - f->size, "] ");
+}
+
+static void test_history(void **state) {
+    (void)state;
+    static const struct {
+        const char *why, *channel;
+        uint64_t epoch, offset; /* epoch 1: the channel's */
+        uint32_t limit;
+        bool reverse;
+        int err;
+        const char *told;
+    } rows[] = {
+        { "all", "c", 0, 0, 0, false, LINNET_OK, "5[1 2 3 4 5] " },
+        { "an offset of no epoch is none", "c", 0, 4, 0, false, LINNET_OK, "5[1 2 3 4 5] " },
+        { "the newest", "c", 0, 0, 2, true, LINNET_OK, "5[5 4] " },
+        { "behind one", "c", 1, 2, 2, false, LINNET_OK, "5[3 4] " },
+        { "before one", "c", 1, 3, 1000000, true, LINNET_OK, "5[2 1] " },
+        { "where it stands", "c", 0, 0, LINNET_OFF, false, LINNET_OK, "5[] " },
+        { "nothing yet", "d", 0, 0, 0, false, LINNET_OK, "0[] " },
+        { "another epoch", "c", 2, 2, 2, false, LINNET_OK, "!-7 " },
+        { "beyond the end", "c", 1, 6, 2, false, LINNET_OK, "!-7 " },
+        { "the furthest", "c", 1, UINT64_MAX, 2, true, LINNET_OK, "5[5 4] " },
+        { "one that keeps none", "brief:c", 0, 0, 0, false, LINNET_OK, "!-10 " },
+        { "no name", "", 0, 0, 0, false, LINNET_ERR_INVAL, "" },
+        { "a reserved name", "$c", 0, 0, 0, false, LINNET_ERR_DENIED, "" },
+    };
+    world w;
+    fate f = { .told = 0 };
+    world_open(&w, false);
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(publish(w.hub, "c", "", "[1]"), LINNET_OK);
+    uint64_t epoch = 0; /* the first row tells */
+    for (size_t i = 0; i < LN_COUNT(rows); i++) {
+        print_message("# %s\n", rows[i].why);
+        linnet_history_query q = LINNET_HISTORY_QUERY_INIT;
+        q.channel = linnet_str(rows[i].channel);
+        q.epoch = rows[i].epoch == 1 ? epoch : rows[i].epoch;
+        q.offset = rows[i].offset;
+        q.limit = rows[i].limit;
+        q.reverse = rows[i].reverse;
+        f = (fate){ .told = 0 };
+        assert_int_equal(linnet_hub_history(w.hub, &q, page_read, &f), rows[i].err);
+        while (rows[i].err == LINNET_OK && !f.told)
+            turn(&w);
+        assert_string_equal(f.text, rows[i].told);
+        if (i == 0) epoch = f.epoch;
+    }
+    linnet_history_query q = LINNET_HISTORY_QUERY_INIT;
+    assert_int_equal(linnet_hub_history(w.hub, NULL, page_read, &f), LINNET_ERR_INVAL);
+    assert_int_equal(linnet_hub_history(w.hub, &q, NULL, &f), LINNET_ERR_INVAL);
+    q.channel = linnet_str("c");
+    f = (fate){ .told = 0 };
+    assert_int_equal(linnet_hub_history(w.hub, &q, page_read, &f), LINNET_OK);
+    world_close(&w); /* the server ends before anybody looked */
+    assert_int_equal(f.told, 1);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_careless_programs),
@@ -785,6 +864,7 @@ int main(void) {
         cmocka_unit_test(test_numbers_at_their_ends),
         cmocka_unit_test(test_program_and_clients),
         cmocka_unit_test(test_published_then),
+        cmocka_unit_test(test_history),
         cmocka_unit_test(test_published_then_elsewhere),
         cmocka_unit_test(test_words),
         cmocka_unit_test(test_live),

@@ -10,7 +10,8 @@
  *   ADOPT     linnet_server_adopt          a descriptor, and the bytes read from it so far
  *   JOIN      linnet_hub_subscribe         ctx: the subscription
  *   LEAVE     linnet_hub_unsubscribe       ctx: the subscription, one reference
- *   PUBLISH   linnet_hub_publish_then      ctx: who waits, with the publication
+ *   PUBLISH   linnet_hub_publish_then,     ctx: who waits, with the publication or the question
+ *             linnet_hub_history
  *   DECIDE    linnet_hub_answer            id: who has asked; bytes: hooks.c's
  *   RELOAD    linnet_hub_reload            ctx: the news, one reference
  *   LEVEL     linnet_server_log_level      code: the level

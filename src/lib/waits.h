@@ -13,9 +13,11 @@
 
 typedef struct ln_wait {
     linnet_hub_published_fn *fn;
+    linnet_hub_history_fn *read; /* one of the two */
     void *ctx;
     linnet_hub *hub;
-    ln_publication *asked; /* until it is on its way */
+    ln_publication *asked; /* until it is on its way; and so is the question: */
+    ln_reading *question;
     uint32_t slot;
 } ln_wait;
 
@@ -32,12 +34,18 @@ void ln_waits_end(ln_waits *ws);
 
 /* Takes the publication. NULL without memory. */
 ln_wait *ln_wait_new(linnet_hub *hub, linnet_hub_published_fn *fn, void *ctx, ln_publication *p);
+/* Takes the question. NULL without memory. */
+ln_wait *ln_wait_read(linnet_hub *hub, linnet_hub_history_fn *fn, void *ctx, ln_reading *m);
 /* Never to be told: it could not be sent. */
 void ln_wait_free(ln_wait *wait);
 /* Tells it, and frees it. */
 void ln_wait_tell(ln_wait *wait, int err, ln_position at);
-/* Publishes what it asked for, on the home's worker; taken. */
+/* Publishes, or asks, what it was made for, on the home's worker; taken. */
 void ln_waits_publish(ln_waits *ws, ln_hub *h, ln_wait *wait);
+/* The answer to a question of ours. */
+void ln_waits_page(ln_waits *ws, const ln_reading *m);
+/* A publication as callbacks get it; borrowed. */
+linnet_publication ln_wait_said(const ln_publication *p);
 /* The answer to a publication that named a wait of ours. */
 void ln_waits_published(ln_waits *ws, const ln_publication *p);
 #endif

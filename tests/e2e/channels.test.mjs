@@ -38,6 +38,23 @@ for (const workers of [1, 4]) {
       assert.deepEqual(seen.map(m => [m.channel, m.data]).sort(), [['a', [1, 'é']], ['b', 'text']]);
     });
 
+    it('history prints what a channel keeps, and where it stands', async () => {
+      const history = (...args) => linnet(['history', '--url', url, ...args]);
+      const empty = await history('kept');
+      assert.deepEqual([empty.code, empty.stdout], [0, ''], empty.stderr);
+      const done = await linnet(['pub', '--url', url, 'kept', '-'], { input: '1\n{"n":2}\n"three"\n' });
+      assert.equal(done.code, 0, done.stderr);
+      const all = await history('kept');
+      assert.deepEqual([all.code, all.stdout], [0, '1\n{"n":2}\n"three"\n'], all.stderr);
+      const [, epoch] = /kept stands at ([0-9a-f]{16}):3\n/.exec(all.stderr);
+      assert.equal((await history('--reverse', '--limit', 1, 'kept')).stdout, '"three"\n');
+      const rest = await history('--json', '--since', `${epoch}:1`, 'kept');
+      assert.deepEqual(rest.stdout.trimEnd().split('\n').map(line => JSON.parse(line).offset), [2, 3]);
+      const gone = await history('--since', `0000000000000001:1`, 'kept');
+      assert.equal(gone.code, 1);
+      assert.match(gone.stderr, /kept: "unrecoverable position" \(112\)/);
+    });
+
     it('pub - publishes each line of its input in order', async () => {
       const reader = await sub('--json', '--count', 100, 'lines');
       const lines = Array.from({ length: 100 }, (_, n) => JSON.stringify({ n }));

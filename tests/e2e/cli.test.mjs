@@ -6,7 +6,7 @@ import path from 'node:path';
 import { describe, it } from 'node:test';
 import { BINARY, Program, ROOT, linnet, run, serve, until } from './lib/linnet.mjs';
 
-const VERBS = ['serve', 'config', 'echo', 'connect', 'sub', 'pub', 'bench', 'version'];
+const VERBS = ['serve', 'config', 'echo', 'connect', 'sub', 'pub', 'history', 'bench', 'version'];
 const ESCAPE = /\x1b\[/;
 
 describe('help', () => {
@@ -70,6 +70,8 @@ describe('wrong use leaves with 2 and says what would be right', () => {
     ['an address of http', ['connect', 'http://127.0.0.1/'], /ws:/],
     ['no address to connect to', ['connect'], /URL/],
     ['no channel to listen to', ['sub'], /CHANNEL/i],
+    ['no channel to read', ['history'], /CHANNEL/i],
+    ['a position that is none', ['history', '--since', '17', 'news'], /EPOCH:OFFSET/i],
     ['no channel to publish to', ['pub'], /CHANNEL/i],
     ['bench of nothing', ['bench'], /echo/],
     ['a bench that is none', ['bench', 'race', 'ws://127.0.0.1:1/'], /race|fanout/],
