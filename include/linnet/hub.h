@@ -47,6 +47,15 @@ typedef enum linnet_rule {
     LINNET_RULE_TOKEN = 5        /* nobody but for claims */
 } linnet_rule;
 
+/* What becomes of publications for a reader who does not keep up (docs/guide/limits.md). */
+typedef enum linnet_slow {
+    LINNET_SLOW_DISCONNECT =
+        0, /* publications wait; over queued_max he is closed 3008 and resumes */
+    LINNET_SLOW_DROP_OLDEST = 1, /* the oldest that wait are left out */
+    LINNET_SLOW_DROP_NEWEST = 2, /* those that come are left out */
+    LINNET_SLOW_LATEST = 3       /* of each event name only the last waits */
+} linnet_slow;
+
 /* What the channels of a namespace are like: `chat` holds all channels whose names begin with
  * `chat:`, `@` those of users, "" all others. 0 in a number means its default. */
 typedef struct linnet_namespace {
@@ -57,12 +66,16 @@ typedef struct linnet_namespace {
     uint32_t history_ms;    /* and how long; 300,000 */
     uint32_t history_bytes; /* and how much; 1 MiB */
     linnet_rule subscribe, publish, presence, history; /* who may */
-    bool members; /* who is in a channel is kept, and told to whoever may ask */
+    bool members;     /* who is in a channel is kept, and told to whoever may ask */
+    linnet_slow slow; /* linnet.v1 is told by `skip`; other dialects only when live */
 } linnet_namespace;
 #define LINNET_NAMESPACE_RULES_INIT                                                                \
     LINNET_RULE_DEFAULT, LINNET_RULE_DEFAULT, LINNET_RULE_DEFAULT, LINNET_RULE_DEFAULT
 #define LINNET_NAMESPACE_INIT                                                                      \
-    { sizeof(linnet_namespace), NULL, false, 0, 0, 0, LINNET_NAMESPACE_RULES_INIT, false }
+    {                                                                                              \
+        sizeof(linnet_namespace), NULL, false, 0, 0, 0, LINNET_NAMESPACE_RULES_INIT, false,        \
+            LINNET_SLOW_DISCONNECT                                                                 \
+    }
 
 /* What who has no token may do. */
 typedef enum linnet_anonymous {
@@ -131,12 +144,13 @@ typedef struct linnet_hub_options {
     const linnet_auth_options *auth; /* copied; NULL: nobody has to log in, and all may */
     const linnet_hooks *hooks;       /* copied; NULL: nobody is asked */
     bool members;                    /* channels of no namespace: as there */
+    linnet_slow slow;                /* channels of no namespace */
 } linnet_hub_options;
 #define LINNET_HUB_OPTIONS_INIT                                                                    \
     {                                                                                              \
         sizeof(linnet_hub_options), false, LINNET_HUB_TEXT_REFUSE, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,   \
             0, 0, 0, LINNET_CONN_LIMITS_INIT, NULL, NULL, 0, 0, 0, 0, 0, 0, 0,                     \
-            LINNET_NAMESPACE_RULES_INIT, NULL, NULL, false                                         \
+            LINNET_NAMESPACE_RULES_INIT, NULL, NULL, false, LINNET_SLOW_DISCONNECT                 \
     }
 
 /* LINNET_ERR_INVAL, LINNET_ERR_EXISTS (a namespace twice), LINNET_ERR_LIMIT, LINNET_ERR_NOMEM. The

@@ -141,13 +141,14 @@ struct ln_env {
     ln_buf cipher, plain, encoded, gather; /* scratch of the moment */
     uint32_t unsent; /* bytes the kernel keeps unsent of an accepted connection; 0: all it can */
     ln_stat conns, messages_in, messages_out, bytes_in, bytes_out, sends, closes;
-    ln_stat opens;                                  /* WebSockets */
-    ln_stat queued;                                 /* bytes that wait to be sent, of all */
-    ln_stat close_codes[LN_CLOSE_CODES];            /* by ln_close_index */
-    ln_hist rtt;                                    /* of our pings */
-    ln_stat rejects[64];                            /* by error row number */
-    ln_stat faults[64];                             /* by ln_http1_fault */
-    void *host;                                     /* lib/'s worker */
+    ln_stat opens;                       /* WebSockets */
+    ln_stat queued;                      /* bytes that wait to be sent, of all */
+    ln_stat close_codes[LN_CLOSE_CODES]; /* by ln_close_index */
+    ln_hist rtt;                         /* of our pings */
+    ln_stat spared;                      /* volatile renderings dropped because a queue was full */
+    ln_stat rejects[64];                 /* by error row number */
+    ln_stat faults[64];                  /* by ln_http1_fault */
+    void *host;                          /* lib/'s worker */
     void (*on_request)(ln_conn *c, ln_exchange *x); /* a request head is complete (exchange.h) */
     void (*on_body)(ln_conn *c, ln_exchange *x);    /* the body that was wanted is whole */
     /* The peer went before the answer was complete, or nobody gave one in time: it is not wanted.
@@ -245,6 +246,28 @@ void ln_conn_resume(ln_conn *c, uint8_t reason);
 #define LN_PAUSE_WAIT  4  /* an answer is awaited (deferred upgrade, request at work) */
 #define LN_PAUSE_CARRY 8  /* conn's own: input of an earlier turn comes first */
 #define LN_PAUSE_MAIL  16 /* lib's: what it publishes piles up at another worker */
+
+/* Going through what waits behind what was given to the backend, to leave some of it out:
+ *
+ *     ln_sift s;
+ *     ln_conn_sift_begin(c, &s);
+ *     for (ln_rendering *r; (r = ln_conn_sift_next(&s));)       its reference is the caller's:
+ *         ln_conn_sift_put(&s, r)  or  ln_rendering_unref(r)    it stays, or it goes
+ *     ln_conn_sift_end(&s);
+ *
+ * Others may be put between. Nothing else is done with the connection meanwhile. */
+typedef struct ln_sift {
+    ln_conn *c;
+    ln_txq rest;
+    uint32_t at; /* when the last one that came was queued, as ln_conn's times */
+    int err;
+} ln_sift;
+void ln_conn_sift_begin(ln_conn *c, ln_sift *s);
+ln_rendering *ln_conn_sift_next(ln_sift *s);
+/* Takes the reference. */
+void ln_conn_sift_put(ln_sift *s, ln_rendering *r);
+/* LINNET_OK, or LINNET_ERR_NOMEM: something that was to stay is lost, end the connection. */
+int ln_conn_sift_end(ln_sift *s);
 
 static inline uint32_t ln_conn_queued(const ln_conn *c) {
     return c->queued;

@@ -57,6 +57,11 @@ int ln_send_wire(ln_conn *c, ln_slice bytes);
 void ln_send_cipher(ln_conn *c);
 /* A send that was pending is done, or never will be. */
 void ln_send_done(ln_conn *c, int result);
+/* Bytes that wait: more of them, or fewer. */
+void ln_send_more(ln_conn *c, uint32_t bytes);
+void ln_send_less(ln_conn *c, uint32_t bytes);
+/* Drops what nobody has promised. */
+void ln_send_shed(ln_conn *c);
 /* Lets go of what is in flight: the sock is closed. */
 void ln_send_release(ln_conn *c);
 /* Forgets what waits and is not given to the sock yet. */

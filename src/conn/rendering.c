@@ -22,6 +22,7 @@ ln_rendering *ln_rendering_new(uint8_t opcode, size_t size) {
     r->opcode = opcode;
     r->head = r->bits = r->flags = 0;
     r->twins = NULL;
+    r->offset = r->channel = r->key = 0;
     if (opcode) put_head(r, false);
     return r;
 }

@@ -23,13 +23,17 @@ typedef struct ln_rendering {
     uint8_t bits;   /* of a twin: window it was compressed with */
     uint8_t flags;
     struct ln_rendering *twins; /* compressed forms, or (in a twin) the next one */
+    uint64_t offset;            /* of LIVE and NOTE ones the owner's, and the next two: */
+    uint32_t channel, key;      /* by which it knows them again */
     uint8_t bytes[];            /* LN_RENDERING_HEADROOM + size */
 } ln_rendering;
 
-#define LN_RENDERING_PLAIN 1 /* never compress (secrets, THREATS row 66) */
-#define LN_RENDERING_LIVE  2 /* a policy may drop it while it waits */
-#define LN_RENDERING_LENT  8 /* of conn/: `bytes` hold an ln_buf that what is in flight lies in */
-#define LN_RENDERING_RSV1  4 /* a twin: the head carries RSV1 */
+#define LN_RENDERING_PLAIN 1  /* never compress (secrets, THREATS row 66) */
+#define LN_RENDERING_LIVE  2  /* a policy may drop it while it waits */
+#define LN_RENDERING_SPARE 16 /* a full queue may drop it without a word: volatile */
+#define LN_RENDERING_NOTE  32 /* says what was dropped; a policy may put another in its place */
+#define LN_RENDERING_LENT  8  /* of conn/: `bytes` hold an ln_buf that what is in flight lies in */
+#define LN_RENDERING_RSV1  4  /* a twin: the head carries RSV1 */
 
 /* One reference, yours. Room for `size` payload bytes, to be written to ln_rendering_payload()
  * before it is queued; NULL without memory. The header is written already. */

@@ -37,12 +37,12 @@ bool ln_send_idle(const ln_conn *c) {
 }
 
 /* All changes of c->queued: the worker keeps the sum of them. */
-static void queued_more(ln_conn *c, uint32_t bytes) {
+void ln_send_more(ln_conn *c, uint32_t bytes) {
     c->queued += bytes;
     ln_stat_add(&c->env->queued, bytes);
 }
 
-static void queued_less(ln_conn *c, uint32_t bytes) {
+void ln_send_less(ln_conn *c, uint32_t bytes) {
     if (bytes > c->queued) bytes = c->queued;
     c->queued -= bytes;
     ln_stat_sub(&c->env->queued, bytes);
@@ -51,7 +51,7 @@ static void queued_less(ln_conn *c, uint32_t bytes) {
 void ln_send_forget(ln_conn *c) {
     if (c->env->cork_owner == c) c->env->corked = 0;
     ln_txq_clear(&c->queue, &c->env->blocks);
-    if (c->queued > c->inflight_bytes) queued_less(c, c->queued - c->inflight_bytes);
+    if (c->queued > c->inflight_bytes) ln_send_less(c, c->queued - c->inflight_bytes);
 }
 
 /* Nothing can be sent any more; the reading side finds the end of the stream too. */
@@ -80,7 +80,7 @@ static void release(ln_conn *c, ln_rendering *r) {
 }
 
 void ln_send_release(ln_conn *c) {
-    queued_less(c, c->queued);
+    ln_send_less(c, c->queued);
     if (!c->inflight) return;
     release(c, c->inflight);
     c->inflight = NULL;
@@ -149,7 +149,7 @@ static void give(ln_conn *c, ln_slice bytes, ln_rendering *keep) {
         widen(c);
         c->inflight = keep;
         c->inflight_bytes = (uint32_t)ln_sock_pending(&c->sock).size;
-        queued_more(c, c->inflight_bytes);
+        ln_send_more(c, c->inflight_bytes);
         wait_since(c, c->spoke);
         mark_high(c);
         return;
@@ -198,13 +198,18 @@ void ln_send_cipher(ln_conn *c) {
 /* Bookkeeping of what waits. LINNET_ERR_SLOW ends the connection; one message alone is always
  * taken, or limits on messages and queues would contradict each other, and so is our Close, with
  * what stands before it in the cork. */
-static int account(ln_conn *c, size_t bytes) {
+static bool over(const ln_conn *c, size_t bytes) {
     const ln_conn_config *f = c->config;
-    if (f && c->queued && c->queued + bytes > f->queued_max && !ln_conn_is(c, LN_CF_SENT_CLOSE)) {
-        ln_conn_fail(c, LINNET_ERR_SLOW);
-        return LINNET_ERR_SLOW;
+    return f && c->queued && c->queued + bytes > f->queued_max && !ln_conn_is(c, LN_CF_SENT_CLOSE);
+}
+
+static int account(ln_conn *c, size_t bytes) {
+    if (over(c, bytes)) {
+        ln_send_shed(c); /* the volatile go first */
+        if (c->state == LN_CONN_WS && over(c, bytes)) ln_conn_fail(c, LINNET_ERR_SLOW);
+        if (c->state != LN_CONN_WS || over(c, bytes)) return LINNET_ERR_SLOW;
     }
-    queued_more(c, (uint32_t)bytes);
+    ln_send_more(c, (uint32_t)bytes);
     mark_high(c);
     return LINNET_OK;
 }
@@ -213,10 +218,15 @@ static int account(ln_conn *c, size_t bytes) {
 static int enqueue(ln_conn *c, ln_rendering *r) {
     if (!r) return LINNET_ERR_NOMEM;
     size_t bytes = (size_t)r->size + r->head;
+    if ((r->flags & LN_RENDERING_SPARE) && over(c, bytes)) {
+        ln_stat_add(&c->env->spared, 1);
+        ln_rendering_unref(r);
+        return LINNET_OK;
+    }
     int err = account(c, bytes);
     if (err == LINNET_OK) {
         err = ln_txq_push(&c->queue, &c->env->blocks, r, ln_conn_now(c));
-        if (err < 0) queued_less(c, (uint32_t)bytes);
+        if (err < 0) ln_send_less(c, (uint32_t)bytes);
     }
     if (err < 0)
         ln_rendering_unref(r);
@@ -461,7 +471,7 @@ static ln_rendering *wire_form(ln_conn *c, ln_rendering *r) {
 
 static ln_rendering *pop(ln_conn *c) {
     ln_rendering *r = ln_txq_pop(&c->queue, &c->env->blocks);
-    queued_less(c, r->size + r->head);
+    ln_send_less(c, r->size + r->head);
     return r;
 }
 
@@ -498,7 +508,7 @@ void ln_send_settle(ln_conn *c) {
         uint32_t at = c->queue.first_at;
         ln_rendering *r = settled(c, pop(c));
         if (r && ln_txq_push(&c->queue, &c->env->blocks, r, at) == LINNET_OK) {
-            queued_more(c, r->size + r->head);
+            ln_send_more(c, r->size + r->head);
             continue;
         }
         if (r) ln_rendering_unref(r);
@@ -559,7 +569,7 @@ void ln_send_done(ln_conn *c, int result) {
     if (next) done->twins = NULL;
     release(c, done);
     c->inflight = NULL;
-    queued_less(c, c->inflight_bytes);
+    ln_send_less(c, c->inflight_bytes);
     c->inflight_bytes = 0;
     c->waiting = 0;
     if (c->state == LN_CONN_DEAD || result < 0) {

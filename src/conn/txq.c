@@ -48,6 +48,20 @@ ln_rendering *ln_txq_pop(ln_txq *q, ln_pool *blocks) {
     return r;
 }
 
+const ln_rendering *ln_txq_next(const ln_txq *q, ln_txq_walk *walk) {
+    if (!walk->begun) {
+        *walk = (ln_txq_walk){ .block = q->head, .at = q->head ? q->head->from : 0, .begun = true };
+        return q->first;
+    }
+    if (!walk->block) return NULL;
+    const ln_rendering *r = walk->block->items[walk->at++];
+    if (walk->at == walk->block->to) {
+        walk->block = walk->block->next;
+        walk->at = walk->block ? walk->block->from : 0;
+    }
+    return r;
+}
+
 void ln_txq_clear(ln_txq *q, ln_pool *blocks) {
     for (ln_rendering *r; (r = ln_txq_pop(q, blocks));)
         ln_rendering_unref(r);

@@ -33,6 +33,13 @@ ln_rendering *ln_txq_pop(ln_txq *q, ln_pool *blocks);
 static inline ln_rendering *ln_txq_first(const ln_txq *q) {
     return q->first;
 }
+/* Walks what waits, oldest first; start with a zeroed walk. */
+typedef struct ln_txq_walk {
+    const ln_txblock *block;
+    uint32_t at;
+    bool begun;
+} ln_txq_walk;
+const ln_rendering *ln_txq_next(const ln_txq *q, ln_txq_walk *walk);
 /* Drops everything. */
 void ln_txq_clear(ln_txq *q, ln_pool *blocks);
 #endif

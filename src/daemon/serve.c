@@ -155,6 +155,7 @@ static linnet_namespace namespace_of(const ln_space *space) {
     n.history_ms = (uint32_t)space->history_age;
     n.history_bytes = (uint32_t)space->history_bytes;
     n.members = space->members;
+    n.slow = (linnet_slow)space->slow;
     return n;
 }
 
@@ -166,6 +167,7 @@ static void take_standard(const ln_space *space, linnet_hub_options *ho) {
     ho->history_ms = n.history_ms;
     ho->history_bytes = n.history_bytes;
     ho->members = n.members;
+    ho->slow = n.slow;
 }
 
 /* A hub, or the one that is there with other options. */

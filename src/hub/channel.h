@@ -67,9 +67,11 @@ struct ln_channel {
     ln_position at;       /* of the last publication delivered here */
     uint32_t subscribers; /* seated */
     uint32_t behind;      /* that catch up */
+    uint32_t id;          /* no other channel of this hub has it (or had it not long ago) */
     uint8_t state;        /* ln_channel_state */
     uint8_t class;        /* ln_class, once joined */
     uint8_t space;        /* ln_space */
+    uint8_t slow;         /* ln_slow, once joined */
     bool walking;
     bool pinned; /* its hub works on it: not to be freed when it empties */
 };

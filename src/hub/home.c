@@ -473,6 +473,7 @@ static void interest(ln_homes *h, ln_home *home, ln_letter *letter) {
     m->err = LINNET_OK;
     m->at = home->cursor;
     m->class = home->class;
+    m->slow = home->namespace ? home->namespace->slow : LN_SLOW_DISCONNECT;
     letter->kind = LN_MAIL_INTERESTED;
     letter->to = letter->from;
     letter->from = (uint8_t)h->self;

@@ -131,6 +131,7 @@ static int channel_ask(ln_hub *h, ln_space space, ln_slice name, ln_channel **ou
         ln_channel_free(c);
         return err;
     }
+    c->id = ++h->channel_ids;
     ln_stat_add(&h->channel_count, 1);
     post_home(h, &c->interest->letter, name);
     *out = c;
@@ -331,6 +332,7 @@ static void interest_answered(ln_hub *h, ln_interest *m) {
     c->state = LN_CHANNEL_JOINED;
     c->at = m->at;
     c->class = m->class;
+    c->slow = m->slow;
     c->pinned = true;
     admit(h, c);
     c->pinned = false;

@@ -40,6 +40,7 @@ typedef struct ln_hub {
     void *ctx;
     void (*post)(void *ctx, uint32_t worker, ln_letter *letter);
     uint32_t self, workers;
+    uint32_t channel_ids; /* the last one given */
     ln_stat channel_count, subscriptions, publishes, deliveries, strays;
     /* Microseconds of any clock that all hubs of a node share, for the histogram; NULL: none is
      * kept. Set right after ln_hub_new. One publication in eight is timed. */

@@ -74,6 +74,7 @@ typedef struct ln_interest {
     ln_position at;             /* answer */
     int err;                    /* answer */
     uint8_t class;              /* answer: ln_class */
+    uint8_t slow;               /* answer: ln_slow */
     uint8_t space;              /* ln_space */
     uint8_t name_size;
     uint8_t name[];

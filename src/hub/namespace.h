@@ -17,6 +17,14 @@
 /* GUARANTEES.md 3.2. */
 typedef enum ln_class { LN_CLASS_LIVE, LN_CLASS_RECOVERABLE } ln_class;
 
+/* What becomes of publications for a reader who does not keep up. */
+typedef enum ln_slow {
+    LN_SLOW_DISCONNECT,     /* they wait, and when they are too many he is closed, to resume */
+    LN_SLOW_DROP_OLDEST,    /* the oldest that wait go */
+    LN_SLOW_DROP_NEWEST,    /* those that come go */
+    LN_SLOW_LATEST_PER_KEY, /* of each event name only the last waits; then the oldest go */
+} ln_slow;
+
 /* How much of a log can be read again. */
 typedef struct ln_retention {
     uint32_t count, age_ms, bytes; /* each at least 1 */
@@ -48,6 +56,7 @@ typedef struct ln_namespace {
     ln_retention history;                 /* of class recoverable */
     uint8_t allow[LN_ACTS];               /* ln_rule, by ln_act */
     bool members;                         /* who is there is kept, and told */
+    uint8_t slow;                         /* ln_slow */
 } ln_namespace;
 
 typedef struct ln_namespaces {

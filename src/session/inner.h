@@ -4,6 +4,7 @@
  *   command.c   texts to commands, and what each command does
  *   pace.c      how fast they may come
  *   subs.c      subscriptions, and the hub's calls: answers and fan-out
+ *   slow.c      policies for readers who do not keep up
  *   ask.c       commands that somebody else has to answer, and those behind them
  *   login.c     who it is, and until when
  *   presence.c  members of channels, and who hears of them
@@ -34,6 +35,7 @@ typedef struct ln_sub {
     ln_place *place;      /* among the members; NULL: it is none */
     ln_watch *watch;      /* hears who comes and goes; NULL: does not */
     bool behind, paging;  /* it has recovered and is not there yet; a page of it is on its way */
+    bool lagged;          /* of what was left out, something because the reader is slow */
     uint8_t name_size, re_size;
     uint8_t bytes[]; /* name, re */
 } ln_sub;
@@ -53,6 +55,7 @@ struct ln_session {
     uint32_t entering;          /* and so many on their way in, see presence.c */
     uint32_t errors, overs;     /* since: */
     uint32_t window;            /* ms */
+    uint32_t sifted, sifted_at; /* slow.c: what waited after the last time; ms */
     uint8_t dialect;            /* ln_user, or LN_DIALECT_AUTO */
     uint8_t text;               /* ln_session_text */
     bool paused, closed;        /* waits for answers; nothing more is to be said */
@@ -128,6 +131,18 @@ void ln_session_answered(ln_session *s);
 void ln_session_call(ln_session *s, const ln_native_command *c);
 /* One command whose turn has come: its text, and the channel it means (empty: none). */
 void ln_session_again(ln_session *s, ln_slice text, ln_slice channel);
+
+/* slow.c ---------------------------------------------------------------------------------- */
+/* The policy of the channel whose publication is fanned out to a row, and what a rendering for it
+ * is known by when it is one that drops. */
+ln_slow ln_slow_of(const ln_row *row, const ln_publication *p, ln_map_key key, ln_rendering *r);
+/* Makes room for a rendering as the channel's policy says. False: there is none, and it was left
+ * out, which is written down. */
+bool ln_slow_room(ln_sub *sub, const ln_publication *p, const ln_rendering *r);
+/* The word of what was left out of its channel, not yet queued; NULL without memory. */
+ln_rendering *ln_slow_note(const ln_sub *sub);
+/* Something of its channel was left out. */
+void ln_sub_skip(ln_sub *sub, uint64_t offset, uint32_t count);
 
 /* ask.c ----------------------------------------------------------------------------------- */
 #define LN_ASK_MESSAGE_MAX 256 /* bytes of why not */

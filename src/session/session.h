@@ -88,6 +88,7 @@ typedef struct ln_sessions { /* of one worker */
     ln_stat by_dialect[LN_DIALECTS + 1]; /* sessions; the last: undecided */
     ln_stat limited;                     /* commands refused because they came too fast */
     ln_stat recovered, lost;             /* of those who subscribed with a position */
+    ln_stat dropped;                     /* messages left out for slow readers */
     ln_stat too_fast[LN_PACES];          /* refused, by what they drew on */
 } ln_sessions;
 

@@ -202,6 +202,20 @@ void ln_conn_batch(ln_conn *c, bool on) {
     peer_of(c)->batch = on;
 }
 
+/* Nothing waits with these peers: slow.c is tested where there are queues, lib/slow_test.c. */
+void ln_conn_sift_begin(ln_conn *c, ln_sift *s) {
+    *s = (ln_sift){ .c = c };
+}
+ln_rendering *ln_conn_sift_next(ln_sift *s) {
+    return NULL;
+}
+void ln_conn_sift_put(ln_sift *s, ln_rendering *r) {
+    ln_rendering_unref(r);
+}
+int ln_conn_sift_end(ln_sift *s) {
+    return LINNET_OK;
+}
+
 /* The world ------------------------------------------------------------------------------- */
 
 static inline void post(void *ctx, uint32_t worker, ln_letter *letter) {

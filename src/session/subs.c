@@ -165,30 +165,36 @@ static ln_rendering *render(ln_sessions *n, const ln_dialect *d, const ln_public
     return r;
 }
 
+/* A note, so that a policy that drops what stands around it can put it where it belongs. */
 void ln_sub_say_skipped(ln_sub *sub) {
     ln_session *s = sub->session;
     if (!sub->skipped) return;
-    ln_session_say(s, ln_native_put_skip(&s->node->out, ln_sub_name(sub), sub->skipped_to,
-                          sub->skipped, "except"));
+    ln_rendering *r = ln_slow_note(sub);
+    if (!r || ln_conn_queue(s->conn, r) == LINNET_ERR_NOMEM)
+        ln_conn_fail(s->conn, LINNET_ERR_NOMEM);
+    if (r) ln_rendering_unref(r);
     sub->skipped = 0;
+    sub->lagged = false;
 }
 
-static void skip(ln_row *row, ln_sub *sub, const ln_publication *p) {
-    if (!p->at.offset || !ln_session_dialect(sub->session)->skips) return;
-    if (sub->skipped++ == 0) row->owed++;
-    sub->skipped_to = p->at.offset;
+void ln_sub_skip(ln_sub *sub, uint64_t offset, uint32_t count) {
+    if (!offset || !ln_session_dialect(sub->session)->skips) return;
+    if (sub->skipped == 0) sub->s.row->owed++;
+    sub->skipped += count;
+    if (sub->skipped == count || offset > sub->skipped_to) sub->skipped_to = offset;
 }
 
 /* The slow way, when somebody may be left out or is owed word of it. */
-static void fan_choosy(ln_row *row, const ln_publication *p, ln_rendering *r) {
+static void fan_choosy(ln_row *row, const ln_publication *p, ln_rendering *r, ln_slow slow) {
     for (uint32_t i = 0; i < row->count; i++) {
         if (!row->seats[i].target) continue;
         ln_sub *sub = (ln_sub *)(void *)row->seats[i].sub;
         ln_session *s = sub->session;
         if (ln_publication_skips(p, ln_session_handle(s), ln_slice_of(s->client, s->client_size))) {
-            skip(row, sub, p);
+            ln_sub_skip(sub, p->at.offset, 1);
             continue;
         }
+        if (slow && !ln_slow_room(sub, p, r)) continue;
         if (sub->skipped) row->owed--;
         ln_sub_say_skipped(sub);
         if (ln_conn_queue(s->conn, r) == LINNET_ERR_NOMEM) ln_conn_fail(s->conn, LINNET_ERR_NOMEM);
@@ -201,8 +207,10 @@ static void on_deliver(void *ctx, ln_row *row, const ln_publication *p) {
         ln_fan_fail(row);
         return;
     }
-    if (row->owed || ln_publication_picky(p))
-        fan_choosy(row, p, r);
+    if (p->flags & LN_PUB_VOLATILE) r->flags |= LN_RENDERING_SPARE;
+    ln_slow slow = ln_slow_of(row, p, ((const ln_sessions *)ctx)->hub->key, r);
+    if (row->owed || slow || ln_publication_picky(p))
+        fan_choosy(row, p, r, slow);
     else
         ln_fan_out(row, r);
     ln_rendering_unref(r);
