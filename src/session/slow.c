@@ -148,6 +148,11 @@ static void say_gone_of(sifting *f, ln_sift *s, uint32_t channel) {
     }
 }
 
+static void say_all_gone(sifting *f, ln_sift *s) {
+    while (f->gone_count)
+        say_gone(f, s, 0);
+}
+
 static void add_gone(sifting *f, ln_sift *s, const ln_rendering *r, uint32_t count, bool lagged) {
     if (!r->offset) return;
     for (uint32_t i = 0; i < f->gone_count; i++) {
@@ -196,7 +201,10 @@ static void sift(sifting *f, bool keys) {
             ln_rendering_unref(r);
             continue;
         }
-        if (r->flags & LN_RENDERING_LIVE) say_gone_of(f, &s, r->channel);
+        if (r->flags & LN_RENDERING_LIVE)
+            say_gone_of(f, &s, r->channel);
+        else /* it may be of any channel: a replay */
+            say_all_gone(f, &s);
         ln_conn_sift_put(&s, r);
     }
     remember_gone(f);
