@@ -50,11 +50,15 @@ typedef struct linnet_server_options {
     const char *const *trusted_proxies;
     linnet_client_field client_field; /* and where they say it */
     uint32_t connections_per_ip;      /* WebSockets of one address, or /64 of IPv6; 429; 0: any */
+    uint32_t drain_lead_ms; /* of a graceful stop: goes on serving so long, not ready any more */
+    uint32_t drain_rate;    /* clients that can come back in a second: closes are spread by it;
+                               0: the most handshakes measured, at least 1,000; LINNET_OFF: all
+                               are closed at once */
 } linnet_server_options;
 #define LINNET_SERVER_OPTIONS_INIT                                                                 \
     {                                                                                              \
         sizeof(linnet_server_options), 0, NULL, 0, 0, 0, 0, 0, 0, NULL, NULL, NULL,                \
-            LINNET_LOG_WARN, NULL, LINNET_FIELD_X_FORWARDED_FOR, 0                                 \
+            LINNET_LOG_WARN, NULL, LINNET_FIELD_X_FORWARDED_FOR, 0, 0, 0                           \
     }
 
 /* *out only on success. LINNET_ERR_NOMEM, LINNET_ERR_INVAL, LINNET_ERR_SYS. */
@@ -185,10 +189,25 @@ LINNET_API int linnet_server_adopt(linnet_server *server, int fd, linnet_slice a
  * loop. */
 LINNET_API int linnet_server_run(linnet_server *server);
 LINNET_API int linnet_server_start(linnet_server *server);
-/* Graceful: stops accepting, answers what is at work, closes WebSockets with `code` (0: 1012) and
- * ends when all are gone or drain_ms has passed. A second call ends it now. Any thread and signal
- * handlers. */
+/* Graceful: after drain_lead_ms stops accepting, answers what is at work, tells sessions of
+ * linnet.v1 to go away, closes WebSockets with `code` (0: 1012), many of them spread over a time in
+ * which they can come back, and ends when all are gone or drain_ms more have passed. A second call
+ * ends it now. Any thread and signal handlers. */
 LINNET_API void linnet_server_stop(linnet_server *server, uint16_t code);
+/* Whether it was asked to stop: what a readiness check wants to know. Any thread. */
+LINNET_API bool linnet_server_draining(const linnet_server *server);
+/* What a graceful stop would do now. Any thread. LINNET_ERR_INVAL: out->size. */
+typedef struct linnet_drain_plan {
+    size_t size;                 /* of this struct */
+    uint64_t connections;        /* that are there */
+    uint64_t rate;               /* that can come back in a second */
+    uint32_t lead_ms, spread_ms; /* served on; closing takes so long, 0: all at once */
+    uint32_t window_ms;          /* after its end each comes back at a random moment in this */
+    uint32_t drain_ms;           /* who is still there then is dropped */
+} linnet_drain_plan;
+#define LINNET_DRAIN_PLAN_INIT                                                                     \
+    { sizeof(linnet_drain_plan), 0, 0, 0, 0, 0, 0 }
+LINNET_API int linnet_server_drain_plan(const linnet_server *server, linnet_drain_plan *out);
 /* Waits for the end after a stop. Not from a callback, not with options.loop. */
 LINNET_API int linnet_server_join(linnet_server *server);
 /* Whether it has ended (for hosts that turn the loop themselves). */

@@ -32,6 +32,12 @@ enum { /* ln_timer.kind */
     LN_TIMER_OF_DRAIN,
     LN_TIMER_OF_HOOKS
 };
+typedef enum ln_drain_phase { /* drain.c */
+    LN_DRAIN_NOT,
+    LN_DRAIN_LEAD,
+    LN_DRAIN_WAVES,
+    LN_DRAIN_REST
+} ln_drain_phase;
 #define LN_WORKER_NONE 255 /* the worker number in ids of loops without a server */
 
 typedef struct ln_route ln_route;
@@ -83,6 +89,13 @@ struct linnet_loop {
     ln_stat starved;        /* failures to accept, of all listeners here */
     uint64_t unheard_told;  /* refused and starved, when the log was told last */
     uint64_t unheard_until; /* and is not told again before */
+    /* drain.c's */
+    ln_msec drain_since, rate_at;
+    uint64_t rate_opens;
+    ln_stat rate_peak;                   /* handshakes in a second, at most */
+    uint32_t drain_spread, drain_window; /* ms */
+    uint32_t drain_told, drain_closed;   /* slots before these */
+    uint8_t drain_phase;
 };
 
 static inline linnet_loop *ln_worker_of(const linnet_conn *conn) {

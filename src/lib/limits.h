@@ -23,6 +23,8 @@
 #define LN_LIM_THRESHOLD       1024u /* below it deflate costs more than it saves */
 #define LN_LIM_HEAD_MS         10000u
 #define LN_LIM_DRAIN_MS        30000u
+#define LN_LIM_RETURN_RATE     1000u /* handshakes a second that any machine manages, with TLS */
+#define LN_LIM_RETURN_MS       1000u /* a restart takes about so long */
 #define LN_LIM_NOTSENT_LOWAT                                                                       \
     (32u * 1024)                   /* what waits stays in our queue, where policy can act          \
                                     */

@@ -260,7 +260,7 @@ static void fire(linnet_loop *w, ln_timer *timer) {
     case LN_TIMER_OF_CONN: ln_conn_timer(ln_list_item(timer, ln_conn, timer)); return;
     case LN_TIMER_OF_HOST: ln_host_timer(timer); return;
     case LN_TIMER_OF_DNS: ln_dns_timer(w->dns, timer); return;
-    case LN_TIMER_OF_DRAIN: ln_server_drain_over(w); return;
+    case LN_TIMER_OF_DRAIN: ln_drain_timer(w); return;
     case LN_TIMER_OF_HOOKS: ln_hook_worker_timer(w->hooks, timer); return;
     default: assert(false && "a timer of nobody");
     }

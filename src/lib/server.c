@@ -192,6 +192,7 @@ static void leave_loop(linnet_server *s) {
     w->server = NULL;
     w->index = LN_WORKER_NONE;
     w->draining = false;
+    w->drain_phase = LN_DRAIN_NOT;
     ln_flag_lower(&w->through);
 }
 
@@ -643,33 +644,6 @@ void ln_server_unlistened(linnet_loop *w, ln_listener *listener) {
     listener->sock.state = 0;
 }
 
-static void say_goodbye(linnet_conn *conn, void *ctx) {
-    ln_conn *c = &conn->c;
-    if (ln_conn_is(c, LN_CF_CLIENT)) return;
-    if (c->state == LN_CONN_WS) {
-        ln_conn_close(c, *(uint16_t *)ctx, ln_slice_of("", 0));
-    } else if (c->state == LN_CONN_HTTP && c->http) {
-        c->http->close_after = true; /* what is at work is answered first */
-        if (c->http->state == LN_EXCHANGE_HEAD && !c->http->in.size) ln_conn_linger(c);
-    }
-}
-
-static void begin_drain(linnet_loop *w) {
-    w->draining = true;
-    ln_server_unlisten(w);
-    uint16_t code = (uint16_t)ln_stat_get(&w->server->stop_code);
-    if (!ln_ws_code_valid(code)) code = 1012;
-    ln_worker_each(w, say_goodbye, &code);
-    ln_env_flush(&w->env);
-    ln_timer_set(
-        ln_loop_wheel(w->net), &w->drain, ln_loop_now(w->net) + w->server->options.drain_ms);
-}
-
-void ln_server_drain_over(linnet_loop *w) {
-    ln_worker_each(w, drop, NULL);
-    ln_env_flush(&w->env);
-}
-
 /* Whoever cannot come in has nobody to complain to, so the log hears of it: at once, and then
  * every ten seconds while it goes on. */
 static void tell_unheard(linnet_loop *w) {
@@ -689,9 +663,11 @@ static void tell_unheard(linnet_loop *w) {
 void ln_server_turned(linnet_loop *w) {
     linnet_server *s = w->server;
     tell_unheard(w);
+    ln_drain_sample(w);
     if (ln_flag_up(&w->through) || !ln_flag_up(&s->stopping) || !ln_flag_up(&s->running)) return;
-    if (!w->draining) begin_drain(w);
-    if (ln_flag_up(&s->killed)) ln_server_drain_over(w);
+    ln_drain_begin(w);
+    if (ln_flag_up(&s->killed)) ln_drain_now(w);
+    if (w->drain_phase < LN_DRAIN_WAVES) return;
     if (ln_stat_get(&w->served) || ln_server_listening(w)) return;
     ln_worker_mail(w); /* a subscription that is left must not have ended before */
     ln_host_hub_end(w);

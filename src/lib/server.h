@@ -109,9 +109,13 @@ void ln_server_unlistened(linnet_loop *w, ln_listener *listener);
 /* Closes this worker's listeners; whether any is still closing. */
 void ln_server_unlisten(linnet_loop *w);
 bool ln_server_listening(const linnet_loop *w);
+/* drain.c: begins to leave, if it has not; ends all that is left; at the drain timer; per turn. */
+void ln_drain_begin(linnet_loop *w);
+void ln_drain_now(linnet_loop *w);
+void ln_drain_timer(linnet_loop *w);
+void ln_drain_sample(linnet_loop *w);
 /* At the end of each turn: begins and ends draining. */
 void ln_server_turned(linnet_loop *w);
-void ln_server_drain_over(linnet_loop *w);
 size_t ln_server_live(const linnet_server *s);
 int ln_server_say(linnet_server *s, int err, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

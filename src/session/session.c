@@ -179,6 +179,12 @@ int ln_session_may(const ln_session *s, ln_act act, ln_slice channel) {
     return ln_permit(&ask, act, channel);
 }
 
+void ln_session_goaway(ln_conn *c, uint64_t after_ms, const char *reason) {
+    ln_session *s = c->owner;
+    if (s->closed || s->dialect != LN_USER_NATIVE) return;
+    ln_session_say(s, ln_native_put_goaway(&s->node->out, after_ms, reason));
+}
+
 /* Heartbeat ------------------------------------------------------------------------------- */
 
 /* A second before the connection would send a Ping of its own, which a page could not see. */

@@ -126,6 +126,8 @@ typedef struct ln_session_options {
  * LINNET_ERR_LIMIT, LINNET_ERR_INVAL (the client's name): nothing changed, the caller closes c. */
 int ln_session_open(ln_sessions *n, ln_conn *c, const ln_session_options *o);
 extern const ln_conn_ops ln_session_ops;
+/* Of a connection with these ops: tells a client that can be told that the server is leaving. */
+void ln_session_goaway(ln_conn *c, uint64_t after_ms, const char *reason);
 /* What the protocol says of one of our errors. */
 ln_native_code ln_session_code(int err);
 #endif

@@ -564,6 +564,13 @@ int ln_native_put_expiring(ln_buf *out, uint64_t in_s) {
     return end(&w);
 }
 
+int ln_native_put_goaway(ln_buf *out, uint64_t after_ms, const char *reason) {
+    ln_json_writer w = begin(out, "goaway");
+    put_u64(&w, "after_ms", after_ms);
+    put_str(&w, "reason", ln_slice_str(reason));
+    return end(&w);
+}
+
 int ln_native_put_unsubscribed(ln_buf *out, ln_slice channel, ln_native_code code) {
     ln_json_writer w = begin(out, "unsubscribed");
     put_str(&w, "channel", channel);

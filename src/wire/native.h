@@ -214,4 +214,6 @@ int ln_native_put_subscribed(
 /* The token ends in so many seconds, and another one is wanted. */
 int ln_native_put_expiring(ln_buf *out, uint64_t in_s);
 int ln_native_put_unsubscribed(ln_buf *out, ln_slice channel, ln_native_code code);
+/* The server is leaving: come back so much later. */
+int ln_native_put_goaway(ln_buf *out, uint64_t after_ms, const char *reason);
 #endif

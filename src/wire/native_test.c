@@ -173,6 +173,10 @@ static int w_unsubscribed(ln_buf *out) {
     return ln_native_put_unsubscribed(out, LN_SLICE("c"), LN_NATIVE_UNRECOVERABLE_POSITION);
 }
 
+static int w_goaway(ln_buf *out) {
+    return ln_native_put_goaway(out, 1500, "draining");
+}
+
 static const struct {
     const char *why;
     write_fn *write;
@@ -182,6 +186,7 @@ static const struct {
         "{\"type\":\"welcome\",\"client\":\"c1\",\"session\":\"s1\",\"ping\":25,\"timeout\":10,"
         "\"max\":65536,"
         "\"auth\":false,\"node\":\"n1\",\"ts\":1700,\"caps\":[\"batch\"]}" },
+    { "goaway", w_goaway, "{\"type\":\"goaway\",\"after_ms\":1500,\"reason\":\"draining\"}" },
     { "ok alone", w_ok, "{\"type\":\"ok\",\"re\":\"a\"}" },
     { "ok to a subscribe that could not recover", w_ok_subscribed,
         "{\"type\":\"ok\",\"re\":7,\"epoch\":\"0000000000abcdef\",\"offset\":5,"

@@ -353,7 +353,7 @@ static void take(attempt *a, ln_slice text) {
         answered(a, &f);
     else if (is(&f.type, "ping"))
         say(a, "{\"type\":\"pong\"}", 15);
-    else if (!is(&f.type, "welcome"))
+    else if (!is(&f.type, "welcome") && !is(&f.type, "goaway"))
         anomaly(a->client, "epoch-lie", "unsubscribed, or a word that is not in the protocol");
 }
 
