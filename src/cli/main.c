@@ -20,6 +20,7 @@ static const struct verb {
     { "pub", ln_verb_pub, "publish in a channel" },
     { "history", ln_verb_history, "print what a channel keeps" },
     { "bench", linnet_cli_bench, "load for any WebSocket server: echo, fanout, connect, idle" },
+    { "drain", ln_verb_drain, "make a server leave without a storm, or say what that would mean" },
     { "status", ln_verb_status, "how a running server is: connections, traffic, times" },
     { "version", ln_verb_version, "version of the program" },
 };

@@ -4,6 +4,7 @@
 #include "daemon/attendant.h"
 #include "daemon/metrics.h"
 #include "daemon/systemd.h"
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -13,7 +14,8 @@
 struct ln_ops {
     const ln_options *o;
     ln_gate gate;
-    bool made; /* the key, by us */
+    bool made;    /* the key, by us */
+    bool ordered; /* to drain; the attendant's */
     linnet_server *server;
     linnet_hub *hub;
     ln_attendant *attendant;
@@ -29,7 +31,10 @@ const ln_gate *ln_ops_gate(const ln_ops *ops) {
 
 static void answer_metrics(const ln_task *task) {
     const ln_ops *ops = task->ctx;
-    ln_metrics m = { .server = ops->server, .hub = ops->hub, .attendant = ops->attendant };
+    ln_metrics m = { .server = ops->server,
+        .hub = ops->hub,
+        .attendant = ops->attendant,
+        .draining = linnet_server_draining(ops->server) };
     ln_buf text;
     ln_buf_init(&text, METRICS_MAX);
     bool open = task->arg;
@@ -50,6 +55,45 @@ static void on_metrics(linnet_request *r, void *user) {
     task.id = linnet_request_id(r);
     if (!ln_attendant_ask(ops->attendant, &task))
         linnet_request_answer(r, 503, NULL, linnet_str("too many ask at once\n"));
+}
+
+/* ---- drain ----------------------------------------------------------------------------- */
+
+static void put_plan(const ln_ops *ops, char *out, size_t size) {
+    linnet_drain_plan p = LINNET_DRAIN_PLAN_INIT;
+    linnet_server_drain_plan(ops->server, &p);
+    snprintf(out, size,
+        "{\"draining\":%s,\"connections\":%llu,\"rate\":%llu,\"lead_ms\":%u,\"spread_ms\":%u,"
+        "\"window_ms\":%u,\"drain_ms\":%u}\n",
+        linnet_server_draining(ops->server) ? "true" : "false", (unsigned long long)p.connections,
+        (unsigned long long)p.rate, p.lead_ms, p.spread_ms, p.window_ms, p.drain_ms);
+}
+
+/* As TERM does it, by the thread that waits for that; once, because a second TERM does not wait. */
+static void order_drain(const ln_task *task) {
+    ln_ops *ops = task->ctx;
+    if (!ops->ordered && !linnet_server_draining(ops->server)) kill(getpid(), SIGTERM);
+    ops->ordered = true;
+}
+
+/* GET says what would happen. POST does it. */
+static void on_drain(linnet_request *r, void *user) {
+    ln_ops *ops = user;
+    bool order = ln_slice_eq(linnet_request_method(r), LN_SLICE("POST"));
+    char text[400];
+    if (!ln_gate_admits(&ops->gate, r, order ? LN_SCOPE_OPERATE : LN_SCOPE_METRICS)) return;
+    linnet_slice type = linnet_request_header(r, "Content-Type", 0);
+    linnet_request_add_header(r, "Cache-Control", "no-store");
+    if (order && !ln_slice_starts(type, LN_SLICE("application/json"))) {
+        linnet_request_answer(r, 415, NULL, linnet_str("Content-Type: application/json\n"));
+        return;
+    }
+    put_plan(ops, text, sizeof text);
+    ln_task task = { .fn = order_drain, .ctx = ops };
+    if (order && !ln_attendant_ask(ops->attendant, &task))
+        linnet_request_answer(r, 503, NULL, linnet_str("too many ask at once\n"));
+    else
+        linnet_request_answer(r, order ? 202 : 200, "application/json", linnet_str(text));
 }
 
 /* ---- the pulse ------------------------------------------------------------------------ */
@@ -139,6 +183,9 @@ int ln_ops_declare(ln_ops *ops, linnet_server *server, linnet_hub *hub) {
     int err = linnet_server_http(server, "/metrics", &route);
     ops->api = (ln_api){ server, hub, &ops->gate };
     if (err == LINNET_OK) err = ln_api_declare(&ops->api);
+    route.handler = on_drain;
+    route.methods = "GET POST";
+    if (err == LINNET_OK) err = linnet_server_http(server, "/api/v1/drain", &route);
     return err == LINNET_OK ? new_attendant(ops) : err;
 }
 

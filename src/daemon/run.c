@@ -7,12 +7,15 @@
 #include <time.h>
 #include <unistd.h>
 
+#define SPARE_MS 5000 /* to come to an end after a drain */
+
 typedef struct watch {
     const ln_run *run;
     linnet_server *server;
     sigset_t set;
     bool systemd;
-    int first; /* the signal that began the end */
+    uint16_t code; /* of a graceful end */
+    int first;     /* the signal that began the end */
 } watch;
 
 /* The manager is told when it begins, by the clock it compares with, and when it is over. */
@@ -34,10 +37,26 @@ static void reload(watch *w) {
     if (w->systemd) ln_systemd_notify("READY=1");
 }
 
+/* The manager's patience ends before our drain does, unless it is told. */
+static void tell_leaving(const watch *w) {
+    linnet_drain_plan plan = LINNET_DRAIN_PLAN_INIT;
+    char text[200];
+    linnet_server_drain_plan(w->server, &plan);
+    uint64_t ms = (uint64_t)plan.lead_ms + plan.drain_ms + SPARE_MS;
+    if (plan.spread_ms)
+        ln_say("draining %llu connections in %u s; again to leave at once",
+            (unsigned long long)plan.connections, (plan.lead_ms + plan.spread_ms + 999) / 1000);
+    if (!w->systemd) return;
+    ln_systemd_notify("STOPPING=1");
+    snprintf(text, sizeof text, "EXTEND_TIMEOUT_USEC=%llu\nSTATUS=draining %llu connections",
+        (unsigned long long)ms * 1000, (unsigned long long)plan.connections);
+    ln_systemd_notify(text);
+}
+
 static void end(watch *w, int sig) {
-    if (!w->first && w->systemd) ln_systemd_notify("STOPPING=1");
+    if (!w->first) tell_leaving(w);
     if (!w->first) w->first = sig;
-    linnet_server_stop(w->server, 0);
+    linnet_server_stop(w->server, w->code);
     if (sig == SIGINT) linnet_server_stop(w->server, 0); /* the second stop does not wait */
 }
 
@@ -164,7 +183,7 @@ int ln_run_until_signal(const ln_run *r) {
         ln_say("TLS wants both --tls-cert and --tls-key");
         return 2;
     }
-    watch w = { .run = r, .server = r->server, .systemd = r->systemd };
+    watch w = { .run = r, .server = r->server, .systemd = r->systemd, .code = r->drain_code };
     sigemptyset(&w.set);
     sigaddset(&w.set, SIGTERM);
     sigaddset(&w.set, SIGINT);

@@ -40,6 +40,7 @@ typedef struct ln_run {
     bool proxy_protocol;   /* connections begin with a PROXY header, on every address */
     bool systemd;          /* sockets that were handed over are served too; the manager is told */
     const char *otherwise; /* the address when there is none at all; NULL */
+    uint16_t drain_code;   /* of a graceful end; 0: 1012 */
     /* Asked when all is bound and before anybody is served; NULL: yes. -1 to go on, else the exit
      * code. */
     int (*may)(const ln_addresses *bound, void *ctx);

@@ -19,11 +19,19 @@
 
 /* ---- answers ---------------------------------------------------------------------- */
 
-/* It comes from the worker's own loop, so an answer proves that the loop turns. While the server
- * drains the library answers every request with 503 before any handler is asked. */
+/* It comes from the worker's own loop, so an answer proves that the loop turns. While connections
+ * are being closed the library answers every request with 503 before any handler is asked. */
 static void on_health(linnet_request *r, void *user) {
     linnet_request_add_header(r, "Cache-Control", "no-store");
     linnet_request_answer(r, 200, NULL, linnet_str("ok\n"));
+}
+
+/* It says no as soon as the server was asked to leave, though it may serve on for a while. */
+static void on_ready_asked(linnet_request *r, void *user) {
+    bool leaving = linnet_server_draining(user);
+    linnet_request_add_header(r, "Cache-Control", "no-store");
+    linnet_request_answer(
+        r, leaving ? 503 : 200, NULL, linnet_str(leaving ? "draining\n" : "ok\n"));
 }
 
 static void on_root(linnet_request *r, void *user) {
@@ -34,6 +42,7 @@ static void on_root(linnet_request *r, void *user) {
 static int http(linnet_server *s, const char *path, linnet_http_handler *handler) {
     linnet_http_route route = LINNET_HTTP_ROUTE_INIT;
     route.handler = handler;
+    route.user = s;
     return linnet_server_http(s, path, &route);
 }
 
@@ -44,7 +53,7 @@ static int declare(linnet_server *s, linnet_hub *hub) {
         err = linnet_server_hub(s, paths[i], hub);
     if (err == LINNET_OK) err = linnet_server_feed(s, "/feed/*", hub);
     if (err == LINNET_OK) err = http(s, "/healthz", on_health);
-    if (err == LINNET_OK) err = http(s, "/readyz", on_health);
+    if (err == LINNET_OK) err = http(s, "/readyz", on_ready_asked);
     if (err == LINNET_OK) err = http(s, "/", on_root);
     if (err == LINNET_OK) err = linnet_server_assets(s, ln_pages, ln_pages_count, POLICY);
     return err;
@@ -118,6 +127,8 @@ static int new_server(const ln_options *o, linnet_server **out) {
         so.connections_per_ip = (uint32_t)o->connections_per_ip;
     so.head_ms = (uint32_t)o->head_time;
     so.drain_ms = (uint32_t)o->drain_time;
+    so.drain_lead_ms = (uint32_t)o->drain_lead;
+    so.drain_rate = (uint32_t)o->drain_rate;
     so.notsent_lowat = (uint32_t)o->notsent_lowat;
     so.user_timeout_ms = (uint32_t)o->user_timeout;
     so.server_name = o->server_name;
@@ -243,6 +254,7 @@ static void on_reload(void *ctx) {
 }
 
 static int run(service *v) {
+    static const uint16_t codes[] = { 1012, 1001, 3001 }; /* the words of drain.code */
     const ln_options *o = v->o;
     doors d;
     take_doors(o, &d);
@@ -258,6 +270,7 @@ static int run(service *v) {
         .systemd = true,
         .proxy_protocol = o->proxy_protocol,
         .otherwise = ADDRESS,
+        .drain_code = codes[o->drain_code],
         .may = may_serve,
         .ready = on_ready,
         .reload = on_reload,

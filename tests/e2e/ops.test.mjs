@@ -230,3 +230,101 @@ describe('linnet status', () => {
     await server.stop();
   });
 });
+
+/** Opens so many sessions of linnet.v1, and notes what becomes of them. */
+async function crowd(server, count) {
+  const opened = Array.from({ length: count }, () => Peer.open(`${server.url}/ws`, ['linnet.v1']));
+  const peers = await Promise.all(opened);
+  for (const peer of peers) assert.equal((await peer.json()).type, 'welcome');
+  return peers;
+}
+
+describe('drain', () => {
+  it('T163 sends a crowd away in waves, each with a moment to come back, and leaves with 0', async () => {
+    const server = await serve(['--drain-rate', 200, '--drain-time', 10]);
+    const peers = await crowd(server, 400);
+    const from = Date.now();
+    server.kill('SIGTERM');
+    const ends = await Promise.all(peers.map(async peer => {
+      const goaway = await peer.json();
+      const { code } = await peer.closing();
+      return { goaway, code, at: Date.now() - from };
+    }));
+    for (const { goaway, code } of ends) {
+      assert.deepEqual([goaway.type, goaway.reason, code], ['goaway', 'draining', 1012]);
+      assert.ok(goaway.after_ms >= 0 && goaway.after_ms <= 4_000, `${goaway.after_ms}`);
+    }
+    const seconds = [0, 0, 0, 0];
+    for (const { at } of ends) seconds[Math.min(3, Math.floor(at / 500))]++;
+    assert.ok(Math.max(...seconds) <= 200, `${seconds}: about 100 in each half second`);
+    const returns = ends.map(e => e.goaway.after_ms).sort((a, b) => a - b);
+    assert.ok(returns[300] - returns[100] > 500, 'they do not come back together');
+    await server.stop();
+  });
+
+  it('T163 is not ready first, and serves on for the lead', async () => {
+    const server = await serve(['--drain-lead', '60']);
+    assert.equal((await ask(server, '/readyz')).status, 200);
+    server.kill('SIGTERM');
+    const refused = await until(async () => {
+      const answer = await ask(server, '/readyz');
+      return answer.status === 503 && answer;
+    }, 'it to be not ready');
+    assert.equal(refused.body, 'draining\n');
+    assert.equal((await ask(server, '/healthz')).status, 200);
+    const [late] = await crowd(server, 1);
+    late.send({ type: 'ping', id: 1 });
+    assert.equal((await late.json()).type, 'pong');
+    assert.equal(value(await scrape(server), 'linnet_draining'), 1);
+    server.kill('SIGTERM'); // a second one does not wait
+    const { code } = await server.exit();
+    assert.equal(code, 0);
+  });
+
+  for (const [word, want] of [['1012', 1012], ['1001', 1001], ['3001', 3001]]) {
+    it(`closes with ${word} when told so`, async () => {
+      const server = await serve(['--drain-code', word]);
+      const [peer] = await crowd(server, 1);
+      server.kill('SIGTERM');
+      assert.equal((await peer.closing()).code, want);
+      await server.stop();
+    });
+  }
+
+  it('can be planned and begun by linnet drain', async () => {
+    const server = await serve(['--drain-rate', 10, '--drain-lead', '1500ms']);
+    const peers = await crowd(server, 5);
+    const plan = await run(['drain', '--plan', '--json', '--url', server.http], { LINNET_API_KEY: KEY });
+    assert.equal(plan.code, 0, plan.stderr);
+    const { connections, ...rest } = JSON.parse(plan.stdout);
+    assert.ok(connections === 5 || connections === 6, 'with or without who asks');
+    assert.deepEqual({ ...rest, spread_ms: 0 }, {
+      draining: false, rate: 10, lead_ms: 1500, spread_ms: 0, window_ms: 1000, drain_ms: 30000,
+    });
+    const words = await run(['drain', '--plan', '--url', server.http], { LINNET_API_KEY: KEY });
+    assert.match(words.stdout, /serving for 1\.5 s while[^]*closed over 0\.[56] s[^]*within 1 s/);
+    for (let i = 0; i < 2; i++) { // the second one hurries nobody
+      const { code, stdout } = await run(['drain', '--url', server.http], { LINNET_API_KEY: KEY });
+      assert.equal(code, 0);
+      assert.match(stdout, /^draining /);
+    }
+    for (const peer of peers) assert.equal((await peer.json()).type, 'goaway');
+    for (const peer of peers) assert.equal((await peer.closing()).code, 1012);
+    assert.equal((await server.exit()).code, 0);
+  });
+
+  it('is for keys that may operate', async () => {
+    const file = path.join(home, 'drain-keys');
+    fs.writeFileSync(file, `${KEY}-metrics metrics\n${KEY}-operate operate,metrics\n`, { mode: 0o600 });
+    const server = await serve(['--key-file', file], {});
+    const type = { 'Content-Type': 'application/json' };
+    const post = headers => ask(server, '/api/v1/drain', { method: 'POST', ...headers });
+    assert.equal((await post({ ...type })).status, 401);
+    assert.equal((await post({ ...type, key: `${KEY}-metrics` })).status, 403);
+    assert.equal((await ask(server, '/api/v1/drain', { key: `${KEY}-metrics` })).status, 200);
+    assert.equal((await post({ key: `${KEY}-operate`, 'Content-Type': 'text/plain' })).status, 415);
+    assert.equal((await ask(server, '/readyz')).status, 200);
+    assert.equal((await post({ ...type, key: `${KEY}-operate` })).status, 202);
+    assert.equal((await server.exit()).code, 0);
+  });
+});
