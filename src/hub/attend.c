@@ -53,21 +53,38 @@ static ln_arrival place_arrival(const ln_place *m) {
     return a;
 }
 
-ln_inquiry *ln_inquiry_new(ln_inquiry_what what, ln_slice channel, ln_slice re, ln_slice data) {
-    assert(channel.size <= LN_CHANNEL_NAME_MAX && re.size <= LN_RE_MAX);
-    size_t size = sizeof(ln_inquiry) + channel.size + re.size + data.size;
+ln_inquiry *ln_inquiry_new(ln_inquiry_what what, const ln_inquiry_words *w) {
+    assert(w->channel.size <= LN_CHANNEL_NAME_MAX && w->re.size <= LN_RE_MAX);
+    assert(w->key.size <= UINT8_MAX && w->client.size <= LN_CLIENT_NAME_MAX);
+    size_t size = sizeof(ln_inquiry) + w->channel.size + w->re.size + w->key.size + w->client.size +
+                  w->data.size;
     ln_inquiry *m = ln_malloc(size);
     if (!m) return NULL;
     *m = (ln_inquiry){
         .letter = { .bytes = (uint32_t)size, .room = LN_LETTER_HUB, .kind = LN_MAIL_QUERY },
         .what = (uint8_t)what,
-        .name_size = (uint8_t)channel.size,
-        .re_size = (uint8_t)re.size,
-        .data_size = (uint32_t)data.size,
+        .name_size = (uint8_t)w->channel.size,
+        .re_size = (uint8_t)w->re.size,
+        .key_size = (uint8_t)w->key.size,
+        .client_size = (uint8_t)w->client.size,
+        .data_size = (uint32_t)w->data.size,
     };
     ln_buf_init(&m->page, LN_BUF_MAX);
-    put(put(put(m->bytes, channel), re), data);
+    put(put(put(put(put(m->bytes, w->channel), w->re), w->key), w->client), w->data);
     return m;
+}
+
+static ln_state_word inquiry_word(const ln_inquiry *m) {
+    const uint8_t *key = m->bytes + m->name_size + m->re_size, *client = key + m->key_size;
+    return (ln_state_word){
+        .key = ln_slice_of(key, m->key_size),
+        .client = ln_slice_of(client, m->client_size),
+        .data = ln_inquiry_data(m),
+        .owner = m->owner,
+        .who = m->who,
+        .ttl_ms = m->ttl_ms,
+        .quiet = m->quiet,
+    };
 }
 
 void ln_inquiry_free(ln_inquiry *m) {
@@ -119,6 +136,22 @@ static int tell(void *ctx, const ln_presence *p, ln_slice packed) {
     return LINNET_OK;
 }
 
+/* A change of state takes the road of the publications to all who are in the channel. */
+static int tell_state(void *ctx, ln_slice channel, const ln_state_word *word) {
+    ln_hub *h = ctx;
+    ln_publish what = { .channel = channel,
+        .event = word->key,
+        .data = word->data.size ? word->data : LN_SLICE("null"),
+        .from = word->client,
+        .without = word->quiet ? word->who : 0,
+        .space = LN_SPACE_CHANNELS,
+        .flags = LN_PUB_VOLATILE | LN_PUB_ASIDE };
+    ln_publication *p = ln_publication_new(&what, h->workers);
+    if (!p) return LINNET_ERR_NOMEM;
+    ln_homes_mail(&h->homes, ln_publication_post(p, h->self, h->self));
+    return LINNET_OK;
+}
+
 static void interest(ln_hub *h, ln_letter *letter) {
     ln_interest *m = ln_interest_of(letter);
     ln_slice channel = ln_slice_of(m->name, m->name_size);
@@ -141,10 +174,12 @@ static void enter(ln_hub *h, ln_place *m) {
 
 static void part(ln_hub *h, ln_place *m) {
     ln_presences_leave(&h->presences, place_channel(m), m->chain, m->owner, m->lost);
+    ln_states_forget(&h->states, place_channel(m), m->owner);
     ln_free(m);
 }
 
 static void ask(ln_hub *h, ln_inquiry *m) {
+    ln_state_word word = inquiry_word(m);
     switch ((ln_inquiry_what)m->what) {
     case LN_INQUIRY_ROLL:
         m->err = ln_presences_roll(&h->presences, ln_inquiry_channel(m), &m->roll, &m->page);
@@ -152,6 +187,13 @@ static void ask(ln_hub *h, ln_inquiry *m) {
     case LN_INQUIRY_INFO:
         m->err = ln_presences_update(
             &h->presences, ln_inquiry_channel(m), m->chain, m->owner, ln_inquiry_data(m));
+        break;
+    case LN_INQUIRY_SET: m->err = ln_states_set(&h->states, ln_inquiry_channel(m), &word); break;
+    case LN_INQUIRY_UNSET:
+        m->err = ln_states_unset(&h->states, ln_inquiry_channel(m), &word);
+        break;
+    case LN_INQUIRY_KEYS:
+        m->err = ln_states_list(&h->states, ln_inquiry_channel(m), &m->page);
         break;
     }
     m->letter.bytes += m->page.size;
@@ -167,10 +209,14 @@ static void post_home(ln_hub *h, ln_letter *letter, ln_mail_kind kind, ln_slice 
     h->post(h->ctx, letter->to, letter);
 }
 
+void ln_hub_place(ln_hub *h, ln_place *m) {
+    m->owner = (uint64_t)h->self << 48 | ++h->places;
+}
+
 void ln_hub_enter(ln_hub *h, ln_place *m) {
     assert(m->keeper && h->users[m->user].entered);
     m->away = true;
-    m->owner = (uint64_t)h->self << 48 | ++h->places;
+    ln_hub_place(h, m);
     post_home(h, &m->letter, LN_MAIL_ENTER, place_channel(m));
 }
 
@@ -232,4 +278,7 @@ void ln_hub_attend_init(ln_hub *h, uint32_t max) {
     ln_presences_init(&h->presences, h->key, max);
     h->presences.ctx = h;
     h->presences.tell = tell;
+    ln_states_init(&h->states, h->key, max);
+    h->states.ctx = h;
+    h->states.tell = tell_state;
 }

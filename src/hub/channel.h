@@ -72,6 +72,7 @@ struct ln_channel {
     uint8_t class;        /* ln_class, once joined */
     uint8_t space;        /* ln_space */
     uint8_t slow;         /* ln_slow, once joined */
+    bool keyed;           /* keys live there, or did (state.h) */
     bool walking;
     bool pinned; /* its hub works on it: not to be freed when it empties */
 };

@@ -25,6 +25,10 @@ static void post_home(ln_hub *h, ln_letter *letter, ln_slice channel) {
 /* What a home of ours sends: to our own half without delay. */
 static void post_from_home(void *ctx, uint32_t worker, ln_letter *letter) {
     ln_hub *h = ctx;
+    if (letter->kind == LN_MAIL_INTERESTED) {
+        ln_interest *m = ln_interest_of(letter);
+        m->keyed = ln_states_any(&h->states, ln_slice_of(m->name, m->name_size));
+    }
     if (worker == h->self)
         ln_hub_mail(h, letter);
     else
@@ -86,6 +90,7 @@ void ln_hub_free(ln_hub *h) {
     ln_caps_fini(&h->caps);
     ln_homes_fini(&h->homes);
     ln_presences_fini(&h->presences);
+    ln_states_fini(&h->states);
     if (h->homes.broker) h->homes.broker->ops->free(h->homes.broker);
     ln_free(h);
 }
@@ -333,6 +338,7 @@ static void interest_answered(ln_hub *h, ln_interest *m) {
     c->at = m->at;
     c->class = m->class;
     c->slow = m->slow;
+    c->keyed = m->keyed;
     c->pinned = true;
     admit(h, c);
     c->pinned = false;
@@ -508,6 +514,7 @@ static void deliver(ln_hub *h, const ln_publication *p) {
         return;
     }
     c->pinned = true;
+    if (p->flags & LN_PUB_ASIDE) c->keyed = true;
     if (p->at.offset) {
         bool next = p->at.epoch == c->at.epoch && p->at.offset == c->at.offset + 1;
         c->at = p->at;
@@ -598,9 +605,12 @@ void ln_hub_tick(ln_hub *h, ln_msec now, uint64_t wall_ms) {
     if (h->homes.broker) h->homes.broker->now = now;
     if (now >= ln_homes_deadline(&h->homes)) ln_homes_tick(&h->homes);
     ln_presences_tick(&h->presences, now);
+    ln_states_tick(&h->states, now);
 }
 
 ln_msec ln_hub_deadline(const ln_hub *h) {
-    ln_msec due = ln_homes_deadline(&h->homes), other = ln_presences_deadline(&h->presences);
-    return other < due ? other : due;
+    const ln_msec due[] = { ln_homes_deadline(&h->homes), ln_presences_deadline(&h->presences),
+        ln_states_deadline(&h->states) };
+    ln_msec first = due[0] < due[1] ? due[0] : due[1];
+    return first < due[2] ? first : due[2];
 }

@@ -18,6 +18,7 @@
 #include "base/map.h"
 #include "hub/channel.h"
 #include "hub/home.h"
+#include "hub/state.h"
 
 /* What becomes of channels whose home is here, for the host. Any may be NULL. */
 typedef struct ln_hub_events {
@@ -31,6 +32,7 @@ typedef struct ln_hub_events {
 typedef struct ln_hub {
     ln_homes homes;
     ln_presences presences;
+    ln_states states;
     ln_hub_events events;
     uint64_t places; /* entered so far from here */
     ln_map channels[LN_SPACES];
@@ -165,6 +167,9 @@ void ln_hub_admit(ln_hub *h, ln_admission *a);
 void ln_hub_release(ln_hub *h, ln_admission *a);
 /* attend.c: who is in a channel (presence.h) ------------------------------------------------ */
 
+/* Fills m->owner, for one that is not to be a member, but may own keys (state.h); ln_hub_part as
+ * below. */
+void ln_hub_place(ln_hub *h, ln_place *m);
 /* Makes a session a member of the channel: user->entered follows. m->owner is filled. */
 void ln_hub_enter(ln_hub *h, ln_place *m);
 /* It is none any more; m is taken. Also while `entered` has not come, which then will not. */

@@ -75,6 +75,7 @@ typedef struct ln_interest {
     int err;                    /* answer */
     uint8_t class;              /* answer: ln_class */
     uint8_t slow;               /* answer: ln_slow */
+    bool keyed;                 /* answer: keys live there (state.h) */
     uint8_t space;              /* ln_space */
     uint8_t name_size;
     uint8_t name[];
@@ -125,6 +126,9 @@ ln_place *ln_place_new(ln_slice channel, const ln_arrival *who, uint8_t user, ln
 typedef enum ln_inquiry_what {
     LN_INQUIRY_ROLL, /* one page of the members, for whom it may concern */
     LN_INQUIRY_INFO, /* data is the session's info from now on */
+    LN_INQUIRY_SET,  /* a key to data (state.h); without a key: it types */
+    LN_INQUIRY_UNSET,
+    LN_INQUIRY_KEYS, /* what lives in the channel, for a new subscriber */
 } ln_inquiry_what;
 
 /* A question about a channel to its home, or a wish. */
@@ -139,16 +143,21 @@ typedef struct ln_inquiry {
     uint8_t what; /* ln_inquiry_what */
     uint8_t user; /* whose `queried` is called */
     bool begins;  /* LN_INQUIRY_ROLL: of a subscription that begins */
-    uint8_t name_size, re_size;
+    bool quiet;   /* LN_INQUIRY_SET, UNSET: it does not want to hear of it itself */
+    uint32_t ttl_ms;
+    uint8_t name_size, re_size, key_size, client_size;
     uint32_t data_size;
-    uint8_t bytes[]; /* name, re, data */
+    uint8_t bytes[]; /* name, re, key, client, data */
 } ln_inquiry;
 
 static inline ln_inquiry *ln_inquiry_of(ln_letter *letter) {
     return (ln_inquiry *)(void *)letter; /* the first member */
 }
-/* Copies the three; all else is the caller's to fill. NULL without memory. */
-ln_inquiry *ln_inquiry_new(ln_inquiry_what what, ln_slice channel, ln_slice re, ln_slice data);
+typedef struct ln_inquiry_words { /* copied; most may be empty */
+    ln_slice channel, re, key, client, data;
+} ln_inquiry_words;
+/* All else is the caller's to fill. NULL without memory. */
+ln_inquiry *ln_inquiry_new(ln_inquiry_what what, const ln_inquiry_words *words);
 void ln_inquiry_free(ln_inquiry *m);
 static inline ln_slice ln_inquiry_channel(const ln_inquiry *m) {
     return ln_slice_of(m->bytes, m->name_size);
@@ -157,7 +166,8 @@ static inline ln_slice ln_inquiry_re(const ln_inquiry *m) {
     return ln_slice_of(m->bytes + m->name_size, m->re_size);
 }
 static inline ln_slice ln_inquiry_data(const ln_inquiry *m) {
-    return ln_slice_of(m->bytes + m->name_size + m->re_size, m->data_size);
+    const uint8_t *at = m->bytes + m->name_size + m->re_size + m->key_size + m->client_size;
+    return ln_slice_of(at, m->data_size);
 }
 /* A question for what a channel's log holds, and the answer. */
 typedef struct ln_reading {

@@ -6,7 +6,8 @@
  * that is under way. */
 static bool must_wait(ln_session *s, const ln_native_command *c) {
     if (c->verb == LN_VERB_HISTORY) return ln_history_waits(s);
-    if (s->entering && (c->verb == LN_VERB_PUBLISH || c->verb == LN_VERB_PRESENCE)) {
+    if (s->entering && c->verb != LN_VERB_SUBSCRIBE && c->verb != LN_VERB_UNSUBSCRIBE &&
+        c->channel.data) {
         const ln_sub *on_its_way = ln_sub_find(s, c->channel);
         return on_its_way && on_its_way->entering;
     }
@@ -240,6 +241,9 @@ static void obey(ln_session *s, const ln_native_command *c) {
     case LN_VERB_UNSUBSCRIBE:
     case LN_VERB_PUBLISH:
     case LN_VERB_PRESENCE:
+    case LN_VERB_SET:
+    case LN_VERB_UNSET:
+    case LN_VERB_TYPING:
     case LN_VERB_HISTORY: break;
     }
     if ((why = lacking(s, c))) {
@@ -257,6 +261,8 @@ static void obey(ln_session *s, const ln_native_command *c) {
         unsubscribe(s, c);
     else if (c->verb == LN_VERB_PRESENCE)
         ln_session_presence(s, c);
+    else if (c->verb == LN_VERB_SET || c->verb == LN_VERB_UNSET || c->verb == LN_VERB_TYPING)
+        ln_session_state(s, c);
     else if (c->verb == LN_VERB_HISTORY)
         ln_history_ask(s, c);
     else

@@ -73,6 +73,9 @@ int ln_native_say(ln_buf *out, const ln_publication *p, bool replay);
 /* A publication as linnet.v1 says it. */
 ln_native_message ln_native_said(const ln_publication *p);
 
+/* state.c: a key, or who types, in linnet.v1. */
+int ln_state_put(ln_buf *out, ln_slice channel, const ln_state_word *word);
+
 extern const ln_dialect ln_dialect_native, ln_dialect_channel, ln_dialect_topic, ln_dialect_rpc,
     ln_dialect_event, ln_dialect_feed;
 extern const ln_dialect *const ln_dialects[LN_DIALECTS]; /* by ln_user */

@@ -8,6 +8,7 @@
  *   ask.c       commands that somebody else has to answer, and those behind them
  *   login.c     who it is, and until when
  *   presence.c  members of channels, and who hears of them
+ *   state.c     keys that live in a channel, and typing
  *   recover.c   subscriptions that catch up, a page at a time
  *   history.c   pages of a channel's log
  */
@@ -32,10 +33,12 @@ typedef struct ln_sub {
     bool recovers, quiet; /* it asked; nobody waits for the answer */
     bool pushed;          /* nobody asked: the server put it there */
     bool entering;        /* it has not gone to the channel yet, see presence.c */
-    ln_place *place;      /* among the members; NULL: it is none */
+    ln_place *place;      /* among the members, and owner of keys; NULL: it is neither */
     ln_watch *watch;      /* hears who comes and goes; NULL: does not */
     bool behind, paging;  /* it has recovered and is not there yet; a page of it is on its way */
     bool lagged;          /* of what was left out, something because the reader is slow */
+    uint32_t typed_at;    /* ms, once it has */
+    bool typed, typing;
     uint8_t name_size, re_size;
     uint8_t bytes[]; /* name, re */
 } ln_sub;
@@ -224,4 +227,13 @@ void ln_history_ask(ln_session *s, const ln_native_command *c);
 bool ln_history_waits(ln_session *s);
 /* The hub's call. */
 void ln_history_page(void *ctx, const ln_reading *m);
+
+/* state.c --------------------------------------------------------------------------------- */
+/* set, unset, typing. */
+void ln_session_state(ln_session *s, const ln_native_command *c);
+/* It is in its channel now: what lives there is for it to know. */
+void ln_keys_begin(ln_sub *sub);
+/* The hub's calls. */
+void ln_state_aside(ln_sessions *n, ln_row *row, const ln_publication *p);
+void ln_keys_listed(ln_session *s, const ln_inquiry *m);
 #endif

@@ -11,6 +11,9 @@ static ln_pace pace_of(const ln_session *s, ln_native_verb verb) {
     case LN_VERB_HEARTBEAT: return LN_PACES;
     case LN_VERB_EVENT:
     case LN_VERB_SEND:
+    case LN_VERB_SET:
+    case LN_VERB_UNSET:
+    case LN_VERB_TYPING:
     case LN_VERB_PUBLISH: return LN_PACE_PUBLISH;
     case LN_VERB_SUBSCRIBE:
     case LN_VERB_UNSUBSCRIBE: return LN_PACE_SUBSCRIBE;

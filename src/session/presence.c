@@ -131,8 +131,8 @@ static void give_up(ln_sub *sub, int err) {
 /* Asks for the list, now that its place among the listeners is there. */
 static int watch_list(ln_watch *w) {
     ln_session *s = w->sub->session;
-    ln_inquiry *m = ln_inquiry_new(
-        LN_INQUIRY_ROLL, ln_sub_name(w->sub), LN_SLICE(""), LN_SLICE(""));
+    ln_inquiry_words words = { .channel = ln_sub_name(w->sub) };
+    ln_inquiry *m = ln_inquiry_new(LN_INQUIRY_ROLL, &words);
     if (!m) return LINNET_ERR_NOMEM;
     m->who = ln_session_handle(s);
     m->user = s->dialect;
@@ -268,7 +268,8 @@ void ln_watch_aside(ln_sessions *n, ln_row *row, const ln_publication *p) {
 
 static void ask(ln_session *s, const ln_native_command *c, ln_inquiry_what what,
     const ln_place *place, ln_slice data) {
-    ln_inquiry *m = ln_inquiry_new(what, c->channel, c->id, data);
+    ln_inquiry_words words = { .channel = c->channel, .re = c->id, .data = data };
+    ln_inquiry *m = ln_inquiry_new(what, &words);
     if (!m) {
         ln_session_refuse_err(s, c, LINNET_ERR_NOMEM);
         return;
@@ -344,6 +345,10 @@ void ln_inquiry_answered(void *ctx, ln_inquiry *m) {
     if (!s) return;
     if (m->begins) {
         listed(s, m);
+        return;
+    }
+    if (m->what == LN_INQUIRY_KEYS) {
+        ln_keys_listed(s, m);
         return;
     }
     s->outstanding--;

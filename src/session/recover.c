@@ -99,6 +99,7 @@ void ln_recover_page(void *ctx, ln_subscription *ls, const ln_replay *page) {
     ln_sub_say_skipped(sub);
     paging(sub, false);
     behind(sub, !ln_subscription_joined(ls));
+    if (ln_subscription_joined(ls)) ln_keys_begin(sub);
     ln_recover_on(s);
     if (page->first) ln_session_answered(s); /* the last thing: it may unsubscribe */
 }

@@ -88,6 +88,7 @@ void ln_sub_tell(ln_session *s, ln_sub *sub) {
     ln_watch_say(sub, &reply);
     ln_session_ok(s, &reply);
     ln_watch_open(sub);
+    ln_keys_begin(sub);
 }
 
 void ln_sub_end(ln_session *s, ln_sub *sub, ln_native_code code) {
@@ -217,7 +218,10 @@ static void on_deliver(void *ctx, ln_row *row, const ln_publication *p) {
 }
 
 static void on_aside(void *ctx, ln_row *row, const ln_publication *p) {
-    if (p->space == LN_SPACE_PRESENCE) ln_watch_aside(ctx, row, p);
+    if (p->space == LN_SPACE_PRESENCE)
+        ln_watch_aside(ctx, row, p);
+    else
+        ln_state_aside(ctx, row, p);
 }
 
 static void on_published(void *ctx, const ln_publication *p) {

@@ -74,6 +74,7 @@ static const ln_slice key_names[LN_KEYS] = {
     LN_SLICE_INIT("limit"),
     LN_SLICE_INIT("since"),
     LN_SLICE_INIT("reverse"),
+    LN_SLICE_INIT("ttl"),
 };
 
 static const struct {
@@ -91,6 +92,9 @@ static const struct {
     { LN_SLICE_INIT("refresh"), LN_VERB_REFRESH },
     { LN_SLICE_INIT("send"), LN_VERB_SEND },
     { LN_SLICE_INIT("presence"), LN_VERB_PRESENCE },
+    { LN_SLICE_INIT("set"), LN_VERB_SET },
+    { LN_SLICE_INIT("unset"), LN_VERB_UNSET },
+    { LN_SLICE_INIT("typing"), LN_VERB_TYPING },
     { LN_SLICE_INIT("history"), LN_VERB_HISTORY },
 };
 
@@ -303,6 +307,17 @@ static void read_page(reading *r) {
     r->out->limit = limit < UINT32_MAX ? (uint32_t)limit : UINT32_MAX;
 }
 
+static void read_state(reading *r) {
+    ln_native_verb verb = r->out->verb;
+    const ln_json_value *v = pick(r, LN_KEY_KEY);
+    if ((verb == LN_VERB_SET || verb == LN_VERB_UNSET) && v &&
+        !ln_native_text(v, LN_NATIVE_EVENT_MAX, r->scratch, &r->out->key))
+        fault(r, "key is not a string of 1 to 255 bytes");
+    v = pick(r, LN_KEY_TTL);
+    if (verb == LN_VERB_SET && v && !ln_json_uint(v, &r->out->ttl_ms))
+        fault(r, "ttl is not from 1 to 3600000 ms");
+}
+
 int ln_native_parse(
     const ln_json_value *object, ln_buf *scratch, ln_native_command *out, const char **why) {
     *out = (ln_native_command){ 0 };
@@ -323,6 +338,7 @@ int ln_native_parse(
     if (has_token(out->verb)) read_token(&r);
     if (out->verb == LN_VERB_SEND) read_to(&r);
     read_page(&r);
+    read_state(&r);
     read_places(&r);
     read_extent(&r);
     if (!r.why) return LN_DONE;

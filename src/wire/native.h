@@ -64,6 +64,9 @@ typedef enum ln_native_verb {
     LN_VERB_REFRESH,
     LN_VERB_SEND,
     LN_VERB_PRESENCE,
+    LN_VERB_SET,
+    LN_VERB_UNSET,
+    LN_VERB_TYPING,
     LN_VERB_HISTORY,
 } ln_native_verb;
 
@@ -95,8 +98,9 @@ typedef enum ln_native_key {
     LN_KEY_LIMIT = 1 << 23,
     LN_KEY_SINCE = 1 << 24,
     LN_KEY_REVERSE = 1 << 25,
+    LN_KEY_TTL = 1 << 26,
 } ln_native_key;
-#define LN_KEYS 26
+#define LN_KEYS 27
 
 #define LN_NATIVE_ID_MAX     64    /* bytes of a string id */
 #define LN_NATIVE_NAME_BYTES 255   /* of a channel; longer ones may be cut short by a fault */
@@ -126,6 +130,8 @@ typedef struct ln_native_command {
     uint32_t limit;      /* of a page; when keys say so. UINT32_MAX: more than that, or below 0 */
     bool since, reverse; /* of history: it names a position, */
     uint64_t since_epoch, since_offset;
+    ln_slice key;    /* of set and unset, unescaped; empty: none */
+    uint64_t ttl_ms; /* of set, when keys say so */
 } ln_native_command;
 
 /* Reads one checked object. Strings with escapes are written to scratch, which needs room for

@@ -57,6 +57,6 @@ static inline void assert_text(const ln_json_value *row, const char *key, ln_sli
 }
 
 static const char *const verb_names[] = { "other", "subscribe", "unsubscribe", "publish", "ping",
-    "pong", "heartbeat", "auth", "call", "event", "reply", "refresh", "send", "presence",
-    "history" };
+    "pong", "heartbeat", "auth", "call", "event", "reply", "refresh", "send", "presence", "set",
+    "unset", "typing", "history" };
 #endif
