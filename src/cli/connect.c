@@ -87,7 +87,7 @@ static int echo_close(ln_talk *t, uint16_t code, linnet_slice reason, int err) {
     return err == 0 && code != 1006 ? 0 : 1;
 }
 
-static int run(const flags *f, const char *url) {
+static int run(flags *f, const char *url) {
     static const ln_talk_events talking = { on_open, on_message, on_close, on_line, on_end, NULL },
                                 echoing = { on_open, echo_message, echo_close, NULL, NULL, NULL };
     linnet_dial_options o = LINNET_DIAL_OPTIONS_INIT;

@@ -5,11 +5,15 @@
 #include "daemon/args.h"
 #include <linnet/client.h>
 
+#define LN_DIALFLAGS_TOKEN_MAX 4096
+
 typedef struct ln_dialflags {
     ln_arg_list headers;
+    const char *token, *token_file; /* to log in with */
     const char *tls_ca;
     bool insecure;
     uint64_t timeout; /* seconds */
+    char bearer[64 + LN_DIALFLAGS_TOKEN_MAX + 1];
 } ln_dialflags;
 
 #define LN_DIALFLAGS_INIT                                                                          \
@@ -17,6 +21,10 @@ typedef struct ln_dialflags {
 #define LN_DIALFLAGS_ROWS(f)                                                                       \
     { "header", "H", LN_ARG_LIST, &(f).headers, 0, 0,                                              \
         "'Name: value' of the request; may be repeated" },                                         \
+        { "token", "T", LN_ARG_TEXT, &(f).token, 0, 0,                                             \
+            "log in with this token (others on this machine can read it)" },                       \
+        { "token-file", "FILE", LN_ARG_TEXT, &(f).token_file, 0, 0,                                \
+            "log in with the token in a file" },                                                   \
         { "tls-ca", "FILE", LN_ARG_TEXT, &(f).tls_ca, 0, 0,                                        \
             "PEM certificates to trust instead of the system's" },                                 \
         { "insecure", NULL, LN_ARG_FLAG, &(f).insecure, 0, 0, "trust any certificate" }, {         \
@@ -25,5 +33,5 @@ typedef struct ln_dialflags {
     }
 
 /* -1, or the exit code 2 after a mistake was told. The flags must outlive the options. */
-int ln_dialflags_apply(const ln_dialflags *f, const char *url, linnet_dial_options *o);
+int ln_dialflags_apply(ln_dialflags *f, const char *url, linnet_dial_options *o);
 #endif

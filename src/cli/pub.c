@@ -133,7 +133,7 @@ static void on_end(ln_talk *t) {
     done((pub *)t);
 }
 
-static int run(pub *p, const ln_dialflags *dial, const char *url) {
+static int run(pub *p, ln_dialflags *dial, const char *url) {
     static const ln_talk_events once = { ln_speech_open, ln_speech_message, ln_speech_close, NULL,
         NULL, on_alarm },
                                 lines = { ln_speech_open, ln_speech_message, ln_speech_close,

@@ -104,7 +104,7 @@ void ln_speech_late(ln_talk *t) {
     ln_talk_leave(t, 1);
 }
 
-int ln_speech_run(ln_speech *s, const ln_dialflags *dial, const char *url) {
+int ln_speech_run(ln_speech *s, ln_dialflags *dial, const char *url) {
     static const char *const protocols[] = { "linnet.v1", NULL };
     linnet_dial_options o = LINNET_DIAL_OPTIONS_INIT;
     int code = ln_dialflags_apply(dial, url, &o);

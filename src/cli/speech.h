@@ -51,7 +51,7 @@ int ln_speech_close(ln_talk *t, uint16_t code, linnet_slice reason, int err);
 void ln_speech_late(ln_talk *t);
 
 /* Dials and speaks until the end; the exit code as ln_talk_run. */
-int ln_speech_run(ln_speech *s, const ln_dialflags *dial, const char *url);
+int ln_speech_run(ln_speech *s, ln_dialflags *dial, const char *url);
 /* Sends a frame and sets the alarm for its answer. Leaves with 1 when it is over the server's
  * limit. */
 void ln_speech_say(ln_speech *s, ln_slice frame);

@@ -12,5 +12,6 @@ int ln_verb_pub(int argc, char **argv);
 int ln_verb_serve(int argc, char **argv);
 int ln_verb_status(int argc, char **argv);
 int ln_verb_sub(int argc, char **argv);
+int ln_verb_token(int argc, char **argv);
 int ln_verb_version(int argc, char **argv);
 #endif

@@ -1,4 +1,5 @@
 #include "daemon/serve.h"
+#include "daemon/access.h"
 #include "daemon/ops.h"
 #include "daemon/pages.h"
 #include "daemon/reload.h"
@@ -69,18 +70,32 @@ typedef struct service { /* what the callbacks of a run know */
     ln_reload reload;
 } service;
 
-/* Nobody logs in here yet, so who can reach the address can publish. */
+/* Where nobody logs in, who can reach the address can publish. */
 static int may_serve(const ln_addresses *bound, void *ctx) {
     const ln_options *o = ((service *)ctx)->o;
+    if (ln_access_wanted(o)) return -1;
     for (size_t i = 0; i < bound->count && !o->insecure; i++) {
         if (ln_address_is_local(bound->text[i])) continue;
-        ln_say("%s can be reached from other machines, and whoever reaches it may subscribe and\n"
-               "publish without logging in. Listen on 127.0.0.1 behind a proxy that decides who\n"
-               "may come, or say --insecure if everybody may.",
+        ln_say(
+            "%s can be reached from other machines, and whoever reaches it may subscribe and\n"
+            "publish without logging in. Listen on 127.0.0.1 behind a proxy that decides who\n"
+            "may come, give --jwt-key-file so that clients log in, or say --insecure if everybody\n"
+            "may.",
             bound->text[i]);
         return 2;
     }
     return -1;
+}
+
+static void say_who(const ln_options *o) {
+    static const char *const guests[] = { "have to log in", "may stay without a token",
+        "may subscribe without a token", "may subscribe and publish without a token" };
+    if (ln_access_wanted(o))
+        ln_say("clients log in with a token, and %s", guests[o->auth_anonymous]);
+    else
+        ln_say("anonymous clients may subscribe, publish and see who is there in every ordinary "
+               "channel%s",
+            o->insecure ? "; --insecure: from anywhere" : "");
 }
 
 static void on_ready(const ln_addresses *bound, void *ctx) {
@@ -96,9 +111,7 @@ static void on_ready(const ln_addresses *bound, void *ctx) {
         fprintf(stderr, "  http%s://%s/demo/chat/  a chat to try; /demo/ has all pages\n", s, at);
         fprintf(stderr, "  http%s://%s/healthz     for supervisors, and /readyz\n", s, at);
     }
-    ln_say(
-        "anonymous clients may subscribe, publish and see who is there in every ordinary channel%s",
-        o->insecure ? "; --insecure: from anywhere" : "");
+    say_who(o);
     ln_ops_ready(v->ops, bound);
 }
 
@@ -167,6 +180,10 @@ static linnet_namespace namespace_of(const ln_space *space) {
     n.history_bytes = (uint32_t)space->history_bytes;
     n.members = space->members;
     n.slow = (linnet_slow)space->slow;
+    n.subscribe = (linnet_rule)space->allow_subscribe;
+    n.publish = (linnet_rule)space->allow_publish;
+    n.presence = (linnet_rule)space->allow_presence;
+    n.history = (linnet_rule)space->allow_history;
     return n;
 }
 
@@ -179,10 +196,14 @@ static void take_standard(const ln_space *space, linnet_hub_options *ho) {
     ho->history_bytes = n.history_bytes;
     ho->members = n.members;
     ho->slow = n.slow;
+    ho->subscribe = n.subscribe;
+    ho->publish = n.publish;
+    ho->presence = n.presence;
+    ho->history = n.history;
 }
 
 /* A hub, or the one that is there with other options. */
-static int make_hub(const ln_options *o, linnet_hub **hub) {
+static int make_hub(const ln_options *o, const linnet_auth_options *auth, linnet_hub **hub) {
     linnet_hub_options ho = LINNET_HUB_OPTIONS_INIT;
     linnet_namespace spaces[SPACES_MAX];
     for (size_t i = 0; i < o->namespaces.count; i++)
@@ -209,6 +230,7 @@ static int make_hub(const ln_options *o, linnet_hub **hub) {
     ho.auth_rate = (uint32_t)o->auth_rate;
     ho.auth_burst = (uint32_t)o->auth_burst;
     if (o->origins.count) ho.origins = o->origins.items;
+    ho.auth = auth;
     return *hub ? linnet_hub_reload(*hub, &ho) : linnet_hub_new(&ho, hub);
 }
 
@@ -242,7 +264,9 @@ static int apply(const ln_options *o, void *ctx) {
         ln_say("reload: %s; the old certificates stay", linnet_server_error(v->server));
         return err;
     }
-    err = make_hub(o, &v->hub);
+    linnet_auth_options auth = LINNET_AUTH_OPTIONS_INIT; /* what rules that say nothing mean */
+    auth.anonymous = (linnet_anonymous)v->o->auth_anonymous;
+    err = make_hub(o, ln_access_wanted(v->o) ? &auth : NULL, &v->hub);
     if (err == LINNET_OK) err = linnet_server_log_level(v->server, (linnet_log_level)o->log_level);
     if (err < 0) ln_say("reload: %s", linnet_strerror(err));
     return err;
@@ -280,11 +304,17 @@ static int run(service *v) {
 
 int ln_serve(const ln_options *o, const ln_told *told) {
     service v = { .o = o, .reload = { .told = told, .first = o, .apply = apply, .ctx = &v } };
+    ln_access access;
+    if (!ln_access_init(&access, o)) return 1;
     raise_descriptors();
     int code = ln_ops_new(o, &v.ops);
-    if (code >= 0) return code;
+    if (code >= 0) {
+        ln_access_fini(&access);
+        return code;
+    }
     int err = new_server(o, &v.server);
-    if (err == LINNET_OK) err = make_hub(o, &v.hub);
+    if (err == LINNET_OK) err = make_hub(o, ln_access_auth(&access), &v.hub);
+    ln_access_fini(&access);
     if (err == LINNET_OK) err = declare(v.server, v.hub);
     if (err == LINNET_OK) err = ln_ops_declare(v.ops, v.server, v.hub);
     code = 1;
@@ -337,8 +367,11 @@ static int try_certificates(const ln_options *o, linnet_server *server) {
 int ln_serve_try(const ln_options *o) {
     linnet_server *server = NULL;
     linnet_hub *hub = NULL;
+    ln_access access;
+    if (!ln_access_init(&access, o)) return 1;
     int err = new_server(o, &server);
-    if (err == LINNET_OK) err = make_hub(o, &hub);
+    if (err == LINNET_OK) err = make_hub(o, ln_access_auth(&access), &hub);
+    ln_access_fini(&access);
     if (err == LINNET_OK) err = declare(server, hub);
     const char *words = linnet_strerror(err);
     if (err == LINNET_OK && (err = try_certificates(o, server)) < 0)

@@ -2,8 +2,8 @@
 
 /* Commands -------------------------------------------------------------------------------- */
 
-/* For a subscribe to the same channel that has not gone to it yet, or behind an unsubscribe from it
- * that is under way. */
+/* For a subscribe to the same channel that has not gone to it yet, behind an unsubscribe from it
+ * that is under way, or while it is put there without having asked. */
 static bool must_wait(ln_session *s, const ln_native_command *c) {
     if (c->verb == LN_VERB_HISTORY) return ln_history_waits(s);
     if (s->entering && c->verb != LN_VERB_SUBSCRIBE && c->verb != LN_VERB_UNSUBSCRIBE &&
@@ -11,9 +11,10 @@ static bool must_wait(ln_session *s, const ln_native_command *c) {
         const ln_sub *on_its_way = ln_sub_find(s, c->channel);
         return on_its_way && on_its_way->entering;
     }
-    if (c->verb != LN_VERB_SUBSCRIBE || !s->leaving) return false;
+    if (c->verb != LN_VERB_SUBSCRIBE || (!s->leaving && !s->login)) return false;
     const ln_sub *there = ln_sub_find(s, c->channel);
-    return there && there->s.leaving;
+    if (!there) return false;
+    return there->s.leaving || (there->pushed && !ln_subscription_joined(&there->s));
 }
 
 /* By what it is, or by a token for this one channel. */
@@ -23,12 +24,24 @@ static int may_subscribe(const ln_session *s, const ln_native_command *c, uint64
     return ln_login_channel_token(s, c, expires);
 }
 
+static void tell_pushed(ln_session *s, const ln_native_command *c, const ln_sub *sub) {
+    ln_reply reply = { .verb = LN_VERB_SUBSCRIBE,
+        .re = c->id,
+        .channel = c->channel,
+        .at = ln_subscription_at(&sub->s),
+        .class = sub->s.channel->class };
+    ln_session_ok(s, &reply);
+}
+
 void ln_session_subscribe(ln_session *s, const ln_native_command *c, bool pushed) {
     uint64_t expires = 0;
     ln_sub *there = ln_sub_find(s, c->channel);
     if (there) {
-        /* Clients of other servers may repeat themselves: theirs kept a set. */
-        if (!ln_session_dialect(s)->plain)
+        /* Clients of other servers may repeat themselves: theirs kept a set. And who was put there
+         * need not know. */
+        if (there->pushed && !pushed)
+            tell_pushed(s, c, there);
+        else if (!ln_session_dialect(s)->plain)
             ln_session_refuse(s, c, LN_NATIVE_ALREADY_SUBSCRIBED, NULL);
         else if (ln_subscription_joined(&there->s))
             ln_sub_tell(s, there);

@@ -34,6 +34,7 @@ static void become(ln_login *l, ln_identity *id) {
     l->settled = false;
     widen(l);
     uint64_t now = wall_s(l->session);
+    if (!id->expires) return; /* never */
     plan(l, id->expires > now + LN_LOGIN_WARN_S ? id->expires - now - LN_LOGIN_WARN_S : 1);
 }
 
@@ -177,7 +178,7 @@ static void say_known(ln_session *s, const ln_native_command *c) {
     const ln_identity *id = s->login ? s->login->id : NULL;
     ln_reply reply = { .verb = c->verb, .re = c->id };
     if (id) reply.user = ln_identity_user(id);
-    if (id) reply.expires = left_s(s, id) ? left_s(s, id) : 1;
+    if (id && id->expires) reply.expires = left_s(s, id) ? left_s(s, id) : 1;
     ln_session_ok(s, &reply);
 }
 
@@ -279,7 +280,7 @@ static void warn(ln_session *s) {
 /* The end of its token. In how many seconds there is more to do. */
 static uint64_t look_at_token(ln_session *s) {
     const ln_login *l = s->login;
-    if (!l->id) return SLOTS;
+    if (!l->id || !l->id->expires) return SLOTS;
     uint64_t now = wall_s(s), end = l->id->expires;
     if (end + LN_LOGIN_GRACE_S <= now) {
         ln_session_end(s, 3005, "token expired");

@@ -287,7 +287,7 @@ static void welcome(ln_session *s) {
     };
     const ln_identity *id = ln_session_identity(s);
     uint64_t now_s = ln_hub_wall(n->hub) / 1000;
-    if (id) w.expires = id->expires > now_s ? id->expires - now_s : 1;
+    if (id && id->expires) w.expires = id->expires > now_s ? id->expires - now_s : 1;
     int err = ln_native_put_welcome(&n->out, &w);
     if (err == LINNET_OK) err = ln_conn_send_plain(s->conn, LN_OP_TEXT, ln_buf_slice(&n->out));
     ln_buf_clear(&n->out);
