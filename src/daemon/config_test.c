@@ -99,6 +99,7 @@ static const struct {
         "there is no 'agee' in queue; did you mean 'age'?" },
     { "an unknown section", BYTES("queu:\n  age: 5s\n"), 1, 1, "did you mean 'queue'?" },
     { "a key in the wrong place", BYTES("cert: a.pem\n"), 1, 1, "did you mean 'tls.cert'?" },
+    { "a key that would paint", BYTES("\"\\e[31m\": red\n"), 1, 1, "there is no '?[31m'" },
     { "a key like nothing", BYTES("colour: red\n"), 1, 1, "linnet config doc" },
     { "an unknown key of an item", BYTES("spaces:\n  - name: a\n    histroy: 1\n"), 3, 5,
         "there is no 'histroy' in spaces; did you mean 'history'?" },
@@ -378,7 +379,7 @@ static void test_round_trip(void **state) {
     static const ln_slice text = BYTES(
         "listen: [ \"a\\\"b\", \"c\\\\\\n\\x1b\", \"# no comment\", \"\xc3\xa9: x\" ]\n"
         "queue.age: off\n"
-        "tls.cert: \" a \"\n"
+        "tls.cert: \" \\u0085\\u2028\\ufeff\\u007f\\U0001f426 \"\n"
         "spaces: [ { name: \"no\", live: true }, { name: b, history.count: 9 } ]\n");
     world w, again;
     assert_true(read_text(&w, text));
@@ -389,7 +390,8 @@ static void test_round_trip(void **state) {
     assert_int_equal(again.b.listen.count, 4);
     for (size_t i = 0; i < 4; i++)
         assert_string_equal(again.b.listen.items[i], w.b.listen.items[i]);
-    assert_string_equal(again.b.cert, " a ");
+    assert_string_equal(again.b.cert, w.b.cert);
+    assert_string_equal(w.b.cert, " \xc2\x85\xe2\x80\xa8\xef\xbb\xbf\x7f\xf0\x9f\x90\xa6 ");
     assert_string_equal(((const item *)again.b.spaces.at)[0].name, "no");
     assert_int_equal(((const item *)again.b.spaces.at)[1].count, 9);
     free(once);

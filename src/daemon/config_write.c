@@ -1,4 +1,5 @@
 #include "daemon/config_write.h"
+#include "base/utf8.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,15 +19,40 @@ typedef struct writer {
 
 /* ---- values ------------------------------------------------------------------------- */
 
+/* The code point at the front, and how many bytes it takes; what is none counts as U+FFFD. */
+static uint32_t point_of(const char *text, size_t *size) {
+    static const uint8_t masks[] = { 0, 0x7f, 0x1f, 0x0f, 0x07 };
+    ln_slice s = ln_slice_str(text);
+    unsigned char first = s.data[0];
+    size_t n = first < 0x80 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+    *size = 1;
+    if (s.size < n || ln_utf8_prefix(ln_slice_sub(s, 0, n)) != n) return 0xfffd;
+    uint32_t point = first & masks[n];
+    for (size_t i = 1; i < n; i++)
+        point = point << 6 | (s.data[i] & 0x3f);
+    *size = n;
+    return point;
+}
+
+/* What YAML does not take as it is, or takes for the end of a line. */
+static bool is_odd(uint32_t point) {
+    return point < ' ' || (point >= 127 && point < 0xa0) || point == 0x2028 || point == 0x2029 ||
+           point == 0xfeff || point == 0xfffe || point == 0xffff;
+}
+
 static void put_quoted(FILE *to, const char *text) {
+    size_t size;
     fputc('"', to);
-    for (const unsigned char *c = (const unsigned char *)text; *c; c++) {
-        if (*c == '"' || *c == '\\')
-            fprintf(to, "\\%c", *c);
-        else if (*c < ' ' || *c == 127)
-            fprintf(to, "\\x%02x", *c);
+    for (; *text; text += size) {
+        uint32_t point = point_of(text, &size);
+        if (point == '"' || point == '\\')
+            fprintf(to, "\\%c", (int)point);
+        else if (is_odd(point))
+            fprintf(to, "\\u%04x", point);
+        else if (point == 0xfffd)
+            fputs("\xef\xbf\xbd", to);
         else
-            fputc(*c, to);
+            fwrite(text, 1, size, to);
     }
     fputc('"', to);
 }

@@ -3,6 +3,12 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+/* What comes from a file may try to paint the terminal. */
+static void make_plain(char *text) {
+    for (; *text; text++)
+        if ((unsigned char)*text < ' ' || *text == 127) *text = '?';
+}
+
 void ln_problem(ln_problems *p, const ln_source *at, const char *format, ...) {
     if (p->count++ >= LN_PROBLEMS_MAX) return;
     struct ln_problem *item = &p->items[p->count - 1];
@@ -13,6 +19,7 @@ void ln_problem(ln_problems *p, const ln_source *at, const char *format, ...) {
     va_start(args, format);
     vsnprintf(item->text, sizeof item->text, format, args);
     va_end(args);
+    make_plain(item->text);
 }
 
 void ln_problems_say(const ln_problems *p) {
