@@ -192,26 +192,33 @@ typedef struct linnet_publication {
     bool is_volatile;    /* takes no offset and is not kept */
     linnet_slice user;   /* callbacks: the publisher's name, empty when unknown */
     linnet_slice info;   /* callbacks: JSON about him, from his token; or empty */
+    /* At most 64 bytes, or empty. What comes again with the same key within 5 minutes, in the same
+     * channel and in the name of the same principal, is not published again: it gets the place of
+     * the first. Of each principal in a channel the last 10,000 keys are remembered. */
+    linnet_slice key;
+    linnet_slice principal; /* at most 64 bytes: whose key it is; empty: the program's */
 } linnet_publication;
 #define LINNET_PUBLICATION_INIT                                                                    \
     {                                                                                              \
         sizeof(linnet_publication), { NULL, 0 }, { NULL, 0 }, { NULL, 0 }, { NULL, 0 }, 0, 0, 0,   \
-            false, { NULL, 0 }, {                                                                  \
+            false, { NULL, 0 }, { NULL, 0 }, { NULL, 0 }, {                                        \
             NULL, 0                                                                                \
         }                                                                                          \
     }
 
 /* Publishes; any thread, once the hub has a server. LINNET_OK: it is on its way to the channel's
  * log (from the moment the server runs), behind what this thread published there before.
- * LINNET_ERR_INVAL (name, or an event over 255 bytes or not UTF-8), LINNET_ERR_DENIED (a reserved
+ * LINNET_ERR_INVAL (name, or an event over 255 bytes or not UTF-8, or a key or principal over 64),
+ * LINNET_ERR_DENIED (a reserved
  * name), LINNET_ERR_JSON (data), LINNET_ERR_TOO_BIG, LINNET_ERR_AGAIN (too much is waiting),
  * LINNET_ERR_STATE (no server), LINNET_ERR_NOMEM. */
 LINNET_API int linnet_hub_publish(linnet_hub *hub, const linnet_publication *publication);
 
 /* Called once, on the worker that is home of the channel: err LINNET_OK and the place it got (0 and
  * 0 when it takes none), LINNET_ERR_LIMIT (too many channels), LINNET_ERR_NOMEM,
- * LINNET_ERR_CANCELLED when the server ended before it was known, or what the broker of the log
- * said. */
+ * LINNET_ERR_CANCELLED when the server ended before it was known,
+ * LINNET_ERR_AGAIN (what came with the same key before has no place yet), or what the broker of the
+ * log said. */
 typedef void linnet_hub_published_fn(
     void *ctx, linnet_hub *hub, int err, uint64_t epoch, uint64_t offset);
 /* Publishes, and tells what became of it. Errors as linnet_hub_publish, and then fn is not called.

@@ -25,6 +25,7 @@ void ln_homes_init(ln_homes *h, ln_map_key key, uint32_t max) {
         ln_map_init(&h->map[i], key, home_name, max);
     ln_list_init(&h->idle);
     ln_list_init(&h->pins);
+    ln_dedup_init(&h->dedup, key, LN_DEDUP_BYTES / (h->workers ? h->workers : 1));
 }
 
 /* Answers --------------------------------------------------------------------------------- */
@@ -151,6 +152,7 @@ void ln_homes_fini(ln_homes *h) {
         ln_map_fini(&h->map[i]);
     }
     ln_namespaces_unref(h->namespaces);
+    ln_dedup_fini(&h->dedup);
 }
 
 void ln_homes_reload(ln_homes *h, ln_namespaces *namespaces) {
@@ -431,7 +433,31 @@ static void read_on(ln_homes *h, ln_home *home) {
 
 /* Letters --------------------------------------------------------------------------------- */
 
+/* Remembers under its key what became of a publication. */
+static void remember(ln_homes *h, const ln_publication *p, int err, ln_position at) {
+    ln_slice key = ln_publication_key(p);
+    if (!key.size) return;
+    if (err < 0)
+        ln_dedup_drop(&h->dedup, ln_publication_channel(p), key);
+    else
+        ln_dedup_end(&h->dedup, ln_publication_channel(p), key, at);
+}
+
+/* Whether it was here before, or cannot be known to have been; then it is answered, and taken. */
+static bool repeated(ln_homes *h, ln_publication *p) {
+    ln_slice key = ln_publication_key(p);
+    if (!key.size) return false;
+    int found = ln_dedup_begin(&h->dedup, h->now, ln_publication_channel(p), key, &p->at);
+    if (found == LN_DEDUP_NEW) return false;
+    if (found == LN_DEDUP_BUSY) p->err = LINNET_ERR_AGAIN;
+    if (found < 0) p->err = found; /* it would not be known when it comes again */
+    ln_stat_add(p->err < 0 ? &h->refused : &h->repeated, 1);
+    answer(h, p);
+    return true;
+}
+
 static void published(ln_homes *h, ln_home *home, ln_publication *p, int err, ln_position at) {
+    remember(h, p, err, at);
     if (err < 0) {
         ln_stat_add(&h->refused, 1);
         p->err = err;
@@ -447,8 +473,10 @@ static void publish(ln_homes *h, ln_home *home, ln_letter *letter) {
     ln_publication *p = ln_publication_of(letter);
     p->origin = letter->from;
     p->ts = h->wall;
+    if (repeated(h, p)) return;
     if (home->class == LN_CLASS_LIVE || (p->flags & LN_PUB_VOLATILE)) {
         ln_stat_add(&h->published, 1);
+        remember(h, p, LINNET_OK, (ln_position){ 0, 0 });
         send(h, home, p);
         return;
     }
@@ -580,6 +608,7 @@ static ln_msec first_pin(const ln_homes *h) {
 void ln_homes_tick(ln_homes *h) {
     while (first_pin(h) <= h->now)
         lapse(h, ln_list_item(h->pins.next, ln_reading, pin));
+    ln_dedup_tick(&h->dedup, h->now);
     while (!ln_list_empty(&h->idle)) {
         ln_home *home = ln_list_item(h->idle.next, ln_home, idle);
         if (home->idle_since + LN_HOME_LINGER_MS > h->now) break;
@@ -591,6 +620,7 @@ void ln_homes_tick(ln_homes *h) {
 ln_msec ln_homes_deadline(const ln_homes *h) {
     ln_msec due = h->broker ? h->broker->ops->deadline(h->broker) : LN_NEVER;
     if (first_pin(h) < due) due = first_pin(h);
+    if (ln_dedup_deadline(&h->dedup) < due) due = ln_dedup_deadline(&h->dedup);
     if (ln_list_empty(&h->idle)) return due;
     ln_msec idle = ln_list_item(h->idle.next, ln_home, idle)->idle_since + LN_HOME_LINGER_MS;
     return idle < due ? idle : due;
@@ -626,6 +656,7 @@ void ln_homes_opened(ln_homes *h, ln_slice channel, int err, ln_position head) {
 void ln_homes_published(ln_homes *h, ln_publication *p, int err, ln_position at) {
     ln_home *home = late(h, ln_publication_channel(p));
     if (!home) {
+        remember(h, p, err, at);
         p->err = err < 0 ? err : LINNET_ERR_CANCELLED;
         answer(h, p);
         return;

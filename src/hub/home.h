@@ -23,6 +23,7 @@
 #include "base/map.h"
 #include "base/stat.h"
 #include "hub/broker.h"
+#include "hub/dedup.h"
 #include "hub/mail.h"
 
 #define LN_HOME_LINGER_MS 10000
@@ -59,6 +60,7 @@ typedef struct ln_homes {
     ln_map map[LN_SPACES];
     ln_list idle;
     ln_list pins; /* readings, by time */
+    ln_dedup dedup;
     uint32_t idle_count;
     uint32_t self, workers;
     ln_namespaces *namespaces; /* of the protocol's channels; a reference */
@@ -70,7 +72,7 @@ typedef struct ln_homes {
     void (*occupied)(void *ctx, ln_slice channel, bool occupied);
     ln_msec now;
     uint64_t wall;
-    ln_stat count, published, refused, mailed, dropped, gaps, resets, reads, lapsed;
+    ln_stat count, published, refused, mailed, dropped, gaps, resets, reads, lapsed, repeated;
 } ln_homes;
 
 /* max: homes at most in each space. */

@@ -460,6 +460,50 @@ static void test_late_publish(void **state) {
     end(&f);
 }
 
+static void say_key(fake *f, const char *key) {
+    uint8_t packed[LN_KEY_PACKED_MAX];
+    ln_publish what = { .channel = LN_SLICE("c"), .data = LN_SLICE("1"), .who = 9 };
+    what.key = ln_slice_of(packed, ln_key_put(LN_SLICE("me"), ln_slice_str(key), packed));
+    ln_publication *p = ln_publication_new(&what, 3);
+    p->letters[1].kind = LN_MAIL_PUBLISH;
+    p->letters[1].from = 2;
+    ln_homes_mail(&f->homes, &p->letters[1]);
+}
+
+/* With the same key once, however often it comes: answered with its place, delivered once. */
+static void test_keys(void **state) {
+    (void)state;
+    fake f = { .head = 3 };
+    begin(&f);
+    interest(&f, 0, LN_MAIL_INTEREST);
+    say_key(&f, "k");
+    say_key(&f, "k");
+    say_key(&f, "l");
+    say_key(&f, "k");
+    assert_trace(&f, "0:i3 0:d4 2:a4 2:a4 0:d5 2:a5 2:a4 ");
+    assert_int_equal(ln_stat_get(&f.homes.repeated), 2);
+    f.publish_err = LINNET_ERR_NOMEM; /* what failed may come again */
+    say_key(&f, "m");
+    f.publish_err = 0;
+    say_key(&f, "m");
+    assert_trace(&f, "2:!0 0:d6 2:a6 ");
+    f.late_publish = true; /* one that has no answer yet */
+    say_key(&f, "n");
+    ln_publication *first = f.asked;
+    say_key(&f, "n");
+    assert_trace(&f, "2:!0 ");
+    ln_homes_published(&f.homes, first, LINNET_OK, (ln_position){ EPOCH, 7 });
+    say_key(&f, "n");
+    assert_trace(&f, "0:d7 2:a7 2:a7 ");
+    f.late_publish = false;
+    f.head = 7;
+    f.homes.now = LN_DEDUP_MS; /* long ago */
+    ln_homes_tick(&f.homes);
+    say_key(&f, "k");
+    assert_trace(&f, "0:d8 2:a8 ");
+    end(&f);
+}
+
 static void test_duplicates(void **state) {
     (void)state;
     fake f = { .head = 3, .first = 1 };
@@ -621,6 +665,7 @@ int main(void) {
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_late_open),
         cmocka_unit_test(test_late_publish),
+        cmocka_unit_test(test_keys),
         cmocka_unit_test(test_duplicates),
         cmocka_unit_test(test_gap_is_read),
         cmocka_unit_test(test_gap_read_late),

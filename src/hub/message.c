@@ -27,11 +27,13 @@ ln_publication *ln_publication_new(const ln_publish *what, uint32_t workers) {
     assert(what->by.size <= LN_USER_NAME_MAX);
     assert(what->info.size <= LN_INFO_MAX);
     assert(what->re.size <= LN_RE_MAX);
+    assert(what->key.size <= LN_KEY_PACKED_MAX);
     assert(what->data.size <= UINT32_MAX && what->except.size <= UINT32_MAX);
 
     size_t head = sizeof(ln_publication) + workers * sizeof(ln_letter);
     size_t tail = what->channel.size + what->event.size + what->from.size + what->by.size +
-                  what->info.size + what->re.size + what->except.size + what->data.size;
+                  what->info.size + what->re.size + what->except.size + what->key.size +
+                  what->data.size;
     ln_publication *p = ln_malloc(head + tail);
     if (!p) return NULL;
     *p = (ln_publication){
@@ -45,6 +47,7 @@ ln_publication *ln_publication_new(const ln_publish *what, uint32_t workers) {
         .by_size = (uint8_t)what->by.size,
         .info_size = (uint16_t)what->info.size,
         .re_size = (uint8_t)what->re.size,
+        .key_size = (uint8_t)what->key.size,
         .space = what->space,
         .flags = what->flags,
         .user = what->user,
@@ -60,6 +63,7 @@ ln_publication *ln_publication_new(const ln_publish *what, uint32_t workers) {
     at = put(at, what->info);
     at = put(at, what->re);
     at = put(at, what->except);
+    at = put(at, what->key);
     put(at, what->data);
     return p;
 }
@@ -94,6 +98,13 @@ bool ln_publication_skips(const ln_publication *p, uint64_t handle, ln_slice cli
         ln_slice_skip(&list, 1 + size);
     }
     return false;
+}
+
+size_t ln_key_put(ln_slice principal, ln_slice key, uint8_t out[LN_KEY_PACKED_MAX]) {
+    if (principal.size > LN_KEY_MAX || key.size == 0 || key.size > LN_KEY_MAX) return 0;
+    out[0] = (uint8_t)principal.size;
+    put(put(out + 1, principal), key);
+    return 1 + principal.size + key.size;
 }
 
 size_t ln_except_add(uint8_t *list, size_t used, size_t most, ln_slice client) {

@@ -59,7 +59,7 @@ typedef struct ln_publication {
     uint8_t workers; /* number of letters */
     uint8_t origin;  /* worker that waits; its home writes it */
     uint32_t born;   /* of the few that are timed: microseconds of a clock, and 1; else 0 */
-    uint8_t by_size;
+    uint8_t by_size, key_size;
     uint16_t info_size;
     uint8_t *bytes; /* channel_size of channel, and so on, behind the letters */
     ln_letter letters[];
@@ -72,6 +72,7 @@ typedef struct ln_publish {
     ln_slice by, info; /* the user, and JSON about him; empty: unknown */
     ln_slice re;       /* request id for the answer, as the user wants it back */
     ln_slice except;   /* packed: one length byte and so many bytes per client name */
+    ln_slice key;      /* packed by ln_key_put; empty: it has none */
     uint64_t without;  /* as above */
     uint64_t who;
     uint8_t user, space, flags;
@@ -114,9 +115,13 @@ static inline ln_slice ln_publication_except(const ln_publication *p) {
     const uint8_t *re = ln_publication_re(p).data;
     return ln_slice_of(re + p->re_size, p->except_size);
 }
-static inline ln_slice ln_publication_data(const ln_publication *p) {
+static inline ln_slice ln_publication_key(const ln_publication *p) {
     const uint8_t *except = ln_publication_except(p).data;
-    return ln_slice_of(except + p->except_size, p->data_size);
+    return ln_slice_of(except + p->except_size, p->key_size);
+}
+static inline ln_slice ln_publication_data(const ln_publication *p) {
+    const uint8_t *key = ln_publication_key(p).data;
+    return ln_slice_of(key + p->key_size, p->data_size);
 }
 /* Bytes it may take at most when it is said in a dialect, for the limits of pages. */
 size_t ln_publication_cost(const ln_publication *p);
@@ -126,6 +131,12 @@ static inline bool ln_publication_picky(const ln_publication *p) {
 }
 /* Whether a subscriber with this handle and client name is left out. */
 bool ln_publication_skips(const ln_publication *p, uint64_t handle, ln_slice client);
+/* Packs the key under which a publication is known if it comes again, and in whose name; each at
+ * most LN_KEY_MAX bytes, the principal may be empty. The size; 0: one of them is not as it must be.
+ */
+#define LN_KEY_MAX        64
+#define LN_KEY_PACKED_MAX (1 + 2 * LN_KEY_MAX)
+size_t ln_key_put(ln_slice principal, ln_slice key, uint8_t out[LN_KEY_PACKED_MAX]);
 /* Appends a client name to a packed list of `used` bytes in room for `most`; the new size, or
  * `used` when it is empty, too long or does not fit. */
 size_t ln_except_add(uint8_t *list, size_t used, size_t most, ln_slice client);

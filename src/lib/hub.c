@@ -590,10 +590,14 @@ static int made_of(
     if (said->data.size > LN_LIM_MESSAGE_CEILING) return LINNET_ERR_TOO_BIG;
     ln_json_value data;
     if (ln_json_check(said->data, &data) < 0) return LINNET_ERR_JSON;
+    uint8_t packed[LN_KEY_PACKED_MAX];
+    size_t size = ln_key_put(said->principal, said->key, packed);
+    if (said->key.size && !size) return LINNET_ERR_INVAL;
     ln_publish what = {
         .channel = said->channel,
         .event = said->event,
         .data = data.raw,
+        .key = ln_slice_of(packed, size),
         .space = LN_SPACE_CHANNELS,
         .flags = said->is_volatile ? LN_PUB_VOLATILE : 0,
     };

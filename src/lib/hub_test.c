@@ -712,6 +712,55 @@ static void test_published_then(void **state) {
     assert_int_equal(f.told, 5);
 }
 
+static void test_published_once(void **state) {
+    (void)state;
+    static const struct {
+        const char *why, *channel, *principal, *key;
+        bool is_volatile;
+        const char *told;
+    } rows[] = {
+        { "the first", "c", "", "k", false, "ok1 " },
+        { "again", "c", "", "k", false, "ok1 " },
+        { "another key", "c", "", "l", false, "ok2 " },
+        { "somebody else's", "c", "shop", "k", false, "ok3 " },
+        { "somebody else's again", "c", "shop", "k", false, "ok3 " },
+        { "without a key", "c", "", "", false, "ok4 " },
+        { "the first once more", "c", "", "k", false, "ok1 " },
+        { "in another channel", "d", "", "k", false, "ok1 " },
+        { "volatile", "d", "", "v", true, "ok0 " },
+        { "volatile again", "d", "", "v", true, "ok0 " },
+        { "where nothing is kept", "brief:d", "", "k", false, "ok0 " },
+    };
+    world w;
+    world_open(&w, false);
+    for (size_t i = 0; i < LN_COUNT(rows); i++) {
+        print_message("# %s\n", rows[i].why);
+        fate f = { .told = 0 };
+        linnet_publication p = LINNET_PUBLICATION_INIT;
+        p.channel = linnet_str(rows[i].channel);
+        p.data = linnet_str("1");
+        p.key = linnet_str(rows[i].key);
+        p.principal = linnet_str(rows[i].principal);
+        p.is_volatile = rows[i].is_volatile;
+        assert_int_equal(linnet_hub_publish_then(w.hub, &p, published, &f), LINNET_OK);
+        while (!f.told)
+            turn(&w);
+        assert_string_equal(f.text, rows[i].told);
+    }
+    char longer[66] = { 0 };
+    memset(longer, 'k', 65);
+    fate f = { .told = 0 };
+    linnet_publication p = LINNET_PUBLICATION_INIT;
+    p.channel = linnet_str("c");
+    p.data = linnet_str("1");
+    p.key = linnet_str(longer);
+    assert_int_equal(linnet_hub_publish_then(w.hub, &p, published, &f), LINNET_ERR_INVAL);
+    p.key = linnet_str("k");
+    p.principal = linnet_str(longer);
+    assert_int_equal(linnet_hub_publish(w.hub, &p), LINNET_ERR_INVAL);
+    world_close(&w);
+}
+
 /* Over all workers, from a thread that is none of them. */
 static void test_published_then_elsewhere(void **state) {
     (void)state;
@@ -864,6 +913,7 @@ int main(void) {
         cmocka_unit_test(test_numbers_at_their_ends),
         cmocka_unit_test(test_program_and_clients),
         cmocka_unit_test(test_published_then),
+        cmocka_unit_test(test_published_once),
         cmocka_unit_test(test_history),
         cmocka_unit_test(test_published_then_elsewhere),
         cmocka_unit_test(test_words),
