@@ -207,6 +207,38 @@ static void test_conversations(void **state) {
     }
 }
 
+/* The channel of a URL is asked for like any other. */
+static void test_feed(void **state) {
+    static const struct {
+        const char *why;
+        uint16_t answer;
+        const char *lines[4];
+    } rows[] = {
+        { "allowed", 0, { ">b " PUB(1, x, 5), "=2 0", "<a 5", "xa 0" } },
+        { "refused", 103, { ">b " PUB(1, x, 5), "=2 0", "!a", "xa 1008" } },
+    };
+    for (size_t i = 0; i < LN_COUNT(rows); i++) {
+        print_message("# %s\n", rows[i].why);
+        world w;
+        fake f;
+        world_asked(&w, &f);
+        ln_session_options o = { .limits = &w.limits,
+            .dialect = LN_USER_FEED,
+            .client = LN_SLICE("a"),
+            .feed = LN_SLICE("x") };
+        assert_int_equal(ln_session_open(&w.sessions, &w.peers[0].c, &o), LINNET_OK);
+        w.peers[0].open = true;
+        peer_open(&w, 1, AUTO);
+        play_asked(&w, &f, "?subscribe a x ");
+        const ln_answer answer = { .code = rows[i].answer };
+        ln_sessions_answer(&w.sessions, f.asked[0].who, f.asked[0].ticket, &answer);
+        run(&w);
+        for (size_t n = 0; n < LN_COUNT(rows[i].lines); n++)
+            play_asked(&w, &f, rows[i].lines[n]);
+        world_close(&w);
+    }
+}
+
 /* Commands that wait count as outstanding: beyond the bound the connection is not read. */
 static void test_bound(void **state) {
     world w;
@@ -277,6 +309,7 @@ static void test_without_memory(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_conversations),
+        cmocka_unit_test(test_feed),
         cmocka_unit_test(test_bound),
         cmocka_unit_test(test_rate),
         cmocka_unit_test(test_without_memory),

@@ -1,4 +1,5 @@
 #include "session/login.h"
+#include <stdio.h>
 
 /* Commands -------------------------------------------------------------------------------- */
 
@@ -363,6 +364,15 @@ void ln_session_again(ln_session *s, ln_slice text, ln_slice channel) {
         return; /* it was read before */
     if (channel.size) c.channel = channel;
     obey(s, &c);
+}
+
+void ln_session_feed(ln_session *s, ln_slice channel) {
+    char text[LN_CHANNEL_NAME_MAX + 48];
+    int size = snprintf(text, sizeof text, "{\"type\":\"subscribe\",\"channel\":\"%.*s\"}",
+        (int)channel.size, (const char *)channel.data);
+    s->node->text = ln_slice_of(text, (size_t)size); /* for who has to wait */
+    ln_session_again(s, s->node->text, LN_SLICE(""));
+    s->node->text = LN_SLICE("");
 }
 
 static void batch(ln_session *s, const ln_json_value *list) {

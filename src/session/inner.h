@@ -132,6 +132,8 @@ void ln_session_answered(ln_session *s);
 
 /* A call, or an event that no channel is to hear of: for a backend to answer. */
 void ln_session_call(ln_session *s, const ln_native_command *c);
+/* As if the client had asked for a channel: whoever is to be asked is asked. Its name is checked. */
+void ln_session_feed(ln_session *s, ln_slice channel);
 /* One command whose turn has come: its text, and the channel it means (empty: none). */
 void ln_session_again(ln_session *s, ln_slice text, ln_slice channel);
 
@@ -172,9 +174,6 @@ bool ln_session_pace(ln_session *s, const ln_native_command *c);
 /* NULL without memory. */
 ln_sub *ln_sub_new(ln_session *s, const ln_native_command *c);
 void ln_sub_free(ln_sub *sub);
-/* Into a channel that the client did not ask for, and is told nothing about; when that cannot be it
- * ends. */
-void ln_session_feed(ln_session *s, ln_slice channel);
 /* The one it joined last and is not leaving; NULL: none. */
 const ln_sub *ln_sub_last(const ln_session *s);
 /* Of this session; NULL: none. */

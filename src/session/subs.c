@@ -52,19 +52,6 @@ const ln_sub *ln_sub_last(const ln_session *s) {
     return NULL;
 }
 
-void ln_session_feed(ln_session *s, ln_slice channel) {
-    ln_native_command c = { .channel = channel };
-    ln_sub *sub = ln_sub_new(s, &c);
-    int err = LINNET_ERR_NOMEM;
-    if (sub) err = ln_sub_begin(sub, false);
-    if (err >= 0) {
-        sub->quiet = err == LN_PENDING;
-        return;
-    }
-    if (sub) ln_sub_free(sub);
-    ln_conn_fail(s->conn, err);
-}
-
 int ln_sub_join(ln_sub *sub) {
     if (sub->recovers && sub->s.user == LN_USER_NATIVE) return ln_recover_begin(sub);
     ln_hub *hub = sub->session->node->hub;
@@ -99,7 +86,7 @@ void ln_sub_end(ln_session *s, ln_sub *sub, ln_native_code code) {
 
 void ln_sub_joined(ln_sub *sub, int err) {
     ln_session *s = sub->session;
-    if (sub->quiet) { /* nobody asked, or it was in the channel before: it is in, or that was it */
+    if (sub->quiet) { /* it was in the channel before, and is again, or not */
         sub->quiet = false;
         if (err < 0) ln_conn_fail(s->conn, err);
         return;
