@@ -90,7 +90,7 @@ void ln_sock_close(ln_loop *loop, ln_sock *sock, bool abort) {
 }
 
 bool ln_sock_closing(const ln_sock *sock) {
-    return sock->state == LN_SOCK_CLOSING;
+    return sock->state == LN_SOCK_CLOSING || sock->state == LN_SOCK_UNLISTENING;
 }
 
 int ln_sock_release(ln_loop *loop, ln_sock *sock) {
