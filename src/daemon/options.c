@@ -274,6 +274,7 @@ static const char *const more =
     "  /ws /ws/NAME /    WebSocket: linnet.v1, and the dialects linnet.channel, linnet.topic,\n"
     "                    linnet.rpc and linnet.event\n"
     "  /feed/CHANNEL     WebSocket: the data of one channel and nothing else\n"
+    "  /sse?channel=C    the same channels as an event stream, for EventSource\n"
     "  /demo/            pages to try it in a browser\n"
     "  /healthz /readyz  200 while it works; 503 while it drains\n"
     "  /metrics          for Prometheus and `linnet status`, with a key\n"

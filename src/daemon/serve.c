@@ -53,6 +53,7 @@ static int declare(linnet_server *s, linnet_hub *hub) {
     for (size_t i = 0; i < sizeof paths / sizeof paths[0] && err == LINNET_OK; i++)
         err = linnet_server_hub(s, paths[i], hub);
     if (err == LINNET_OK) err = linnet_server_feed(s, "/feed/*", hub);
+    if (err == LINNET_OK) err = linnet_server_sse(s, "/sse", hub);
     if (err == LINNET_OK) err = http(s, "/healthz", on_health);
     if (err == LINNET_OK) err = http(s, "/readyz", on_ready_asked);
     if (err == LINNET_OK) err = http(s, "/", on_root);

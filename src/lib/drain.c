@@ -16,6 +16,7 @@
 #include "conn/inner.h"
 #include "lib/server.h"
 #include "lib/sized.h"
+#include "lib/sse.h"
 #include "session/session.h"
 
 #define WAVE_MS       20
@@ -77,7 +78,10 @@ static void finish_http(linnet_conn *conn, void *ctx) {
     ln_conn *c = &conn->c;
     if (ln_conn_is(c, LN_CF_CLIENT) || c->state != LN_CONN_HTTP || !c->http) return;
     c->http->close_after = true; /* what is at work is answered first */
-    if (c->http->state == LN_EXCHANGE_HEAD && !c->http->in.size) ln_conn_linger(c);
+    if (c->http->state == LN_EXCHANGE_STREAM)
+        ln_sse_end(c->http);
+    else if (c->http->state == LN_EXCHANGE_HEAD && !c->http->in.size)
+        ln_conn_linger(c);
 }
 
 static ln_conn *served_at(linnet_loop *w, uint32_t slot) {

@@ -13,7 +13,9 @@
 #include "lib/news.h"
 #include "lib/server.h"
 #include "lib/sized.h"
+#include "lib/sse.h"
 #include "lib/waits.h"
+#include "session/permit.h"
 #include "session/session.h"
 
 struct linnet_hub {
@@ -340,26 +342,30 @@ static void name_node(linnet_hub *hub, ln_world *world) {
     ln_native_epoch_put(ln_rand_u64(&rand), hub->node);
 }
 
-/* route: without what the hub knows. */
+static int declare(
+    linnet_server *s, const char *path, linnet_hub *hub, const linnet_ws_route *route) {
+    linnet_ws_route full = LINNET_WS_ROUTE_INIT;
+    if (route) full = *route;
+    full.limits = hub->options.limits;
+    full.origins = hub->options.origins;
+    int err = route ? linnet_server_ws(s, path, &full) : ln_route_streams(s, path, full.origins);
+    if (err == LINNET_OK) s->routes->ops = &hub_ops; /* the one just declared: it is the hub's */
+    return err;
+}
+
+/* route: without what the hub knows; NULL: it is one of event streams. */
 static int add_route(
     linnet_server *s, const char *path, linnet_hub *hub, const linnet_ws_route *route) {
     if (ln_flag_up(&s->running) || (s->hub && s->hub != hub) || (hub->server && hub->server != s))
         return LINNET_ERR_STATE;
-    linnet_ws_route full = *route;
-    full.limits = hub->options.limits;
-    full.origins = hub->options.origins;
     bool first = !s->hub;
     if (!hub->server) name_node(hub, s->world);
     int err = ln_server_hubs(s, hub);
     if (err < 0) return err;
-    err = linnet_server_ws(s, path, &full);
-    if (err < 0) {
-        if (first) ln_server_unhubs(s);
-        return err;
-    }
-    s->routes->ops = &hub_ops; /* the one just declared */
-    hub->server = s;
-    return LINNET_OK;
+    err = declare(s, path, hub, route);
+    if (err < 0 && first) ln_server_unhubs(s);
+    if (err == LINNET_OK) hub->server = s;
+    return err;
 }
 
 int linnet_server_hub(linnet_server *s, const char *path, linnet_hub *hub) {
@@ -378,6 +384,25 @@ int linnet_server_feed(linnet_server *s, const char *path, linnet_hub *hub) {
     route.subprotocols = ln_dialect_feed_protocols;
     route.on_upgrade = feed_upgrade;
     return add_route(s, path, hub, &route);
+}
+
+int linnet_server_sse(linnet_server *s, const char *path, linnet_hub *hub) {
+    if (!s || !hub) return LINNET_ERR_INVAL;
+    return add_route(s, path, hub, NULL);
+}
+
+const char *ln_host_hub_bars(const linnet_loop *w, ln_slice channel, int *status) {
+    const hub_worker *h = w->sessions;
+    const ln_auth *auth = h->hub->gate.on ? &h->hub->gate.auth : NULL;
+    const ln_asker *asker = h->sessions.asker;
+    *status = 401;
+    if (auth && !auth->anonymous) return "one has to log in, and can on a WebSocket only\n";
+    *status = 403;
+    if (ln_asker_wants(asker, LN_ASK_CONNECT) || ln_asker_wants(asker, LN_ASK_SUBSCRIBE))
+        return "a backend decides here, and it is only asked for WebSockets\n";
+    ln_permit_ask ask = { .space = ln_namespace_of(w->hub->homes.namespaces, channel),
+        .known = !auth };
+    return ln_permit(&ask, LN_ACT_SUBSCRIBE, channel) < 0 ? "not in this channel\n" : NULL;
 }
 
 /* ---- another configuration ----------------------------------------------------------- */
@@ -754,6 +779,7 @@ int ln_host_hub_open(linnet_hub *hub, linnet_loop *w) {
         .page = host_page,
         .reset = host_reset };
     ln_hub_use(w->hub, LN_USER_HOST, &user);
+    ln_sse_use(w, &hub->plain);
     w->sessions = h;
     return LINNET_OK;
 }
@@ -797,12 +823,14 @@ void ln_host_hub_tick(linnet_loop *w) {
     if (!h) return;
     ln_sessions_tick(&h->sessions);
     ln_doorman_tick(&h->doorman);
+    ln_sse_tick(w);
 }
 
 ln_msec ln_host_hub_deadline(const linnet_loop *w) {
     const hub_worker *h = w->sessions;
     if (!h) return LN_NEVER;
-    ln_msec sessions = ln_sessions_deadline(&h->sessions);
-    ln_msec visitors = ln_doorman_deadline(&h->doorman);
-    return visitors < sessions ? visitors : sessions;
+    ln_msec at = ln_sessions_deadline(&h->sessions), other = ln_doorman_deadline(&h->doorman);
+    if (other < at) at = other;
+    other = ln_sse_deadline(w);
+    return other < at ? other : at;
 }

@@ -22,6 +22,9 @@ void ln_host_hub_end(linnet_loop *w);
 /* Before w->hub is freed. All connections are gone. */
 void ln_host_hub_close(linnet_loop *w);
 void ln_host_hub_tick(linnet_loop *w);
+/* Why somebody of whom nothing is known may not hear a channel: words, and the HTTP status. NULL:
+ * he may. */
+const char *ln_host_hub_bars(const linnet_loop *w, ln_slice channel, int *status);
 /* Of a worker; NULL: it has none. */
 const struct ln_sessions *ln_host_hub_sessions(const linnet_loop *w);
 linnet_server *ln_host_hub_server(const linnet_hub *hub);

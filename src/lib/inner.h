@@ -72,6 +72,9 @@ struct linnet_loop {
     ln_letter *own, **own_tail;   /* mail to itself, for this turn */
     ln_list timers;               /* of the host: linnet_timer.all */
     ln_list tls_cache;            /* client.c's */
+    ln_list streams;              /* sse.c's, and the next two: by when they hear a comment */
+    ln_buf stream_text;
+    const ln_conn_config *stream_limits;
     ln_timer drain;
     ln_map visitors; /* of connections that are not their sock's peer's: visitor.c */
     uint32_t connections_max;

@@ -422,6 +422,8 @@ int ln_worker_new(ln_world *world, const linnet_loop_options *o, linnet_server *
     w->own_tail = &w->own;
     ln_list_init(&w->timers);
     ln_list_init(&w->tls_cache);
+    ln_list_init(&w->streams);
+    ln_buf_init(&w->stream_text, LN_BUF_MAX);
     ln_timer_init(&w->drain, LN_TIMER_OF_DRAIN);
     ln_pool_init(&w->conns, sizeof(linnet_conn), LN_LIM_SLOTS);
     int err = worker_init(w, o);
@@ -491,6 +493,7 @@ void linnet_loop_free(linnet_loop *w) {
         if (linnet_loop_turn(w, 0) < 0) break;
     ln_host_timers_free(w);
     ln_client_fini(w);
+    ln_buf_fini(&w->stream_text);
     ln_worker_unhub(w);
     discard_mail(w);
     ln_inbox_free(w->inbox);

@@ -2,6 +2,7 @@
 #include "base/mem.h"
 #include "lib/server.h"
 #include "lib/sized.h"
+#include "lib/sse.h"
 #include "wire/http1.h"
 #include "wire/target.h"
 #include <stdio.h>
@@ -154,6 +155,23 @@ int linnet_server_http(linnet_server *s, const char *path, const linnet_http_rou
     return LINNET_OK;
 }
 
+static void begin_stream(linnet_request *r, void *user) {
+    (void)user;
+    ln_sse_begin(r);
+}
+
+int ln_route_streams(linnet_server *s, const char *path, const char *const *origins) {
+    linnet_http_route route = LINNET_HTTP_ROUTE_INIT;
+    route.handler = begin_stream;
+    int err = linnet_server_http(s, path, &route);
+    if (err < 0) return err;
+    ln_route *r = s->routes; /* the one just declared */
+    r->own_origins = origins != NULL;
+    err = ln_route_copy_list(origins, &r->origins, &r->origin_count);
+    if (err < 0) unadd(s, r);
+    return err;
+}
+
 /* ---- a request -------------------------------------------------------------------- */
 
 ln_slice ln_header_of(const ln_exchange *x, const char *name, unsigned index) {
@@ -248,6 +266,7 @@ void ln_owe_nothing(linnet_conn *conn) {
 }
 
 void ln_route_gone(ln_conn *c, ln_exchange *x) {
-    x->host = NULL; /* a route; nothing of ours hangs on an exchange */
+    ln_sse_gone(x);
+    x->host = NULL; /* a route */
     ln_owe_nothing(ln_conn_outer(c));
 }

@@ -134,6 +134,12 @@ int ln_route_add(linnet_server *s, const char *path, bool is_ws, ln_route **out)
  * filled is the caller's to free. LINNET_ERR_NOMEM. */
 int ln_route_copy_list(const char *const *list, ln_slice **out, size_t *count);
 void ln_route_free_list(ln_slice *list, size_t count);
+/* A route of event streams (sse.h), for pages from the same places as a WebSocket. Errors as
+ * linnet_server_http. */
+int ln_route_streams(linnet_server *s, const char *path, const char *const *origins);
+/* Whether a page from there may come in by this route. */
+bool ln_route_origin_ok(
+    const linnet_conn *conn, const ln_exchange *x, const ln_route *r, ln_slice origin);
 /* The best match, or NULL; *other: there is one of the other kind. */
 const ln_route *ln_route_find(const linnet_server *s, ln_slice path, bool ws);
 void ln_routes_free(linnet_server *s);

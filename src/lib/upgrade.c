@@ -10,8 +10,8 @@
 #include "wire/target.h"
 
 /* Behind a proxy on this machine a visitor is not on this machine for that. */
-static bool origin_ok(
-    const linnet_conn *conn, const ln_exchange *x, const ln_route *r, const ln_upgrade *asked) {
+bool ln_route_origin_ok(
+    const linnet_conn *conn, const ln_exchange *x, const ln_route *r, ln_slice origin) {
     ln_visitor v;
     ln_visitor_of(conn, &x->head, &v);
     bool loopback = conn->listen ? conn->listen->loopback : false;
@@ -22,7 +22,7 @@ static bool origin_ok(
     bool own = r->own_origins;
     ln_host_hub_origins(ln_worker_of(conn), r, &p, &own);
     p.loopback = loopback && !own;
-    return ln_origin_ok(&p, asked->origin, v.host.size ? v.host : asked->host);
+    return ln_origin_ok(&p, origin, v.host.size ? v.host : x->head.host);
 }
 
 /* Memory for windows is bounded for all connections of a worker; later ones go without (THREATS row
@@ -135,7 +135,7 @@ static void admitted(void *ctx, ln_admission *a) {
 void ln_upgrade_begin(linnet_conn *conn, ln_exchange *x, const ln_route *r) {
     ln_upgrade asked;
     ln_http1_fault fault = ln_upgrade_check(&x->head, &asked);
-    if (fault == LN_HTTP1_FAULT_NONE && !origin_ok(conn, x, r, &asked))
+    if (fault == LN_HTTP1_FAULT_NONE && !ln_route_origin_ok(conn, x, r, asked.origin))
         fault = LN_HTTP1_FAULT_UPGRADE_ORIGIN;
     if (fault != LN_HTTP1_FAULT_NONE) {
         ln_exchange_refuse(x, fault);

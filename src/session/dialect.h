@@ -20,6 +20,7 @@ typedef enum ln_user {
     LN_USER_FEED,              /* E, linnet.raw */
     LN_USER_RAW,               /* raw topics of connections (raw.h) */
     LN_USER_HOST,              /* callbacks of the hosting program; lib/ gives the functions */
+    LN_USER_SSE,               /* event streams; likewise */
     LN_DIALECTS = LN_USER_RAW, /* the first so many are dialects of sessions */
 } ln_user;
 #define LN_DIALECT_AUTO 255 /* the first text that says so decides */

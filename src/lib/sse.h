@@ -1,0 +1,34 @@
+/* sse.h -- channels as event streams (text/event-stream, HTML 9.2): for who can only read.
+ *
+ * A GET is answered by a stream that does not end. Each publication is one event: its name as
+ * `event`, its data as `data`, and as `id` the place the reader has come to: EPOCH:OFFSET, for
+ * several channels one for each, in the order of the request, with commas between ("-": none). A
+ * browser that comes back says it as Last-Event-ID. Who has missed nothing goes on; to who has, or
+ * who cannot be told, an event `reset` says per channel that what he knows is out of date: nothing
+ * is replayed here.
+ *
+ * A line break in an event's name would end its field, so it comes as a space; in data it is white
+ * space between JSON tokens, and begins another data field.
+ *
+ * A stream hangs on its exchange (x->host while LN_EXCHANGE_STREAM) and in its worker's list, by
+ * when it hears a comment next, so that proxies and we learn that somebody has gone. Readers that
+ * do not read are dropped by the limits of WebSockets.
+ */
+#ifndef LN_LIB_SSE_H
+#define LN_LIB_SSE_H
+#include "lib/server.h"
+
+#define LN_SSE_CHANNELS   16    /* in one stream; each costs 38 bytes in each id */
+#define LN_SSE_COMMENT_MS 15000 /* between signs of life */
+#define LN_SSE_RETRY_MS   1000  /* readers are told to come back after so long, and as long again */
+
+/* Tells a worker's hub who delivers to streams; limits: of what a reader may leave unread. */
+void ln_sse_use(linnet_loop *w, const ln_conn_config *limits);
+/* A GET on a route of streams: answers it. */
+void ln_sse_begin(linnet_request *r);
+/* Whether an exchange is one; then it ends it, because nobody reads any more, or it is time. */
+bool ln_sse_gone(const ln_exchange *x);
+void ln_sse_end(ln_exchange *x);
+void ln_sse_tick(linnet_loop *w);
+ln_msec ln_sse_deadline(const linnet_loop *w);
+#endif
