@@ -132,7 +132,8 @@ void ln_session_answered(ln_session *s);
 
 /* A call, or an event that no channel is to hear of: for a backend to answer. */
 void ln_session_call(ln_session *s, const ln_native_command *c);
-/* As if the client had asked for a channel: whoever is to be asked is asked. Its name is checked. */
+/* As if the client had asked for a channel: whoever is to be asked is asked. Its name is checked.
+ */
 void ln_session_feed(ln_session *s, ln_slice channel);
 /* One command whose turn has come: its text, and the channel it means (empty: none). */
 void ln_session_again(ln_session *s, ln_slice text, ln_slice channel);

@@ -66,11 +66,14 @@ function strangers(workers) {
     await statements(ws.ws, block(seed('002'), 'createMessage', /^\/\/ Server handler/m));
     const { data } = await heard.json();
     assert.deepEqual(data, { text: 'Hello!' });
-    const { type, payload, timestamp } = await ws.json();
-    assert.deepEqual({ type, payload }, { type: 'message', payload: { text: 'Hello!' } });
-    assert.ok(timestamp > 0);
     ws.send({ type: 'message', payload: 'to nobody' });
-    assert.ok((await ws.json()).error, 'the room was left');
+    // It joins, speaks and leaves in one breath: perhaps it is still there to hear itself, perhaps not.
+    let last = await ws.json();
+    if (!last.error) {
+      assert.deepEqual([last.type, last.payload], ['message', { text: 'Hello!' }]);
+      last = await ws.json();
+    }
+    assert.ok(last.error, 'the room was left');
   });
 
   it('002: JSON messages, in a room', async () => {
