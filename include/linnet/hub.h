@@ -281,6 +281,46 @@ LINNET_API int linnet_hub_subscribe(linnet_hub *hub, linnet_slice channel, linne
  * until then. LINNET_ERR_AGAIN: too much is waiting, nothing happened. LINNET_ERR_NOMEM. */
 LINNET_API int linnet_hub_unsubscribe(linnet_hub_subscription *subscription);
 
+/* Sessions as the program speaks of them: those of a user, with a client's name, or both. Compared
+ * byte by byte. */
+typedef struct linnet_whom {
+    size_t size;               /* of this struct */
+    linnet_slice user, client; /* empty: whoever */
+} linnet_whom;
+#define LINNET_WHOM_INIT                                                                           \
+    {                                                                                              \
+        sizeof(linnet_whom), { NULL, 0 }, {                                                        \
+            NULL, 0                                                                                \
+        }                                                                                          \
+    }
+/* Called once, on a worker, when all workers have done it: how many sessions it was. err:
+ * LINNET_OK, LINNET_ERR_CANCELLED when the server ended meanwhile. */
+typedef void linnet_hub_done_fn(void *ctx, linnet_hub *hub, int err, uint64_t count);
+/* Closes them: 0 is 3503, do not come back; dialects of others are told 1008. code 3000 to 4999,
+ * reason at most 123 bytes of UTF-8 or NULL. Any thread; done may be NULL. LINNET_ERR_INVAL (also
+ * when neither user nor client is named), LINNET_ERR_STATE (no server), LINNET_ERR_AGAIN (too much
+ * is waiting), LINNET_ERR_NOMEM. */
+LINNET_API int linnet_hub_disconnect(linnet_hub *hub, const linnet_whom *whom, uint16_t code,
+    const char *reason, linnet_hub_done_fn *done, void *ctx);
+/* Takes them out of a channel; linnet.v1 is told `unsubscribed`. They may come again, if they may.
+ * Errors as disconnect. */
+LINNET_API int linnet_hub_expel(linnet_hub *hub, const linnet_whom *whom, linnet_slice channel,
+    linnet_hub_done_fn *done, void *ctx);
+
+typedef struct linnet_session { /* borrowed for the call */
+    size_t size;                /* of this struct */
+    linnet_conn_id id;
+    linnet_slice client, user; /* user empty: unknown */
+    const char *dialect;       /* "v1", "undecided" */
+    uint32_t channels;         /* it is in, or about to be */
+} linnet_session;
+/* Called once, on a worker; more: there are others beyond the limit. */
+typedef void linnet_hub_sessions_fn(
+    void *ctx, linnet_hub *hub, int err, const linnet_session *sessions, size_t count, bool more);
+/* Who is there; with nobody named, all. limit: 1 to 10,000. Errors as disconnect. */
+LINNET_API int linnet_hub_sessions(linnet_hub *hub, const linnet_whom *whom, size_t limit,
+    linnet_hub_sessions_fn *list, void *ctx);
+
 /* The errors of the native protocol, for programs that speak for it: its number for one of ours. */
 LINNET_API int linnet_hub_error_code(int err);
 typedef struct linnet_hub_error {

@@ -1,23 +1,11 @@
-#include "daemon/api.h"
-#include "base/mem.h"
 #include "base/ref.h"
-#include "daemon/api_body.h"
+#include "daemon/api_inner.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
-#define JSON     "application/json"
 #define LINES    "application/x-ndjson"
 #define BODY_MAX (1024u * 1024)
-
-enum { /* of the native protocol */
-    INTERNAL = 100,
-    UNAUTHORIZED = 101,
-    DENIED = 103,
-    UNKNOWN_METHOD = 104,
-    BAD_REQUEST = 107,
-    TOO_LARGE = 114
-};
 
 /* What became of one item; written by whoever knows, read by the last one. */
 typedef struct item {
@@ -38,7 +26,7 @@ typedef struct call {
 
 /* ---- words -------------------------------------------------------------------------- */
 
-static int status_of(int err) {
+int ln_api_status(int err) {
     switch (err) {
     case LINNET_ERR_INVAL:
     case LINNET_ERR_JSON: return 400;
@@ -50,7 +38,7 @@ static int status_of(int err) {
     }
 }
 
-static void put_error(ln_json_writer *w, int code, const char *why) {
+void ln_api_put_error(ln_json_writer *w, int code, const char *why) {
     linnet_hub_error e = LINNET_HUB_ERROR_INIT;
     linnet_hub_describe_error(code, &e);
     ln_json_open(w, '{');
@@ -71,7 +59,7 @@ static void put_error(ln_json_writer *w, int code, const char *why) {
 static void put_item(ln_json_writer *w, const item *it) {
     char epoch[17];
     if (it->err < 0) {
-        put_error(w, linnet_hub_error_code(it->err), it->why);
+        ln_api_put_error(w, linnet_hub_error_code(it->err), it->why);
         return;
     }
     ln_json_open(w, '{');
@@ -102,13 +90,13 @@ static void put_results(ln_json_writer *w, const call *c) {
 }
 
 /* An error of the whole call, from its handler. */
-static void refuse(linnet_request *r, int status, int code, const char *why) {
+void ln_api_refuse(linnet_request *r, int status, int code, const char *why) {
     ln_buf out;
     ln_buf_init(&out, 4096);
     ln_json_writer w = ln_json_begin(&out);
-    put_error(&w, code, why);
+    ln_api_put_error(&w, code, why);
     if (ln_json_end(&w) == LINNET_OK)
-        linnet_request_answer(r, status, JSON, ln_buf_slice(&out));
+        linnet_request_answer(r, status, LN_API_JSON, ln_buf_slice(&out));
     else
         linnet_request_answer(r, 500, NULL, linnet_str("out of memory\n"));
     ln_buf_fini(&out);
@@ -119,7 +107,7 @@ static void refuse(linnet_request *r, int status, int code, const char *why) {
 static call *call_new(const ln_api *api, linnet_request *r, uint32_t count, bool many) {
     call *c = ln_calloc(1, sizeof *c + count * sizeof c->items[0]);
     if (!c) {
-        refuse(r, 500, INTERNAL, NULL);
+        ln_api_refuse(r, 500, LN_API_INTERNAL, NULL);
         return NULL;
     }
     c->server = api->server;
@@ -142,9 +130,9 @@ static void call_put(call *c) {
         put_results(&w, c);
     else
         put_item(&w, &c->items[0]);
-    int status = c->many || c->items[0].err >= 0 ? 200 : status_of(c->items[0].err);
+    int status = c->many || c->items[0].err >= 0 ? 200 : ln_api_status(c->items[0].err);
     if (ln_json_end(&w) == LINNET_OK)
-        linnet_server_answer(c->server, c->request, status, JSON, ln_buf_slice(&out));
+        linnet_server_answer(c->server, c->request, status, LN_API_JSON, ln_buf_slice(&out));
     else
         linnet_server_answer(c->server, c->request, 500, NULL, linnet_str("out of memory\n"));
     ln_buf_fini(&out);
@@ -176,29 +164,21 @@ static void publish(const ln_api *api, item *it, ln_slice channel, const ln_api_
 
 /* ---- methods ------------------------------------------------------------------------ */
 
-typedef struct ask { /* a request under way in its handler */
-    const ln_api *api;
-    linnet_request *request;
-    ln_slice body;
-    ln_buf scratch; /* has room for the whole body */
-} ask;
-
-/* The body as one object with such fields; false: it is answered. */
-static bool read_body(ask *a, unsigned may, unsigned must, ln_api_body *out) {
+bool ln_api_body_of(ln_api_ask *a, unsigned may, unsigned must, ln_api_body *out) {
     ln_json_value top;
     char why[LN_API_WHY_MAX] = "that is not JSON, or too deep";
     if (ln_json_check(a->body, &top) == LINNET_OK &&
         ln_api_read(&top, may, must, &a->scratch, out, why))
         return true;
-    refuse(a->request, 400, BAD_REQUEST, why);
+    ln_api_refuse(a->request, 400, LN_API_BAD_REQUEST, why);
     return false;
 }
 
 #define SAID (LN_API_EVENT | LN_API_VOLATILE)
 
-static void do_publish(ask *a) {
+static void do_publish(ln_api_ask *a) {
     ln_api_body b;
-    if (!read_body(a, SAID, LN_API_CHANNEL | LN_API_DATA, &b)) return;
+    if (!ln_api_body_of(a, SAID, LN_API_CHANNEL | LN_API_DATA, &b)) return;
     call *c = call_new(a->api, a->request, 1, false);
     if (!c) return;
     publish(a->api, &c->items[0], b.channel, &b);
@@ -214,16 +194,16 @@ static uint32_t length_of(const ln_json_value *array) {
     return count;
 }
 
-static bool fits(ask *a, uint32_t count) {
+static bool fits(ln_api_ask *a, uint32_t count) {
     if (count > 0 && count <= LN_API_ITEMS_MAX) return true;
-    refuse(a->request, count ? 413 : 400, count ? TOO_LARGE : BAD_REQUEST,
+    ln_api_refuse(a->request, count ? 413 : 400, count ? LN_API_TOO_LARGE : LN_API_BAD_REQUEST,
         count ? "at most 1,000 at once" : "there is nothing to do");
     return false;
 }
 
-static void do_broadcast(ask *a) {
+static void do_broadcast(ln_api_ask *a) {
     ln_api_body b;
-    if (!read_body(a, SAID, LN_API_CHANNELS | LN_API_DATA, &b)) return;
+    if (!ln_api_body_of(a, SAID, LN_API_CHANNELS | LN_API_DATA, &b)) return;
     uint32_t count = length_of(&b.channels);
     call *c = fits(a, count) ? call_new(a->api, a->request, count, true) : NULL;
     if (!c) return;
@@ -242,7 +222,7 @@ static void do_broadcast(ask *a) {
 }
 
 /* One command of a batch. */
-static void command(ask *a, item *it, const ln_json_value *object) {
+static void command(ln_api_ask *a, item *it, const ln_json_value *object) {
     ln_api_body b;
     it->err = LINNET_ERR_INVAL;
     if (!ln_api_read(
@@ -256,7 +236,7 @@ static void command(ask *a, item *it, const ln_json_value *object) {
     publish(a->api, it, b.channel, &b);
 }
 
-static void batch_lines(ask *a) {
+static void batch_lines(ln_api_ask *a) {
     ln_slice text = a->body, line;
     uint32_t count = 0;
     while (ln_api_line(&text, &line))
@@ -276,13 +256,13 @@ static void batch_lines(ask *a) {
     call_put(c);
 }
 
-static void do_batch(ask *a) {
+static void do_batch(ln_api_ask *a) {
     if (ln_api_is_type(linnet_request_header(a->request, "Content-Type", 0), LINES)) {
         batch_lines(a);
         return;
     }
     ln_api_body b;
-    if (!read_body(a, 0, LN_API_COMMANDS, &b)) return;
+    if (!ln_api_body_of(a, 0, LN_API_COMMANDS, &b)) return;
     uint32_t count = length_of(&b.commands);
     call *c = fits(a, count) ? call_new(a->api, a->request, count, true) : NULL;
     if (!c) return;
@@ -293,7 +273,7 @@ static void do_batch(ask *a) {
     call_put(c);
 }
 
-static void do_info(ask *a) {
+static void do_info(ln_api_ask *a) {
     linnet_server_stats s = LINNET_SERVER_STATS_INIT;
     linnet_hub_stats h = LINNET_HUB_STATS_INIT;
     linnet_server_get_stats(a->api->server, &s);
@@ -323,9 +303,9 @@ static void do_info(ask *a) {
     ln_json_close(&w, '}');
     ln_json_close(&w, '}');
     if (ln_json_end(&w) == LINNET_OK)
-        linnet_request_answer(a->request, 200, JSON, ln_buf_slice(&out));
+        linnet_request_answer(a->request, 200, LN_API_JSON, ln_buf_slice(&out));
     else
-        refuse(a->request, 500, INTERNAL, NULL);
+        ln_api_refuse(a->request, 500, LN_API_INTERNAL, NULL);
     ln_buf_fini(&out);
 }
 
@@ -335,12 +315,15 @@ static const struct method {
     const char *name;
     unsigned scope;
     bool lines; /* takes newline-delimited JSON too */
-    void (*run)(ask *a);
+    void (*run)(ln_api_ask *a);
 } methods[] = {
     { "publish", LN_SCOPE_PUBLISH, false, do_publish },
     { "broadcast", LN_SCOPE_PUBLISH, false, do_broadcast },
     { "batch", LN_SCOPE_PUBLISH, true, do_batch },
     { "info", LN_SCOPE_READ, false, do_info },
+    { "connections", LN_SCOPE_READ, false, ln_api_connections },
+    { "disconnect", LN_SCOPE_MANAGE, false, ln_api_disconnect },
+    { "unsubscribe", LN_SCOPE_MANAGE, false, ln_api_unsubscribe },
 };
 
 static const struct method *method_of(linnet_slice path) {
@@ -354,14 +337,15 @@ static const struct method *method_of(linnet_slice path) {
 static bool may(const ln_api *api, linnet_request *r, const struct method *m) {
     const char *words;
     int status = ln_gate_status(api->gate, r, m ? m->scope : LN_SCOPE_ALL, &words);
-    if (status) refuse(r, status, status == 401 ? UNAUTHORIZED : DENIED, words);
+    if (status)
+        ln_api_refuse(r, status, status == 401 ? LN_API_UNAUTHORIZED : LN_API_DENIED, words);
     return !status;
 }
 
 static bool is_taken(const struct method *m, linnet_request *r) {
     linnet_slice type = linnet_request_header(r, "Content-Type", 0);
-    if (ln_api_is_type(type, JSON) || (m->lines && ln_api_is_type(type, LINES))) return true;
-    refuse(r, 415, BAD_REQUEST, "Content-Type: application/json is wanted");
+    if (ln_api_is_type(type, LN_API_JSON) || (m->lines && ln_api_is_type(type, LINES))) return true;
+    ln_api_refuse(r, 415, LN_API_BAD_REQUEST, "Content-Type: application/json is wanted");
     return false;
 }
 
@@ -371,14 +355,14 @@ static void on_call(linnet_request *r, void *user) {
     linnet_request_add_header(r, "Cache-Control", "no-store");
     if (!may(api, r, m)) return;
     if (!m) {
-        refuse(r, 404, UNKNOWN_METHOD, "there is no such method");
+        ln_api_refuse(r, 404, LN_API_UNKNOWN_METHOD, "there is no such method");
         return;
     }
     if (!is_taken(m, r)) return;
-    ask a = { .api = api, .request = r, .body = linnet_request_body(r) };
+    ln_api_ask a = { .api = api, .request = r, .body = linnet_request_body(r) };
     ln_buf_init(&a.scratch, BODY_MAX);
     if (a.body.size && ln_buf_reserve(&a.scratch, a.body.size) < 0)
-        refuse(r, 500, INTERNAL, NULL);
+        ln_api_refuse(r, 500, LN_API_INTERNAL, NULL);
     else
         m->run(&a);
     ln_buf_fini(&a.scratch);

@@ -17,11 +17,17 @@ static const field fields[] = {
     { "volatile", LN_API_VOLATILE, LN_JSON_BOOL },
     { "method", LN_API_METHOD, LN_JSON_STRING },
     { "commands", LN_API_COMMANDS, LN_JSON_ARRAY },
+    { "user", LN_API_USER, LN_JSON_STRING },
+    { "client", LN_API_CLIENT, LN_JSON_STRING },
+    { "code", LN_API_CODE, LN_JSON_NUMBER },
+    { "reason", LN_API_REASON, LN_JSON_STRING },
+    { "limit", LN_API_LIMIT, LN_JSON_NUMBER },
 };
 #define FIELDS (sizeof fields / sizeof fields[0])
 
 static const char *const kinds[] = {
     [LN_JSON_BOOL] = "true or false",
+    [LN_JSON_NUMBER] = "a whole number",
     [LN_JSON_STRING] = "a string",
     [LN_JSON_ARRAY] = "an array",
 };
@@ -41,6 +47,11 @@ static bool take(const field *f, const ln_json_value *value, ln_buf *scratch, ln
     case LN_API_CHANNEL: return ln_api_text(value, scratch, &out->channel);
     case LN_API_EVENT: return ln_api_text(value, scratch, &out->event);
     case LN_API_METHOD: return ln_api_text(value, scratch, &out->method);
+    case LN_API_USER: return ln_api_text(value, scratch, &out->user);
+    case LN_API_CLIENT: return ln_api_text(value, scratch, &out->client);
+    case LN_API_REASON: return ln_api_text(value, scratch, &out->reason);
+    case LN_API_CODE: return ln_json_uint(value, &out->code);
+    case LN_API_LIMIT: return ln_json_uint(value, &out->limit);
     case LN_API_CHANNELS: out->channels = *value; return true;
     case LN_API_COMMANDS: out->commands = *value; return true;
     case LN_API_DATA: out->data = value->raw; return true;
@@ -82,10 +93,9 @@ bool ln_api_read(const ln_json_value *object, unsigned may, unsigned must, ln_bu
         if (!f) return refuse(why, "there is no field '", key.text, "' here");
         if (out->fields & f->bit) return refuse(why, "", key.text, " is there twice");
         out->fields |= f->bit;
-        if (f->kind != LN_JSON_NULL && value.kind != f->kind)
+        bool fits = f->kind == LN_JSON_NULL || value.kind == f->kind;
+        if (!fits || !take(f, &value, scratch, out))
             return refuse(why, f->name, LN_SLICE(" is not "), kinds[f->kind]);
-        if (!take(f, &value, scratch, out))
-            return refuse(why, f->name, LN_SLICE(""), " is too long");
     }
     for (size_t i = 0; i < FIELDS; i++)
         if (fields[i].bit & must & ~out->fields)

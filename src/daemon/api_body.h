@@ -18,12 +18,18 @@ typedef enum ln_api_field {
     LN_API_VOLATILE = 1 << 4,
     LN_API_METHOD = 1 << 5,
     LN_API_COMMANDS = 1 << 6,
+    LN_API_USER = 1 << 7,
+    LN_API_CLIENT = 1 << 8,
+    LN_API_CODE = 1 << 9,
+    LN_API_REASON = 1 << 10,
+    LN_API_LIMIT = 1 << 11,
 } ln_api_field;
 
 typedef struct ln_api_body {
-    unsigned fields;                 /* ln_api_field: which came */
-    ln_slice channel, event, method; /* unescaped */
-    ln_slice data;                   /* JSON */
+    unsigned fields;                                       /* ln_api_field: which came */
+    ln_slice channel, event, method, user, client, reason; /* unescaped */
+    uint64_t code, limit;
+    ln_slice data; /* JSON */
     ln_json_value channels, commands;
     bool is_volatile;
 } ln_api_body;

@@ -17,6 +17,7 @@ static const struct {
     { "{\"channel\":\"a\",\"data\":1,\"commands\":[]}", "there is no field 'commands' here" },
     { "{\"channel\":\"a\",\"data\":1,\"data\":2}", "data is there twice" },
     { "{\"channel\":\"a\",\"d\\u0061ta\":1,\"data\":2}", "data is there twice" },
+    { "{\"channel\":\"a\",\"data\":1,\"limit\":2}", "there is no field 'limit' here" },
     { "{\"channel\":7,\"data\":1}", "channel is not a string" },
     { "{\"channel\":null,\"data\":1}", "channel is not a string" },
     { "{\"channel\":\"a\",\"data\":1,\"volatile\":1}", "volatile is not true or false" },
@@ -45,6 +46,35 @@ static void test_rows(void **state) {
         if (body.event.size) assert_true(ln_slice_eq(body.event, LN_SLICE("e\n")));
         ln_buf_fini(&scratch);
         free(exact);
+    }
+}
+
+static void test_numbers(void **state) {
+    (void)state;
+    static const struct {
+        const char *text;
+        bool right;
+    } numbers[] = {
+        { "{\"limit\":0}", true },
+        { "{\"limit\":9007199254740991}", true },
+        { "{\"limit\":9007199254740992}", false },
+        { "{\"limit\":-1}", false },
+        { "{\"limit\":1.5}", false },
+        { "{\"limit\":1e2}", false },
+        { "{\"limit\":\"1\"}", false },
+        { "{\"limit\":null}", false },
+    };
+    for (size_t i = 0; i < LN_COUNT(numbers); i++) {
+        ln_json_value top;
+        ln_api_body body;
+        char why[LN_API_WHY_MAX] = "limit is not a whole number";
+        ln_buf scratch;
+        ln_buf_init(&scratch, 16);
+        assert_int_equal(ln_json_check(ln_slice_str(numbers[i].text), &top), LINNET_OK);
+        if (ln_api_read(&top, LN_API_LIMIT, 0, &scratch, &body, why) != numbers[i].right)
+            fail_msg("%s", numbers[i].text);
+        assert_string_equal(why, "limit is not a whole number");
+        ln_buf_fini(&scratch);
     }
 }
 
@@ -81,6 +111,7 @@ static void test_types(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_numbers),
         cmocka_unit_test(test_lines),
         cmocka_unit_test(test_types),
     };

@@ -809,6 +809,11 @@ void ln_host_hub_close(linnet_loop *w) {
     w->sessions = NULL;
 }
 
+ln_sessions *ln_host_hub_people(linnet_loop *w) {
+    hub_worker *h = w->sessions;
+    return h ? &h->sessions : NULL;
+}
+
 const ln_sessions *ln_host_hub_sessions(const linnet_loop *w) {
     const hub_worker *h = w->sessions;
     return h ? &h->sessions : NULL;

@@ -27,6 +27,7 @@ void ln_host_hub_tick(linnet_loop *w);
 const char *ln_host_hub_bars(const linnet_loop *w, ln_slice channel, int *status);
 /* Of a worker; NULL: it has none. */
 const struct ln_sessions *ln_host_hub_sessions(const linnet_loop *w);
+struct ln_sessions *ln_host_hub_people(linnet_loop *w);
 linnet_server *ln_host_hub_server(const linnet_hub *hub);
 ln_msec ln_host_hub_deadline(const linnet_loop *w);
 /* JOIN, LEAVE and PUBLISH. */

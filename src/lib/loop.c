@@ -6,6 +6,7 @@
 #include "lib/hooks.h"
 #include "lib/hub.h"
 #include "lib/inner.h"
+#include "lib/orders.h"
 #include "lib/server.h"
 #include "lib/sized.h"
 #include "lib/timer.h"
@@ -175,6 +176,7 @@ static void take_lib(linnet_loop *w, ln_post *m) {
     case LN_POST_LEAVE:
     case LN_POST_PUBLISH: ln_host_hub_mail(w, m); break;
     case LN_POST_RELOAD: ln_host_hub_news(w, m); break;
+    case LN_POST_ORDER: ln_order_mail(w, m); break;
     case LN_POST_LEVEL: w->log.level = (linnet_log_level)m->code; break;
     default: ln_request_mail(w, m); break;
     }

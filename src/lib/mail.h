@@ -15,6 +15,7 @@
  *   DECIDE    linnet_hub_answer            id: who has asked; bytes: hooks.c's
  *   RELOAD    linnet_hub_reload            ctx: the news, one reference
  *   LEVEL     linnet_server_log_level      code: the level
+ *   ORDER     orders.c                     ctx: the order, one reference; code: the worker
  *
  * One block of memory each; freed by the worker that took it in, or by whoever could not post it.
  */
@@ -39,6 +40,7 @@ typedef enum ln_post_kind {
     LN_POST_PUBLISH,
     LN_POST_DECIDE,
     LN_POST_RELOAD,
+    LN_POST_ORDER,
     LN_POST_LEVEL
 } ln_post_kind;
 

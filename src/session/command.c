@@ -93,16 +93,7 @@ static void unsubscribe(ln_session *s, const ln_native_command *c) {
         s->outstanding += err >= 0;
         return;
     }
-    if (!ln_subscription_joined(&sub->s) && !sub->quiet && !sub->behind) {
-        s->outstanding--;
-        if (sub->re_size) {
-            ln_native_error error = { .re = ln_sub_re(sub),
-                .channel = ln_sub_name(sub),
-                .code = LN_NATIVE_NOT_SUBSCRIBED,
-                .message = "an unsubscribe came behind it" };
-            ln_session_say(s, ln_session_dialect(s)->error(&s->node->out, &error));
-        }
-    }
+    ln_sub_unanswered(s, sub, "an unsubscribe came behind it");
     ln_sub_free(sub);
     ln_reply reply = { .verb = LN_VERB_UNSUBSCRIBE, .re = c->id, .channel = c->channel };
     ln_session_ok(s, &reply);

@@ -11,6 +11,7 @@
  *   state.c     keys that live in a channel, and typing
  *   recover.c   subscriptions that catch up, a page at a time
  *   history.c   pages of a channel's log
+ *   orders.c    what a program says about sessions from outside
  */
 #ifndef LN_SESSION_INNER_H
 #define LN_SESSION_INNER_H
@@ -95,6 +96,8 @@ static inline const ln_dialect *ln_session_dialect(const ln_session *s) {
 uint64_t ln_session_handle(const ln_session *s);
 /* NULL: it has gone. */
 ln_session *ln_session_of(const ln_sessions *n, uint64_t handle);
+/* In a slot below n->slot_count; NULL: nobody. */
+ln_session *ln_session_at(const ln_sessions *n, uint32_t slot);
 /* Frees what a large text left behind. */
 void ln_scratch_clear(ln_buf *b);
 /* Sends what a writer left in node->out, unless it failed. */
@@ -179,6 +182,8 @@ void ln_sub_free(ln_sub *sub);
 const ln_sub *ln_sub_last(const ln_session *s);
 /* Of this session; NULL: none. */
 ln_sub *ln_sub_find(const ln_session *s, ln_slice channel);
+/* Answers its subscribe, if that has no answer yet, because it is to be no longer. */
+void ln_sub_unanswered(ln_session *s, const ln_sub *sub, const char *why);
 /* It is in its channel, and is to be no longer. */
 void ln_sub_end(ln_session *s, ln_sub *sub, ln_native_code code);
 /* To its channel, from where it stood or from now on: as ln_hub_subscribe. */

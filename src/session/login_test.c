@@ -131,7 +131,8 @@ static void play_here(place *at, const char *line) {
 /* Conversations --------------------------------------------------------------------------- */
 
 #define SUB(id, name) "{\"type\":\"subscribe\",\"id\":" #id ",\"channel\":\"" name "\"}"
-#define WAS(id)       "{\"type\":\"ok\",\"re\":" #id "," EPOCH ",\"offset\":0,\"class\":\"recoverable\"}"
+#define KEPT          "\"class\":\"recoverable\""
+#define WAS(id)       "{\"type\":\"ok\",\"re\":" #id "," EPOCH ",\"offset\":0," KEPT "}"
 #define KNOWN(id, user, s)                                                                         \
     "{\"type\":\"ok\",\"re\":" #id ",\"user\":\"" user "\",\"expires\":" #s "}"
 

@@ -26,6 +26,10 @@ ln_session *ln_session_of(const ln_sessions *n, uint64_t handle) {
     return at->generation == (uint32_t)handle ? at->session : NULL;
 }
 
+ln_session *ln_session_at(const ln_sessions *n, uint32_t slot) {
+    return n->slots[slot].session;
+}
+
 static int slot_take(ln_sessions *n, ln_session *s) {
     if (n->slot_free == NO_SLOT) {
         if (n->slot_count == SLOTS_MAX) return LINNET_ERR_LIMIT;

@@ -78,6 +78,17 @@ void ln_sub_tell(ln_session *s, ln_sub *sub) {
     ln_keys_begin(sub);
 }
 
+void ln_sub_unanswered(ln_session *s, const ln_sub *sub, const char *why) {
+    if (ln_subscription_joined(&sub->s) || sub->quiet || sub->behind) return;
+    s->outstanding--;
+    if (!sub->re_size) return;
+    ln_native_error error = { .re = ln_sub_re(sub),
+        .channel = ln_sub_name(sub),
+        .code = LN_NATIVE_NOT_SUBSCRIBED,
+        .message = why };
+    ln_session_say(s, ln_session_dialect(s)->error(&s->node->out, &error));
+}
+
 void ln_sub_end(ln_session *s, ln_sub *sub, ln_native_code code) {
     if (ln_session_dialect(s)->skips)
         ln_session_say(s, ln_native_put_unsubscribed(&s->node->out, ln_sub_name(sub), code));

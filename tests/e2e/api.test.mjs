@@ -100,7 +100,8 @@ describe('the HTTP API', () => {
     assert.deepEqual(error(await call('publish', say, { key: null })), shut);
     assert.deepEqual(error(await call('publish', say, { key: `${KEY}x` })), shut);
     assert.deepEqual(error(await call('publish', say, { key: KEY.slice(0, -1) })), shut);
-    assert.deepEqual(error(await call('publish', say, { key: null, headers: { Authorization: `Basic ${KEY}` } })), shut);
+    assert.deepEqual(error(await call('publish', say, { key: null, headers: { Authorization: `Basic ${KEY}` } })),
+      shut);
     assert.deepEqual(error(await call(`publish?key=${KEY}&token=${KEY}`, say, { key: null })), shut);
     assert.deepEqual(error(await call('nothing', say, { key: null })), shut); // a stranger learns no names
     assert.equal((await call('nothing', say)).status, 404);
@@ -155,6 +156,67 @@ describe('the HTTP API', () => {
     const { status, body } = await call('info', {});
     assert.equal(status, 200);
     assert.equal(body.ok.workers, 2);
+  });
+
+  const named = async name => {
+    const peer = await Peer.open(`${server.url}/ws/${name}`, ['linnet.v1']);
+    assert.equal(JSON.parse(await peer.next()).client, name);
+    return peer;
+  };
+
+  it('lists who is there', async () => {
+    const peers = await Promise.all(Array.from({ length: 12 }, (_, i) => named(`list-${i}`)));
+    peers[3].send('{"type":"subscribe","id":1,"channel":"who"}');
+    await peers[3].next();
+    const { body } = await call('connections', {});
+    assert.equal(body.ok.connections.filter(c => c.client.startsWith('list-')).length, 12);
+    assert.equal(body.ok.more, false);
+    const one = await call('connections', { client: 'list-3' });
+    assert.deepEqual(one.body.ok, { connections: [{ client: 'list-3', dialect: 'v1', channels: 1 }], more: false });
+    const some = await call('connections', { limit: 5 });
+    assert.deepEqual([some.body.ok.connections.length, some.body.ok.more], [5, true]);
+    assert.deepEqual((await call('connections', { user: 'nobody' })).body.ok.connections, []);
+    for (const limit of [0, 10001, 9007199254740991]) {
+      assert.equal((await call('connections', { limit })).status, 400);
+    }
+    await Promise.all(peers.map(p => p.close()));
+  });
+
+  it('T105 sends away whom it is told to, and nobody else', async () => {
+    const [ann, bob, eve] = await Promise.all(['ann', 'bob', 'bob'].map(named));
+    const before = await call('connections', {});
+    const { body } = await call('disconnect', { client: 'bob', reason: 'tidying up' });
+    assert.deepEqual(body.ok, { sessions: 2 });
+    for (const peer of [bob, eve]) {
+      assert.deepEqual(await peer.closed, { code: 3503, reason: 'tidying up' });
+    }
+    assert.equal((await call('connections', {})).body.ok.connections.length,
+      before.body.ok.connections.length - 2);
+    assert.deepEqual((await call('disconnect', { client: 'bob' })).body.ok, { sessions: 0 });
+    assert.deepEqual((await call('disconnect', { client: 'ann', code: 3001 })).body.ok, { sessions: 1 });
+    assert.equal((await ann.closed).code, 3001);
+    for (const body of [{}, { client: '' }, { client: 'x', code: 1000 }, { client: 'x', code: 5000 },
+      { client: 'x', code: 70000 }, { client: 'x', reason: 'r'.repeat(124) }, { client: 'x'.repeat(300) }]) {
+      assert.equal((await call('disconnect', body)).status, 400, JSON.stringify(body));
+    }
+  });
+
+  it('takes somebody out of a channel, and he is told', async () => {
+    const [ann, bob] = await Promise.all(['ann', 'bob'].map(named));
+    for (const peer of [ann, bob]) {
+      peer.send('{"type":"subscribe","id":1,"channel":"room"}');
+      await peer.next();
+    }
+    assert.deepEqual((await call('unsubscribe', { client: 'bob', channel: 'room' })).body.ok, { sessions: 1 });
+    const told = JSON.parse(await bob.next());
+    assert.deepEqual([told.type, told.channel, told.code, told.retry], ['unsubscribed', 'room', 103, false]);
+    await call('publish', { channel: 'room', data: 'for ann' });
+    assert.equal(JSON.parse(await ann.next()).data, 'for ann');
+    bob.send('{"type":"ping","id":2}');
+    assert.equal(JSON.parse(await bob.next()).type, 'pong'); // and nothing before it
+    assert.deepEqual((await call('unsubscribe', { client: 'bob', channel: 'room' })).body.ok, { sessions: 0 });
+    assert.equal((await call('unsubscribe', { channel: 'room' })).status, 400);
+    await Promise.all([ann, bob].map(p => p.close()));
   });
 
   it('answers many at once, each with its own place', async () => {

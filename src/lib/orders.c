@@ -1,0 +1,250 @@
+/* orders.c -- what the program says about sessions on all workers: one letter to each, and the last
+ * one that is done tells the program.
+ *
+ *   the program ──ORDER──> each worker ──writes what it found──> the last one: fn
+ */
+#include "lib/orders.h"
+#include "base/mem.h"
+#include "lib/hub.h"
+#include "lib/limits.h"
+#include "lib/server.h"
+#include "lib/sized.h"
+#include "session/orders.h"
+
+typedef enum order_kind { DISCONNECT, EXPEL, LIST } order_kind;
+
+typedef struct row { /* a session as a worker saw it */
+    linnet_conn_id id;
+    const char *dialect;
+    uint32_t channels;
+    uint8_t client_size, user_size;
+    uint8_t client[LN_CLIENT_NAME_MAX], user[255];
+} row;
+
+typedef struct found { /* by one worker, which writes it */
+    uint64_t count;
+    row *rows;
+    size_t row_count, capacity;
+    int err;
+} found;
+
+struct ln_order {
+    linnet_hub *hub;
+    ln_ref refs; /* letters under way */
+    order_kind kind;
+    linnet_hub_done_fn *done;
+    linnet_hub_sessions_fn *list;
+    void *ctx;
+    uint16_t code;
+    size_t limit;
+    ln_slice user, client, channel, reason; /* in bytes */
+    unsigned workers;
+    found *found; /* one per worker, behind the bytes */
+    uint8_t bytes[];
+};
+
+/* ---- telling ------------------------------------------------------------------------ */
+
+static int first_error(const ln_order *o) {
+    for (unsigned i = 0; i < o->workers; i++)
+        if (o->found[i].err < 0) return o->found[i].err;
+    return LINNET_OK;
+}
+
+static void tell_list(const ln_order *o) {
+    size_t count = 0;
+    for (unsigned i = 0; i < o->workers; i++)
+        count += o->found[i].row_count;
+    int err = first_error(o);
+    linnet_session *all = count ? ln_calloc(count, sizeof *all) : NULL;
+    if (count && !all) err = LINNET_ERR_NOMEM;
+    size_t n = 0;
+    for (unsigned i = 0; err == LINNET_OK && i < o->workers; i++) {
+        for (size_t k = 0; k < o->found[i].row_count && n < o->limit; k++) {
+            const row *r = &o->found[i].rows[k];
+            all[n++] = (linnet_session){ .size = sizeof *all,
+                .id = r->id,
+                .client = ln_slice_of(r->client, r->client_size),
+                .user = ln_slice_of(r->user, r->user_size),
+                .dialect = r->dialect,
+                .channels = r->channels };
+        }
+    }
+    o->list(o->ctx, o->hub, err, all, n, n < count);
+    ln_free(all);
+}
+
+static void order_put(ln_order *o) {
+    if (!ln_ref_put(&o->refs)) return;
+    uint64_t count = 0;
+    for (unsigned i = 0; i < o->workers; i++)
+        count += o->found[i].count;
+    if (o->kind == LIST)
+        tell_list(o);
+    else if (o->done)
+        o->done(o->ctx, o->hub, first_error(o), count);
+    for (unsigned i = 0; i < o->workers; i++)
+        ln_free(o->found[i].rows);
+    ln_free(o->found);
+    ln_free(o);
+}
+
+/* ---- on a worker -------------------------------------------------------------------- */
+
+typedef struct lister {
+    const ln_order *o;
+    found *f;
+} lister;
+
+/* One more than the limit, so that it is known that there are more. */
+static bool see(void *ctx, const ln_conn *c, const ln_seen *seen) {
+    const lister *l = ctx;
+    found *f = l->f;
+    if (f->row_count > l->o->limit) return false;
+    if (f->row_count == f->capacity) {
+        size_t capacity = f->capacity ? f->capacity * 2 : 16;
+        row *rows = ln_realloc(f->rows, capacity * sizeof *rows);
+        if (!rows) {
+            f->err = LINNET_ERR_NOMEM;
+            return false;
+        }
+        f->rows = rows;
+        f->capacity = capacity;
+    }
+    row *r = &f->rows[f->row_count++];
+    *r = (row){ .id = ln_conn_name((const linnet_conn *)(const void *)c),
+        .dialect = seen->dialect,
+        .channels = seen->channels,
+        .client_size = (uint8_t)seen->client.size,
+        .user_size = (uint8_t)seen->user.size };
+    memcpy(r->client, seen->client.data, seen->client.size);
+    if (seen->user.size) memcpy(r->user, seen->user.data, seen->user.size);
+    return true;
+}
+
+static void obey(const ln_order *o, struct ln_sessions *n, found *f) {
+    ln_whom whom = { .user = o->user, .client = o->client };
+    lister l = { o, f };
+    switch (o->kind) {
+    case DISCONNECT:
+        f->count = ln_sessions_disconnect(n, &whom, o->code, (const char *)o->reason.data);
+        break;
+    case EXPEL: f->count = ln_sessions_expel(n, &whom, o->channel); break;
+    case LIST: ln_sessions_list(n, &whom, see, &l); break;
+    }
+}
+
+void ln_order_mail(linnet_loop *w, ln_post *m) {
+    ln_order *o = m->ctx;
+    m->ctx = NULL;
+    struct ln_sessions *n = ln_host_hub_people(w);
+    if (n)
+        obey(o, n, &o->found[w->index]);
+    else
+        o->found[w->index].err = LINNET_ERR_CANCELLED;
+    order_put(o);
+}
+
+void ln_order_lost(void *order, unsigned worker) {
+    ln_order *o = order;
+    o->found[worker].err = LINNET_ERR_CANCELLED;
+    order_put(o);
+}
+
+/* ---- giving one --------------------------------------------------------------------- */
+
+static ln_slice keep(uint8_t **at, ln_slice s) {
+    uint8_t *to = *at;
+    if (s.size) memcpy(to, s.data, s.size);
+    to[s.size] = 0;
+    *at = to + s.size + 1;
+    return ln_slice_of(to, s.size);
+}
+
+/* All workers get it or none does, so who asks is refused before the first letter. */
+static bool is_crowded(const linnet_server *s) {
+    for (unsigned i = 0; i < s->worker_count; i++) {
+        uint32_t letters;
+        size_t bytes;
+        ln_inbox_load(s->workers[i]->inbox, &letters, &bytes);
+        if (letters > LN_LIM_MAIL || bytes > LN_LIM_MAIL_BYTES) return true;
+    }
+    return false;
+}
+
+/* o: what is meant, with slices of the caller's. */
+static int give(const ln_order *from) {
+    linnet_server *s = ln_host_hub_server(from->hub);
+    if (!s) return LINNET_ERR_STATE;
+    if (is_crowded(s)) return LINNET_ERR_AGAIN;
+    ln_post *posts[UINT8_MAX];
+    unsigned workers = s->worker_count, n = 0;
+    size_t bytes = from->user.size + from->client.size + from->channel.size + from->reason.size + 4;
+    ln_order *o = ln_malloc(sizeof *o + bytes);
+    found *f = ln_calloc(workers, sizeof *f);
+    while (
+        o && f && n < workers && (posts[n] = ln_post_new(LN_POST_ORDER, 0, 0, NULL, LN_SLICE(""))))
+        n++;
+    if (!o || !f || n < workers) {
+        while (n--)
+            ln_free(posts[n]); /* they carry nothing yet */
+        ln_free(o);
+        ln_free(f);
+        return LINNET_ERR_NOMEM;
+    }
+    *o = *from;
+    uint8_t *at = o->bytes;
+    o->user = keep(&at, from->user);
+    o->client = keep(&at, from->client);
+    o->channel = keep(&at, from->channel);
+    o->reason = keep(&at, from->reason);
+    o->workers = workers;
+    o->found = f;
+    ln_ref_init(&o->refs, workers);
+    for (unsigned i = 0; i < workers; i++) {
+        posts[i]->ctx = o;
+        posts[i]->code = (int)i;
+        ln_letter *letter = &posts[i]->letter;
+        ln_inbox_post(s->workers[i]->inbox, letter, letter, 1, letter->bytes);
+    }
+    return LINNET_OK;
+}
+
+static int checked(const linnet_hub *hub, const linnet_whom *whom, bool all, ln_order *out) {
+    if (!hub || !whom || !ln_sized(whom, sizeof *whom)) return LINNET_ERR_INVAL;
+    if (!all && !whom->user.size && !whom->client.size) return LINNET_ERR_INVAL;
+    if (whom->user.size > 255 || whom->client.size > LN_CLIENT_NAME_MAX) return LINNET_ERR_INVAL;
+    out->user = whom->user;
+    out->client = whom->client;
+    return LINNET_OK;
+}
+
+int linnet_hub_disconnect(linnet_hub *hub, const linnet_whom *whom, uint16_t code,
+    const char *reason, linnet_hub_done_fn *done, void *ctx) {
+    ln_order o = {
+        .hub = hub, .kind = DISCONNECT, .done = done, .ctx = ctx, .code = code ? code : 3503
+    };
+    int err = checked(hub, whom, false, &o);
+    if (err < 0) return err;
+    o.reason = ln_slice_str(reason ? reason : "disconnected by the server");
+    if (o.code < 3000 || o.code > 4999 || o.reason.size > 123 || !ln_utf8_valid(o.reason))
+        return LINNET_ERR_INVAL;
+    return give(&o);
+}
+
+int linnet_hub_expel(linnet_hub *hub, const linnet_whom *whom, linnet_slice channel,
+    linnet_hub_done_fn *done, void *ctx) {
+    ln_order o = { .hub = hub, .kind = EXPEL, .done = done, .ctx = ctx, .channel = channel };
+    int err = checked(hub, whom, false, &o);
+    if (err < 0) return err;
+    if (channel.size == 0 || channel.size > LN_CHANNEL_NAME_MAX) return LINNET_ERR_INVAL;
+    return give(&o);
+}
+
+int linnet_hub_sessions(linnet_hub *hub, const linnet_whom *whom, size_t limit,
+    linnet_hub_sessions_fn *list, void *ctx) {
+    ln_order o = { .hub = hub, .kind = LIST, .list = list, .ctx = ctx, .limit = limit };
+    if (!list || limit == 0 || limit > 10000) return LINNET_ERR_INVAL;
+    int err = checked(hub, whom, true, &o);
+    return err < 0 ? err : give(&o);
+}

@@ -1,0 +1,14 @@
+/* orders.h -- letters about sessions, see orders.c.
+ */
+#ifndef LN_LIB_ORDERS_H
+#define LN_LIB_ORDERS_H
+#include "lib/inner.h"
+#include "lib/mail.h"
+
+typedef struct ln_order ln_order;
+
+/* ORDER: does this worker's part. */
+void ln_order_mail(linnet_loop *w, ln_post *mail);
+/* One that never arrived at that worker. */
+void ln_order_lost(void *order, unsigned worker);
+#endif

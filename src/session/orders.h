@@ -1,0 +1,28 @@
+/* orders.h -- what a program says about sessions from outside: who is there, who has to go.
+ *
+ * Whoever is meant is named by user, by client, or both, compared byte by byte. Looking for him
+ * walks the sessions of a worker: orders are rare, and an index would cost every session.
+ */
+#ifndef LN_SESSION_ORDERS_H
+#define LN_SESSION_ORDERS_H
+#include "session/session.h"
+
+typedef struct ln_whom {
+    ln_slice user, client; /* empty: whoever; both: all sessions */
+} ln_whom;
+
+/* Closes them; the dialects of strangers are told 1008. Returns how many were meant. */
+uint32_t ln_sessions_disconnect(
+    ln_sessions *n, const ln_whom *whom, uint16_t code, const char *reason);
+/* Takes them out of a channel, and says so where the dialect can. Returns how many were in it. */
+uint32_t ln_sessions_expel(ln_sessions *n, const ln_whom *whom, ln_slice channel);
+
+typedef struct ln_seen {
+    ln_slice client, user;
+    const char *dialect;
+    uint32_t channels;
+} ln_seen;
+/* Calls see for each; false: that was enough. */
+void ln_sessions_list(ln_sessions *n, const ln_whom *whom,
+    bool (*see)(void *ctx, const ln_conn *c, const ln_seen *seen), void *ctx);
+#endif
