@@ -145,12 +145,14 @@ typedef struct linnet_hub_options {
     const linnet_hooks *hooks;       /* copied; NULL: nobody is asked */
     bool members;                    /* channels of no namespace: as there */
     linnet_slow slow;                /* channels of no namespace */
+    uint32_t auth_failures; /* tokens of an address that are no good, in 10 s; then 429, and error
+                               111 to `auth`; 20; LINNET_OFF */
 } linnet_hub_options;
 #define LINNET_HUB_OPTIONS_INIT                                                                    \
     {                                                                                              \
         sizeof(linnet_hub_options), false, LINNET_HUB_TEXT_REFUSE, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,   \
             0, 0, 0, LINNET_CONN_LIMITS_INIT, NULL, NULL, 0, 0, 0, 0, 0, 0, 0,                     \
-            LINNET_NAMESPACE_RULES_INIT, NULL, NULL, false, LINNET_SLOW_DISCONNECT                 \
+            LINNET_NAMESPACE_RULES_INIT, NULL, NULL, false, LINNET_SLOW_DISCONNECT, 0              \
     }
 
 /* LINNET_ERR_INVAL, LINNET_ERR_EXISTS (a namespace twice), LINNET_ERR_LIMIT, LINNET_ERR_NOMEM. The

@@ -230,6 +230,7 @@ static int make_hub(const ln_options *o, const linnet_auth_options *auth, linnet
     ho.read_burst = (uint32_t)o->read_burst;
     ho.auth_rate = (uint32_t)o->auth_rate;
     ho.auth_burst = (uint32_t)o->auth_burst;
+    ho.auth_failures = (uint32_t)o->auth_failures;
     if (o->origins.count) ho.origins = o->origins.items;
     ho.auth = auth;
     return *hub ? linnet_hub_reload(*hub, &ho) : linnet_hub_new(&ho, hub);

@@ -1,8 +1,10 @@
 #include "lib/auth.h"
 #include "base/mem.h"
+#include "lib/server.h"
 #include "lib/sized.h"
 #include "lib/token.h"
 #include "wire/http1.h"
+#include <stdio.h>
 
 #define NAMES_MAX      64
 #define TOKEN_PROTOCOL "linnet.token."
@@ -129,7 +131,23 @@ static linnet_verdict refuse(const ln_gate *g, linnet_upgrade *u, place at, ln_e
     return close && out->refused ? LINNET_ACCEPT : unauthorized(u, "invalid token\n");
 }
 
-linnet_verdict ln_gate_ask(const ln_gate *g, linnet_upgrade *u, uint64_t now_s, ln_entrant *out) {
+/* A token that is not looked at: too many of that address were no good. */
+static linnet_verdict too_many(linnet_upgrade *u, uint32_t wait_ms) {
+    ln_conn *c = &u->conn->c;
+    char seconds[16];
+    snprintf(seconds, sizeof seconds, "%u", (wait_ms + 999) / 1000);
+    linnet_upgrade_add_header(u, "Retry-After", seconds);
+    linnet_upgrade_reject(u, 429, "too many bad tokens\n");
+    ln_stat_add(&c->env->faults[LN_HTTP1_FAULT_TOO_MANY], 1);
+    ln_conn_log_refusal(c, "HTTP_", ln_http1_fault_name(LN_HTTP1_FAULT_TOO_MANY), 429);
+    return LINNET_REJECT;
+}
+
+linnet_verdict ln_gate_ask(
+    const ln_gate *g, linnet_upgrade *u, ln_debts *debts, uint64_t now_s, ln_entrant *out) {
+    ln_msec now = ln_loop_now(u->conn->c.env->loop);
+    uint32_t wait_ms;
+    ln_ip who;
     ln_slice token;
     *out = (ln_entrant){ 0 };
     if (!g->on) return LINNET_ACCEPT;
@@ -142,9 +160,12 @@ linnet_verdict ln_gate_ask(const ln_gate *g, linnet_upgrade *u, uint64_t now_s, 
         linnet_upgrade_reject(u, 403, "with a cookie, Origin is wanted\n");
         return LINNET_REJECT;
     }
+    bool known = ln_visitor_address(u->conn, &u->x->head, &who);
+    if (known && ln_debts_owed(debts, &who, now, &wait_ms)) return too_many(u, wait_ms);
     out->refused = LN_JWS_FAULT_FORM;
     if (at == TWICE) return refuse(g, u, at, out);
     int err = ln_identity_read(&g->auth, token, now_s, &out->identity, &out->refused);
+    if (err == LINNET_ERR_DENIED && known) ln_debts_add(debts, &who, now);
     if (err == LINNET_ERR_DENIED) return refuse(g, u, at, out);
     if (err == LINNET_OK) return LINNET_ACCEPT;
     linnet_upgrade_reject(u, 503, NULL);

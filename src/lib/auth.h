@@ -7,6 +7,7 @@
  */
 #ifndef LN_LIB_AUTH_H
 #define LN_LIB_AUTH_H
+#include "hub/limit.h"
 #include "session/auth.h"
 #include <linnet/hub.h>
 
@@ -27,6 +28,8 @@ typedef struct ln_entrant { /* what on_upgrade has learned */
     ln_identity *identity;  /* NULL: nobody yet */
     ln_jws_fault refused;
 } ln_entrant;
-/* Answers a request that is refused. *out->identity is the caller's. */
-linnet_verdict ln_gate_ask(const ln_gate *gate, linnet_upgrade *u, uint64_t now_s, ln_entrant *out);
+/* debts: what addresses have on their account for bad tokens; 429 for who has too much.
+ * Answers a request that is refused. *out->identity is the caller's. */
+linnet_verdict ln_gate_ask(
+    const ln_gate *gate, linnet_upgrade *u, ln_debts *debts, uint64_t now_s, ln_entrant *out);
 #endif

@@ -240,7 +240,7 @@ static linnet_verdict ask_gate(hub_worker *h, linnet_upgrade *u) {
     ln_entrant known = { 0 };
     ln_free(h->entry.identity);
     linnet_verdict verdict = ln_gate_ask(
-        &h->hub->gate, u, ln_hub_wall(h->sessions.hub) / 1000, &known);
+        &h->hub->gate, u, &h->sessions.debts, ln_hub_wall(h->sessions.hub) / 1000, &known);
     h->entry.identity = known.identity;
     h->entry.refused = known.refused;
     h->entry.vouched = false;
@@ -751,6 +751,18 @@ uint32_t ln_host_hub_channels(const linnet_hub *hub) {
     return hub->options.channels_max;
 }
 
+/* So many in ten seconds, shared out over the workers. */
+static ln_rate failures_rate(const linnet_hub *hub, uint32_t workers) {
+    uint32_t most = or_default(hub->options.auth_failures, LN_LIM_AUTH_FAILURES);
+    if (most == LINNET_OFF) return (ln_rate){ 0, 0 };
+    uint32_t burst = most / workers, per_s = most / 10 / workers;
+    return (ln_rate){ .per_s = per_s ? per_s : 1, .burst = burst ? burst : 1 };
+}
+
+static bool address_of(const ln_conn *c, ln_ip *who) {
+    return ln_visitor_address((const linnet_conn *)(const void *)c, NULL, who);
+}
+
 int ln_host_hub_open(linnet_hub *hub, linnet_loop *w) {
     hub_worker *h = ln_calloc(1, sizeof *h);
     if (!h) return LINNET_ERR_NOMEM;
@@ -764,6 +776,8 @@ int ln_host_hub_open(linnet_hub *hub, linnet_loop *w) {
         ln_free(h);
         return err;
     }
+    ln_debts_init(&h->sessions.debts, failures_rate(hub, w->server->worker_count), w->server->key);
+    h->sessions.address_of = address_of;
     if ((err = ln_hook_worker_new(hub->hooks, hub, w, &h->sessions, node, &w->hooks)) < 0) {
         ln_sessions_fini(&h->sessions);
         ln_free(h);

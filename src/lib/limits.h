@@ -26,20 +26,21 @@
 #define LN_LIM_RETURN_RATE     1000u /* handshakes a second that any machine manages, with TLS */
 #define LN_LIM_RETURN_MS       1000u /* a restart takes about so long */
 #define LN_LIM_NOTSENT_LOWAT                                                                       \
-    (32u * 1024)                   /* what waits stays in our queue, where policy can act          \
-                                    */
-#define LN_LIM_USER_TIMEOUT 30000u /* a vanished peer with unacknowledged data */
-#define LN_LIM_BODY         (1024u * 1024)
-#define LN_LIM_TOPICS       128u
-#define LN_LIM_PROXIES      1024u
-#define LN_LIM_WORKERS      64u
-#define LN_LIM_SPARE_FDS    256u       /* files, DNS, listeners, the host's own */
-#define LN_LIM_SLOTS        (1u << 24) /* 24 bits of a handle */
-#define LN_LIM_ADOPTED      (64u * 1024)
-#define LN_LIM_DIAL_MS      10000u
-#define LN_LIM_MAIL         65536u /* at a worker, before those who publish to it must wait */
-#define LN_LIM_MAIL_BYTES   (16u * 1024 * 1024)
-#define LN_LIM_MAIL_LOOK    1u /* ms between looks whether it has gone down */
+    (32u * 1024)                    /* what waits stays in our queue, where policy can act         \
+                                     */
+#define LN_LIM_USER_TIMEOUT  30000u /* a vanished peer with unacknowledged data */
+#define LN_LIM_BODY          (1024u * 1024)
+#define LN_LIM_TOPICS        128u
+#define LN_LIM_AUTH_FAILURES 20u /* of an address in 10 s: nobody mistypes a token so often */
+#define LN_LIM_PROXIES       1024u
+#define LN_LIM_WORKERS       64u
+#define LN_LIM_SPARE_FDS     256u       /* files, DNS, listeners, the host's own */
+#define LN_LIM_SLOTS         (1u << 24) /* 24 bits of a handle */
+#define LN_LIM_ADOPTED       (64u * 1024)
+#define LN_LIM_DIAL_MS       10000u
+#define LN_LIM_MAIL          65536u /* at a worker, before those who publish to it must wait */
+#define LN_LIM_MAIL_BYTES    (16u * 1024 * 1024)
+#define LN_LIM_MAIL_LOOK     1u /* ms between looks whether it has gone down */
 
 struct ln_conn_config;
 struct ln_pmd_policy;

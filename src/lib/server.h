@@ -156,6 +156,8 @@ typedef struct ln_visitor {
 } ln_visitor;
 /* head: of the request at work, or NULL. */
 void ln_visitor_of(const linnet_conn *conn, const ln_http1_head *head, ln_visitor *out);
+/* Whom a limit per address means; false: nobody. */
+bool ln_visitor_address(const linnet_conn *conn, const ln_http1_head *head, ln_ip *out);
 /* As linnet_conn_peer. */
 size_t ln_visitor_text(const ln_visitor *v, char out[64]);
 /* The connection is his from now on, whatever its sock says. LINNET_ERR_NOMEM. */

@@ -103,6 +103,13 @@ void ln_visitor_of(const linnet_conn *conn, const ln_http1_head *head, ln_visito
     if (head && s && s->trusted && trusted(s, out)) read_fields(s, head, out);
 }
 
+bool ln_visitor_address(const linnet_conn *conn, const ln_http1_head *head, ln_ip *out) {
+    ln_visitor v;
+    ln_visitor_of(conn, head, &v);
+    if (v.has_ip) *out = ln_ip_subscriber(&v.ip);
+    return v.has_ip;
+}
+
 size_t ln_visitor_text(const ln_visitor *v, char out[64]) {
     char ip[LN_IP_TEXT] = "unix";
     if (v->has_ip) ln_ip_text(&v->ip, ip);

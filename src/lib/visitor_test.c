@@ -362,6 +362,55 @@ static void caps_after_aborts(void **state) {
     host_free(&h);
 }
 
+/* ---- bad tokens ------------------------------------------------------------------------------ */
+
+static int status_of(host *h, const char *ip, const char *token) {
+    char request[600];
+    snprintf(request, sizeof request, UPGRADE XFF "%s\r\n%s%s\r\n\r\n", ip,
+        token ? "Authorization: Bearer " : "A: b", token ? token : "");
+    int fd = host_visit(h, linnet_str(request));
+    uint64_t end = host_ms() + 10000;
+    while (!strstr(h->heard, "\r\n\r\n") && host_ms() < end) {
+        assert_int_equal(linnet_loop_turn(h->loop, 5), LINNET_OK);
+        host_hear(h, fd);
+    }
+    close(fd);
+    return (int)strtol(h->heard + 9, NULL, 10);
+}
+
+/* Twenty of an address are looked at; then neither good nor bad ones are, for a while. Who shows
+ * none, and whoever comes from elsewhere, is not concerned. */
+static void bad_tokens(void **state) {
+    linnet_keys *keys;
+    linnet_key key = LINNET_KEY_INIT;
+    key.bytes = linnet_str("0123456789abcdef0123456789abcdef");
+    assert_int_equal(linnet_keys_new(&keys), LINNET_OK);
+    assert_int_equal(linnet_keys_add(keys, &key), LINNET_OK);
+    linnet_auth_options auth = LINNET_AUTH_OPTIONS_INIT;
+    auth.keys = keys;
+    auth.anonymous = LINNET_ANONYMOUS_PUBLISH;
+    linnet_hub_options ho = LINNET_HUB_OPTIONS_INIT;
+    ho.auth = &auth;
+    host h;
+    linnet_hub *hub;
+    linnet_server_options o = LINNET_SERVER_OPTIONS_INIT;
+    o.trusted_proxies = by_unix;
+    host_open_with(&h, &o);
+    assert_int_equal(linnet_hub_new(&ho, &hub), LINNET_OK);
+    assert_int_equal(linnet_server_hub(h.server, "/ws", hub), LINNET_OK);
+    host_start(&h);
+    for (int i = 0; i < 20; i++)
+        assert_int_equal(status_of(&h, "192.0.2.1", "a.b.c"), 401);
+    assert_int_equal(status_of(&h, "192.0.2.1", "a.b.c"), 429);
+    assert_has(h.heard, "\r\nRetry-After: 1\r\n");
+    assert_int_equal(counted(&h, "HTTP_TOO_MANY"), 1);
+    assert_int_equal(status_of(&h, "192.0.2.1", NULL), 101);
+    assert_int_equal(status_of(&h, "192.0.2.2", "a.b.c"), 401);
+    host_free(&h);
+    linnet_hub_free(hub);
+    linnet_keys_free(keys);
+}
+
 static void what_one_may_trust(void **state) {
     static const char *const bad[][2] = { { "10.0.0.1/8", NULL }, { "localhost", NULL },
         { "", NULL }, { "unix:", NULL } };
@@ -393,6 +442,7 @@ int main(void) {
         cmocka_unit_test(not_asked_for),
         cmocka_unit_test(caps),
         cmocka_unit_test(caps_after_aborts),
+        cmocka_unit_test(bad_tokens),
         cmocka_unit_test(what_one_may_trust),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -173,6 +173,8 @@ ln_msec ln_asks_deadline(const ln_sessions *n);
 /* pace.c ---------------------------------------------------------------------------------- */
 /* Whether the command may be obeyed now; false: it was refused, 111 with retry_after. */
 bool ln_session_pace(ln_session *s, const ln_native_command *c);
+/* It has shown a token that is no good. */
+void ln_session_owe(const ln_session *s);
 
 /* subs.c ---------------------------------------------------------------------------------- */
 /* NULL without memory. */

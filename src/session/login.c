@@ -186,7 +186,9 @@ static void say_known(ln_session *s, const ln_native_command *c) {
 static int read_token(
     ln_session *s, const ln_native_command *c, ln_identity **id, ln_jws_fault *fault) {
     *fault = LN_JWS_FAULT_FORM;
-    return ln_identity_read(s->login->auth, c->token, wall_s(s), id, fault);
+    int err = ln_identity_read(s->login->auth, c->token, wall_s(s), id, fault);
+    if (err == LINNET_ERR_DENIED) ln_session_owe(s);
+    return err;
 }
 
 void ln_login_auth(ln_session *s, const ln_native_command *c) {

@@ -28,12 +28,28 @@ static ln_rate rate_of(const ln_session_limits *l, ln_pace pace) {
     return (ln_rate){ l->publish_rate, l->publish_burst };
 }
 
+/* Who has shown many tokens that are no good waits with the next, on whatever connection. */
+static bool owes(const ln_session *s, uint32_t *wait_ms) {
+    const ln_sessions *n = s->node;
+    ln_ip who;
+    return n->address_of && n->address_of(s->conn, &who) &&
+           ln_debts_owed(&n->debts, &who, ln_hub_now(n->hub), wait_ms);
+}
+
+void ln_session_owe(const ln_session *s) {
+    ln_sessions *n = s->node;
+    ln_ip who;
+    if (n->address_of && n->address_of(s->conn, &who))
+        ln_debts_add(&n->debts, &who, ln_hub_now(n->hub));
+}
+
 bool ln_session_pace(ln_session *s, const ln_native_command *c) {
     ln_pace pace = pace_of(s, c->verb);
     uint32_t wait_ms;
     if (pace == LN_PACES) return true;
     ln_rate rate = rate_of(s->limits, pace);
-    if (ln_bucket_take(&s->buckets[pace], rate, ln_hub_now(s->node->hub), &wait_ms)) return true;
+    bool takes = ln_bucket_take(&s->buckets[pace], rate, ln_hub_now(s->node->hub), &wait_ms);
+    if (takes && (pace != LN_PACE_AUTH || !owes(s, &wait_ms))) return true;
     ln_stat_add(&s->node->too_fast[pace], 1);
     ln_native_error error = {
         .re = c->id, .code = LN_NATIVE_RATE_LIMITED, .retry_after_ms = wait_ms

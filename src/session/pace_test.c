@@ -1,5 +1,6 @@
 /* How fast commands may come, each kind by its own bucket, and what becomes of those who do not
  * wait. */
+#include "session/inner.h"
 #include "session/session_test.h"
 
 static void limit(world *w) {
@@ -98,11 +99,38 @@ static void who_does_not_wait(void **state) {
     }
 }
 
+static bool one_house(const ln_conn *c, ln_ip *who) {
+    *who = (ln_ip){ { 7 } };
+    return true;
+}
+
+/* Bad tokens of an address count on all of its connections. */
+static void debts_of_an_address(void **state) {
+    world w;
+    world_open(&w);
+    w.sessions.address_of = one_house;
+    ln_debts_init(&w.sessions.debts, (ln_rate){ 1, 2 }, (ln_map_key){ 1, 2 });
+    ln_slice text = LN_SLICE("{\"type\":\"auth\",\"id\":1,\"data\":{\"token\":\"x\"}}");
+    peer *a = peer_open(&w, 0, LN_USER_NATIVE), *b = peer_open(&w, 1, LN_USER_NATIVE);
+    say(a, text);
+    assert_int_equal(count_lines(a, "\"code\":111"), 0);
+    ln_session_owe(b->c.owner);
+    ln_session_owe(b->c.owner);
+    say(a, text);
+    assert_int_equal(count_lines(a, "\"code\":111"), 1);
+    assert_int_equal(ln_stat_get(&w.sessions.too_fast[LN_PACE_AUTH]), 1);
+    tick(&w, 1000);
+    say(a, text);
+    assert_int_equal(count_lines(a, "\"code\":111"), 0);
+    world_close(&w);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_verb),
         cmocka_unit_test(apart),
         cmocka_unit_test(who_does_not_wait),
+        cmocka_unit_test(debts_of_an_address),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -439,6 +439,7 @@ void ln_sessions_fini(ln_sessions *n) {
     ln_buf_fini(&n->scratch);
     ln_buf_fini(&n->out);
     ln_buf_fini(&n->packed);
+    ln_debts_fini(&n->debts);
     ln_free(n->slots);
     n->slots = NULL;
 }

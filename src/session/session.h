@@ -88,8 +88,10 @@ typedef struct ln_sessions { /* of one worker */
     ln_stat by_dialect[LN_DIALECTS + 1]; /* sessions; the last: undecided */
     ln_stat limited;                     /* commands refused because they came too fast */
     ln_stat recovered, lost;             /* of those who subscribed with a position */
-    ln_stat dropped;                     /* messages left out for slow readers */
-    ln_stat too_fast[LN_PACES];          /* refused, by what they drew on */
+    ln_debts debts; /* of addresses, for tokens that were no good; the owner sets its rate, and: */
+    bool (*address_of)(const ln_conn *c, ln_ip *who); /* whose debt it is; NULL: nobody's */
+    ln_stat dropped;                                  /* messages left out for slow readers */
+    ln_stat too_fast[LN_PACES];                       /* refused, by what they drew on */
 } ln_sessions;
 
 /* Fills a worker's; names itself to the hub for all dialects. node: at most 16 bytes.
