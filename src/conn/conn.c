@@ -783,8 +783,9 @@ void ln_conn_log_refusal(ln_conn *c, const char *group, const char *reason, unsi
     else if (ln_sock_peer(&c->sock, &a) == LINNET_OK)
         ln_addr_text(&a, peer);
     ln_logf(log, ln_loop_now(c->env->loop), LINNET_LOG_INFO,
-        "{\"event\":\"refused\",\"reason\":\"%s%s\",\"code\":%u,\"peer\":\"%s\"}", group, reason,
-        code, peer);
+        "{\"event\":\"refused\",\"reason\":\"%s%s\",\"code\":%u,\"peer\":\"%s\",\"worker\":%u,"
+        "\"conn\":\"%02x%06x%08x\"}",
+        group, reason, code, peer, c->env->worker, c->env->worker, c->slot, c->generation);
 }
 
 void ln_conn_fail(ln_conn *c, int err) {

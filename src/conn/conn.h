@@ -149,6 +149,7 @@ struct ln_env {
     ln_stat rejects[64];                 /* by error row number */
     ln_stat faults[64];                  /* by ln_http1_fault */
     void *host;                          /* lib/'s worker */
+    uint8_t worker;                      /* its number, for the log */
     void (*on_request)(ln_conn *c, ln_exchange *x); /* a request head is complete (exchange.h) */
     void (*on_body)(ln_conn *c, ln_exchange *x);    /* the body that was wanted is whole */
     /* The peer went before the answer was complete, or nobody gave one in time: it is not wanted.

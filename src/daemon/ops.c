@@ -19,6 +19,7 @@ struct ln_ops {
     linnet_server *server;
     linnet_hub *hub;
     ln_attendant *attendant;
+    ln_logger *log;
     ln_api api;
     ln_addresses bound;
 };
@@ -99,11 +100,15 @@ static void on_drain(linnet_request *r, void *user) {
 /* ---- the pulse ------------------------------------------------------------------------ */
 
 static void on_pulse(void *ctx, int worker, uint64_t ms) {
-    (void)ctx;
-    if (worker < 0)
+    const ln_ops *ops = ctx;
+    char text[100];
+    if (worker < 0) {
         ln_systemd_notify("WATCHDOG=1");
-    else
-        ln_say("worker %d has not turned for %u ms", worker, (unsigned)ms);
+        return;
+    }
+    snprintf(text, sizeof text, "{\"event\":\"stuck\",\"worker\":%d,\"ms\":%llu}", worker,
+        (unsigned long long)ms);
+    ln_logger_put(ops->log, LINNET_LOG_ERROR, text);
 }
 
 static int new_attendant(ln_ops *ops) {
@@ -174,10 +179,11 @@ int ln_ops_new(const ln_options *o, ln_ops **out) {
     return -1;
 }
 
-int ln_ops_declare(ln_ops *ops, linnet_server *server, linnet_hub *hub) {
+int ln_ops_declare(ln_ops *ops, linnet_server *server, linnet_hub *hub, ln_logger *log) {
     linnet_http_route route = LINNET_HTTP_ROUTE_INIT;
     ops->server = server;
     ops->hub = hub;
+    ops->log = log;
     route.handler = on_metrics;
     route.user = ops;
     int err = linnet_server_http(server, "/metrics", &route);

@@ -1,5 +1,6 @@
 #include "daemon/serve.h"
 #include "daemon/access.h"
+#include "daemon/log.h"
 #include "daemon/ops.h"
 #include "daemon/pages.h"
 #include "daemon/reload.h"
@@ -66,6 +67,7 @@ static int declare(linnet_server *s, linnet_hub *hub) {
 typedef struct service { /* what the callbacks of a run know */
     const ln_options *o;
     ln_ops *ops;
+    ln_logger *log;
     linnet_server *server;
     linnet_hub *hub;
     ln_reload reload;
@@ -116,12 +118,6 @@ static void on_ready(const ln_addresses *bound, void *ctx) {
     ln_ops_ready(v->ops, bound);
 }
 
-/* For machines: the library's object, and the level first in it. */
-static void on_log(void *ctx, linnet_log_level level, const char *line) {
-    static const char *const words[] = { "error", "warn", "info", "debug" };
-    fprintf(stderr, "{\"level\":\"%s\",%s\n", words[level], line + 1);
-}
-
 /* ---- the server ------------------------------------------------------------------- */
 
 /* Every connection is a descriptor; what the hard limit allows is meant to be used. */
@@ -132,7 +128,8 @@ static void raise_descriptors(void) {
     setrlimit(RLIMIT_NOFILE, &r);
 }
 
-static int new_server(const ln_options *o, linnet_server **out) {
+/* log NULL: it says nothing. */
+static int new_server(const ln_options *o, ln_logger *log, linnet_server **out) {
     linnet_server_options so = LINNET_SERVER_OPTIONS_INIT;
     so.workers = (unsigned)o->workers;
     so.busy_poll_us = (uint32_t)o->busy_poll;
@@ -146,7 +143,8 @@ static int new_server(const ln_options *o, linnet_server **out) {
     so.notsent_lowat = (uint32_t)o->notsent_lowat;
     so.user_timeout_ms = (uint32_t)o->user_timeout;
     so.server_name = o->server_name;
-    so.log = on_log;
+    so.log = log ? ln_logger_put : NULL;
+    so.log_ctx = log;
     so.log_level = (linnet_log_level)o->log_level;
     if (o->trusted_proxies.count) so.trusted_proxies = o->trusted_proxies.items;
     so.client_field = (linnet_client_field)o->client_field;
@@ -314,11 +312,12 @@ int ln_serve(const ln_options *o, const ln_told *told) {
         ln_access_fini(&access);
         return code;
     }
-    int err = new_server(o, &v.server);
+    int err = ln_logger_new((ln_log_format)o->log_format, STDERR_FILENO, &v.log);
+    if (err == LINNET_OK) err = new_server(o, v.log, &v.server);
     if (err == LINNET_OK) err = make_hub(o, ln_access_auth(&access), &v.hub);
     ln_access_fini(&access);
     if (err == LINNET_OK) err = declare(v.server, v.hub);
-    if (err == LINNET_OK) err = ln_ops_declare(v.ops, v.server, v.hub);
+    if (err == LINNET_OK) err = ln_ops_declare(v.ops, v.server, v.hub, v.log);
     code = 1;
     if (err < 0)
         ln_say("cannot start: %s", linnet_strerror(err));
@@ -327,6 +326,7 @@ int ln_serve(const ln_options *o, const ln_told *told) {
     ln_ops_free(v.ops);
     linnet_server_free(v.server);
     linnet_hub_free(v.hub);
+    ln_logger_free(v.log);
     ln_reload_fini(&v.reload);
     return code;
 }
@@ -371,7 +371,7 @@ int ln_serve_try(const ln_options *o) {
     linnet_hub *hub = NULL;
     ln_access access;
     if (!ln_access_init(&access, o)) return 1;
-    int err = new_server(o, &server);
+    int err = new_server(o, NULL, &server);
     if (err == LINNET_OK) err = make_hub(o, ln_access_auth(&access), &hub);
     ln_access_fini(&access);
     if (err == LINNET_OK) err = declare(server, hub);

@@ -434,6 +434,7 @@ int ln_worker_new(ln_world *world, const linnet_loop_options *o, linnet_server *
         return err;
     }
     w->env.host = w;
+    w->env.worker = index;
     w->env.on_dead = on_dead;
     w->env.on_request = ln_route_request;
     w->env.on_body = ln_route_body;

@@ -114,7 +114,7 @@ static void use_loop(linnet_server *s, linnet_loop *loop) {
     s->worker_count = 1;
     s->workers[0] = loop;
     loop->server = s;
-    loop->index = 0;
+    loop->index = loop->env.worker = 0;
     loop->env.unsent = s->options.notsent_lowat;
     if (!s->connections_max) s->connections_max = loop->connections_max;
 }
@@ -190,7 +190,7 @@ static void leave_loop(linnet_server *s) {
     ln_stat_sub(&w->starved, ln_stat_get(&w->starved));
     w->unheard_told = w->unheard_until = 0;
     w->server = NULL;
-    w->index = LN_WORKER_NONE;
+    w->index = w->env.worker = LN_WORKER_NONE;
     w->draining = false;
     w->drain_phase = LN_DRAIN_NOT;
     ln_flag_lower(&w->through);
@@ -656,8 +656,9 @@ static void tell_unheard(linnet_loop *w) {
     w->unheard_told = starved + refused;
     w->unheard_until = ln_loop_now(w->net) + UNHEARD_MS;
     ln_logf(&w->log, ln_loop_now(w->net), LINNET_LOG_WARN,
-        "{\"event\":\"unheard\",\"accept_failures\":%" PRIu64 ",\"accept_refusals\":%" PRIu64 "}",
-        starved, refused);
+        "{\"event\":\"unheard\",\"accept_failures\":%" PRIu64 ",\"accept_refusals\":%" PRIu64
+        ",\"worker\":%u}",
+        starved, refused, w->index);
 }
 
 void ln_server_turned(linnet_loop *w) {

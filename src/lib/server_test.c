@@ -692,7 +692,8 @@ static void logging_house_open(house *h) {
 }
 
 #define TOLD(reason, code)                                                                         \
-    "2{\"event\":\"refused\",\"reason\":\"" reason "\",\"code\":" code ",\"peer\":\"unix\"}|"
+    "2{\"event\":\"refused\",\"reason\":\"" reason "\",\"code\":" code                             \
+    ",\"peer\":\"unix\",\"worker\":0,\"conn\":\"00000000"
 
 static void refusals_are_told_with_their_reason(void **state) {
     (void)state;
@@ -719,7 +720,8 @@ static void refusals_are_told_with_their_reason(void **state) {
         if (rows[i].said[0] != 'G') say(fd, shake);
         say(fd, rows[i].said);
         hear(&h, fd, "");
-        if (strcmp(h.said, rows[i].line) != 0) fail_msg("%s: \"%s\"", rows[i].why, h.said);
+        if (strncmp(h.said, rows[i].line, strlen(rows[i].line)) != 0)
+            fail_msg("%s: \"%s\"", rows[i].why, h.said);
         h.said[0] = 0;
         close(fd);
     }

@@ -328,3 +328,53 @@ describe('drain', () => {
     assert.equal((await server.exit()).code, 0);
   });
 });
+
+describe('the log', () => {
+  const lines = text => text.split('\n').filter(line => line.startsWith('{')).map(line => JSON.parse(line));
+
+  for (const [format, pattern] of [
+    ['json', /^\{"ts":"\d{4}-\d\d-\d\dT[\d:.]+Z","level":"info","event":"refused",.*"conn":"[0-9a-f]{16}"\}$/m],
+    ['logfmt', /^ts=\S+Z level=info event=refused reason=HTTP_NOT_FOUND code=404 peer=127\S+ worker=[01] conn=\S+$/m],
+    ['human', /^[\d:.]{12} info {2}refused reason=HTTP_NOT_FOUND code=404 peer=127\S+ worker=[01] conn=\S{16}$/m],
+    ['auto', /^\{"ts":/m],
+  ]) {
+    it(`as ${format}`, async () => {
+      const server = await serve(['--log-level', 'info', '--log-format', format]);
+      await ask(server, '/none');
+      await server.says(pattern, { stream: 'stderr' });
+      await server.stop();
+    });
+  }
+
+  it('T078 T093 T161 of a flood: a hundred lines a second, the rest counted, and nothing that was said', async () => {
+    const server = await serve(['--log-level', 'debug']);
+    const from = Date.now();
+    for (let i = 0; i < 10; i++) {
+      await Promise.all(Array.from({ length: 50 }, () =>
+        ask(server, '/none%0d%0a%1b[31m?token=s3cr3t&access_token=s3cr3t', { 'User-Agent': 's3cr3t' })));
+    }
+    const seconds = Math.ceil((Date.now() - from) / 1000) + 1;
+    await new Promise(resolve => setTimeout(resolve, 1000 - (Date.now() % 1000))); // of the next second
+    for (let i = 0; i < 40; i++) await ask(server, '/none'); // each worker has its turn
+    await server.stop();
+    const told = lines(server.stderr);
+    const refused = told.filter(line => line.event === 'refused').length;
+    const hidden = told.filter(line => line.event === 'suppressed').reduce((sum, line) => sum + line.lines, 0);
+    assert.ok(refused <= 101 * seconds, `${refused} in ${seconds} s`);
+    assert.equal(refused + hidden, 540);
+    assert.ok(!server.stderr.includes('s3cr3t') && !server.stderr.includes('\u001b') && !server.stderr.includes('31m'));
+  });
+
+  it('stops nobody when stderr is a pipe that nobody reads', async () => {
+    const server = await serve(['--log-level', 'debug']);
+    server.child.stderr.pause();
+    server.child.stderr.removeAllListeners('data');
+    for (let i = 0; i < 40; i++) {
+      const answers = await Promise.all(Array.from({ length: 50 }, () => ask(server, '/none')));
+      for (const { status } of answers) assert.equal(status, 404);
+    }
+    assert.equal((await ask(server, '/healthz')).status, 200);
+    server.child.stderr.resume();
+    await server.stop();
+  });
+});

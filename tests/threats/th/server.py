@@ -156,7 +156,7 @@ class Server:
         if len(told) > 102 * (seconds + 2):
             raise Fail("%d lines in %.0f s" % (len(told), seconds))
         for line in lines:
-            if sorted(line) != ["code", "event", "peer", "reason"]:
+            if sorted(line) != ["code", "conn", "event", "peer", "reason", "worker"]:
                 raise Fail("the log says %s" % line)
 
     def stop(self):
