@@ -56,6 +56,26 @@ describe('examples', () => {
     await end(server);
   });
 
+  it('plain_text: a welcome, an answer, all, and all but the sender', async () => {
+    const server = await open('plain_text');
+    const [ann, bob] = [await Peer.open(server.url), await Peer.open(server.url)];
+    for (const peer of [ann, bob]) assert.equal(await peer.next(), 'Welcome to the server!');
+    ann.send('Hello');
+    for (const text of ['You said: Hello', 'Hello']) assert.equal(await ann.next(), text);
+    for (const text of ['Hello', 'Hello']) assert.equal(await bob.next(), text);
+    bob.send(Buffer.from([1, 2]));
+    assert.deepEqual(await ann.next(), Buffer.from([1, 2]));
+    assert.deepEqual(await ann.next(), Buffer.from([1, 2]));
+    assert.deepEqual(await bob.next(), Buffer.from([1, 2]));
+    await ann.close();
+    bob.send('');
+    assert.equal(await bob.next(), 'You said: ');
+    assert.equal(await bob.next(), '');
+    server.kill();
+    assert.equal((await bob.closing()).code, 1001);
+    await server.exit();
+  });
+
   it('sans_io prints what each side saw', () => {
     const { status, stdout } = run(example('sans_io'), []);
     assert.equal(status, 0);
