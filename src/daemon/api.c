@@ -32,6 +32,8 @@ int ln_api_status(int err) {
     case LINNET_ERR_JSON: return 400;
     case LINNET_ERR_DENIED: return 403;
     case LINNET_ERR_TOO_BIG: return 413;
+    case LINNET_ERR_NOT_FOUND: return 404;
+    case LINNET_ERR_UNSUPPORTED: return 409;
     case LINNET_ERR_LIMIT: return 429;
     case LINNET_ERR_NOMEM: return 500;
     default: return 503;
@@ -153,12 +155,13 @@ static void publish(const ln_api *api, item *it, ln_slice channel, const ln_api_
     p.event = b->event;
     p.data = b->data;
     p.is_volatile = b->is_volatile;
+    p.key = b->key;
     ln_ref_get(&it->call->refs, 1);
     int err = linnet_hub_publish_then(api->hub, &p, on_published, it);
     if (err == LINNET_OK) return;
     it->err = err;
     if (err == LINNET_ERR_INVAL)
-        snprintf(it->why, sizeof it->why, "that is no channel, or no event");
+        snprintf(it->why, sizeof it->why, "that is no channel, no event, or no key");
     call_put(it->call);
 }
 
@@ -174,7 +177,7 @@ bool ln_api_body_of(ln_api_ask *a, unsigned may, unsigned must, ln_api_body *out
     return false;
 }
 
-#define SAID (LN_API_EVENT | LN_API_VOLATILE)
+#define SAID (LN_API_EVENT | LN_API_VOLATILE | LN_API_KEY)
 
 static void do_publish(ln_api_ask *a) {
     ln_api_body b;
@@ -321,6 +324,7 @@ static const struct method {
     { "broadcast", LN_SCOPE_PUBLISH, false, do_broadcast },
     { "batch", LN_SCOPE_PUBLISH, true, do_batch },
     { "info", LN_SCOPE_READ, false, do_info },
+    { "history", LN_SCOPE_READ, false, ln_api_history },
     { "connections", LN_SCOPE_READ, false, ln_api_connections },
     { "disconnect", LN_SCOPE_MANAGE, false, ln_api_disconnect },
     { "unsubscribe", LN_SCOPE_MANAGE, false, ln_api_unsubscribe },

@@ -22,6 +22,9 @@ static const field fields[] = {
     { "code", LN_API_CODE, LN_JSON_NUMBER },
     { "reason", LN_API_REASON, LN_JSON_STRING },
     { "limit", LN_API_LIMIT, LN_JSON_NUMBER },
+    { "key", LN_API_KEY, LN_JSON_STRING },
+    { "since", LN_API_SINCE, LN_JSON_OBJECT },
+    { "reverse", LN_API_REVERSE, LN_JSON_BOOL },
 };
 #define FIELDS (sizeof fields / sizeof fields[0])
 
@@ -30,6 +33,7 @@ static const char *const kinds[] = {
     [LN_JSON_NUMBER] = "a whole number",
     [LN_JSON_STRING] = "a string",
     [LN_JSON_ARRAY] = "an array",
+    [LN_JSON_OBJECT] = "{epoch, offset}",
 };
 
 bool ln_api_text(const ln_json_value *value, ln_buf *scratch, ln_slice *out) {
@@ -42,6 +46,34 @@ bool ln_api_text(const ln_json_value *value, ln_buf *scratch, ln_slice *out) {
     return true;
 }
 
+/* "7d0c52a1f3b94e08"; 0 is no epoch. */
+static bool epoch_of(const ln_json_value *value, uint64_t *out) {
+    if (value->kind != LN_JSON_STRING || value->text.size != 16) return false;
+    *out = 0;
+    for (size_t i = 0; i < 16; i++) {
+        uint8_t c = value->text.data[i];
+        bool letter = c >= 'a' && c <= 'f';
+        if (!letter && (c < '0' || c > '9')) return false;
+        *out = *out << 4 | (uint64_t)(letter ? c - 'a' + 10 : c - '0');
+    }
+    return *out != 0;
+}
+
+static bool since(const ln_json_value *object, ln_api_body *out) {
+    ln_json_iter it = ln_json_iter_of(object);
+    ln_json_value key, value;
+    unsigned found = 0;
+    while (ln_json_next(&it, &key, &value)) {
+        bool epoch = ln_json_is(&key, LN_SLICE("epoch"));
+        if (!epoch && !ln_json_is(&key, LN_SLICE("offset"))) return false;
+        if (found & (epoch ? 1 : 2)) return false;
+        found |= epoch ? 1 : 2;
+        if (epoch ? !epoch_of(&value, &out->epoch) : !ln_json_uint(&value, &out->offset))
+            return false;
+    }
+    return found == 3;
+}
+
 static bool take(const field *f, const ln_json_value *value, ln_buf *scratch, ln_api_body *out) {
     switch (f->bit) {
     case LN_API_CHANNEL: return ln_api_text(value, scratch, &out->channel);
@@ -50,6 +82,9 @@ static bool take(const field *f, const ln_json_value *value, ln_buf *scratch, ln
     case LN_API_USER: return ln_api_text(value, scratch, &out->user);
     case LN_API_CLIENT: return ln_api_text(value, scratch, &out->client);
     case LN_API_REASON: return ln_api_text(value, scratch, &out->reason);
+    case LN_API_KEY: return ln_api_text(value, scratch, &out->key);
+    case LN_API_SINCE: return since(value, out);
+    case LN_API_REVERSE: out->reverse = value->boolean; return true;
     case LN_API_CODE: return ln_json_uint(value, &out->code);
     case LN_API_LIMIT: return ln_json_uint(value, &out->limit);
     case LN_API_CHANNELS: out->channels = *value; return true;

@@ -23,15 +23,18 @@ typedef enum ln_api_field {
     LN_API_CODE = 1 << 9,
     LN_API_REASON = 1 << 10,
     LN_API_LIMIT = 1 << 11,
+    LN_API_KEY = 1 << 12,
+    LN_API_SINCE = 1 << 13,
+    LN_API_REVERSE = 1 << 14,
 } ln_api_field;
 
 typedef struct ln_api_body {
-    unsigned fields;                                       /* ln_api_field: which came */
-    ln_slice channel, event, method, user, client, reason; /* unescaped */
-    uint64_t code, limit;
-    ln_slice data; /* JSON */
+    unsigned fields;                                            /* ln_api_field: which came */
+    ln_slice channel, event, method, user, client, reason, key; /* unescaped */
+    uint64_t code, limit, epoch, offset;                        /* the last two: of since */
+    ln_slice data;                                              /* JSON */
     ln_json_value channels, commands;
-    bool is_volatile;
+    bool is_volatile, reverse;
 } ln_api_body;
 
 /* Reads a checked object. may: the fields that may be there, must: those that have to. Strings with

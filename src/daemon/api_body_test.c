@@ -78,6 +78,42 @@ static void test_numbers(void **state) {
     }
 }
 
+static void test_since(void **state) {
+    (void)state;
+    static const struct {
+        const char *text;
+        bool right;
+    } places[] = {
+        { "{\"since\":{\"epoch\":\"7d0c52a1f3b94e08\",\"offset\":7}}", true },
+        { "{\"since\":{\"offset\":7,\"epoch\":\"7d0c52a1f3b94e08\"}}", true },
+        { "{\"since\":{\"epoch\":\"7d0c52a1f3b94e08\"}}", false },
+        { "{\"since\":{\"offset\":7}}", false },
+        { "{\"since\":{}}", false },
+        { "{\"since\":7}", false },
+        { "{\"since\":{\"epoch\":\"7D0C52A1F3B94E08\",\"offset\":7}}", false },
+        { "{\"since\":{\"epoch\":\"7d0c52a1f3b94e0\",\"offset\":7}}", false },
+        { "{\"since\":{\"epoch\":\"7d0c52a1f3b94e088\",\"offset\":7}}", false },
+        { "{\"since\":{\"epoch\":\"0000000000000000\",\"offset\":7}}", false },
+        { "{\"since\":{\"epoch\":7,\"offset\":7}}", false },
+        { "{\"since\":{\"epoch\":\"7d0c52a1f3b94e08\",\"offset\":-7}}", false },
+        { "{\"since\":{\"epoch\":\"7d0c52a1f3b94e08\",\"offset\":7,\"more\":1}}", false },
+        { "{\"since\":{\"epoch\":\"7d0c52a1f3b94e08\",\"offset\":7,\"offset\":7}}", false },
+    };
+    for (size_t i = 0; i < LN_COUNT(places); i++) {
+        ln_json_value top;
+        ln_api_body body;
+        char why[LN_API_WHY_MAX] = "";
+        ln_buf scratch;
+        ln_buf_init(&scratch, 16);
+        assert_int_equal(ln_json_check(ln_slice_str(places[i].text), &top), LINNET_OK);
+        bool right = ln_api_read(&top, LN_API_SINCE, 0, &scratch, &body, why);
+        if (right != places[i].right) fail_msg("%s", places[i].text);
+        if (!right) assert_string_equal(why, "since is not {epoch, offset}");
+        if (right) assert_true(body.epoch == UINT64_C(0x7d0c52a1f3b94e08) && body.offset == 7);
+        ln_buf_fini(&scratch);
+    }
+}
+
 static void test_lines(void **state) {
     (void)state;
     ln_slice text = LN_SLICE("\n1\r\n  \n{\"a\":2}\n\r\n3"), line;
@@ -112,6 +148,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rows),
         cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_since),
         cmocka_unit_test(test_lines),
         cmocka_unit_test(test_types),
     };

@@ -2,7 +2,9 @@
  *
  *   api.c         the door, publish, broadcast, batch, info
  *   api_body.c    what it is told
+ *   api_order.c   questions and orders that are answered later
  *   api_people.c  sessions: lists of them, and orders about them
+ *   api_read.c    what channels hold
  */
 #ifndef LN_DAEMON_API_INNER_H
 #define LN_DAEMON_API_INNER_H
@@ -35,6 +37,21 @@ void ln_api_refuse(linnet_request *r, int status, int code, const char *why);
 /* The body as one object with such fields; false: it is answered. */
 bool ln_api_body_of(ln_api_ask *a, unsigned may, unsigned must, ln_api_body *out);
 
+/* What becomes of an order or a question is told once, on some worker, and answered from there. */
+typedef struct ln_api_order {
+    linnet_server *server;
+    linnet_conn_id request;
+} ln_api_order;
+/* NULL without memory; then it is answered. */
+ln_api_order *ln_api_order_new(const ln_api_ask *a);
+/* In the handler: it was refused at once. why NULL, or words for LINNET_ERR_INVAL. Takes o. */
+void ln_api_order_refuse(const ln_api_ask *a, ln_api_order *o, int err, const char *why);
+/* Later: the answer, which writing ended with `written`; or an error. Both take o. */
+void ln_api_order_answer(ln_api_order *o, ln_buf *out, int written);
+void ln_api_order_error(ln_api_order *o, int err);
+
+/* api_read.c: methods. */
+void ln_api_history(ln_api_ask *a);
 /* api_people.c: methods. */
 void ln_api_disconnect(ln_api_ask *a);
 void ln_api_unsubscribe(ln_api_ask *a);

@@ -809,6 +809,7 @@ static void test_words(void **state) {
         { LINNET_ERR_LIMIT, 106, "limit_exceeded", false },
         { LINNET_ERR_TOO_BIG, 114, "payload_too_large", false },
         { LINNET_ERR_NOMEM, 100, "internal", true },
+        { LINNET_ERR_NOT_FOUND, 112, "unrecoverable_position", false },
         { LINNET_ERR_AGAIN, 108, "not_available", true },
         { LINNET_ERR_CANCELLED, 108, "not_available", true },
     };

@@ -67,6 +67,40 @@ describe('the HTTP API', () => {
     await peer.close();
   });
 
+  it('T119 publishes once what comes twice with the same key', async () => {
+    const say = { channel: 'once', data: 1, key: 'order-17' };
+    const first = (await call('publish', say)).body;
+    assert.deepEqual((await call('publish', { ...say, data: 2 })).body, first);
+    assert.equal((await call('publish', { ...say, key: 'order-18' })).body.ok.offset, 2);
+    assert.equal((await call('publish', { ...say, channel: 'once:more' })).body.ok.offset, 1);
+    const both = await call('broadcast', { channels: ['once', 'once', 'once:else'], data: 3, key: 'order-19' });
+    assert.deepEqual(both.body.ok.results.map(r => r.ok.offset), [3, 3, 1]);
+    const { messages } = (await call('history', { channel: 'once' })).body.ok;
+    assert.deepEqual(messages.map(m => m.data), [1, 1, 3]);
+  });
+
+  it('reads what a channel holds', async () => {
+    for (let i = 1; i <= 5; i++) await call('publish', { channel: 'past', event: `e${i}`, data: { i } });
+    const read = async query => (await call('history', { channel: 'past', ...query }));
+    const { body } = await read({});
+    assert.deepEqual(body.ok.messages.map(m => [m.event, m.data.i, m.offset]),
+      [1, 2, 3, 4, 5].map(i => [`e${i}`, i, i]));
+    assert.equal(body.ok.offset, 5);
+    const { epoch } = body.ok;
+    const offsets = async query => (await read(query)).body.ok.messages.map(m => m.offset);
+    assert.deepEqual(await offsets({ limit: 2 }), [1, 2]);
+    assert.deepEqual(await offsets({ limit: 0 }), []);
+    assert.deepEqual(await offsets({ limit: 9007199254740991 }), [1, 2, 3, 4, 5]);
+    assert.deepEqual(await offsets({ since: { epoch, offset: 3 } }), [4, 5]);
+    assert.deepEqual(await offsets({ limit: 2, reverse: true }), [5, 4]);
+    assert.deepEqual(await offsets({ since: { epoch, offset: 3 }, reverse: true }), [2, 1]);
+    const lost = await read({ since: { epoch: 'f'.repeat(16), offset: 3 } });
+    assert.deepEqual([lost.status, lost.body.error.code], [404, 112]);
+    for (const query of [{ since: 3 }, { since: { epoch } }, { limit: -1 }, { limit: 1.5 }, { channel: 'a b' }]) {
+      assert.equal((await read(query)).status, 400, JSON.stringify(query));
+    }
+  });
+
   it('broadcasts to many channels, each with its own result', async () => {
     const { status, body } = await call('broadcast', { channels: ['b1', 'b2', 'not a name', 7, 'b1'], data: 'x' });
     assert.equal(status, 200);
@@ -118,10 +152,12 @@ describe('the HTTP API', () => {
       ['publish', '{"channel":"c","data":1}x', 400, 'that is not JSON, or too deep'],
       ['publish', '['.repeat(100000), 400, 'that is not JSON, or too deep'],
       ['publish', '', 400, 'that is not JSON, or too deep'],
-      ['publish', { channel: 'a b', data: 1 }, 400, 'that is no channel, or no event'],
+      ['publish', { channel: 'a b', data: 1 }, 400, 'that is no channel, no event, or no key'],
       ['publish', { channel: '$x', data: 1 }, 403, 'permission denied'],
       ['publish', { channel: 'c', event: 'e'.repeat(256), data: 1 }, 400,
-        'that is no channel, or no event'],
+        'that is no channel, no event, or no key'],
+      ['publish', { channel: 'c', key: 'k'.repeat(65), data: 1 }, 400, 'that is no channel, no event, or no key'],
+      ['publish', { channel: 'c', key: 7, data: 1 }, 400, 'key is not a string'],
       ['broadcast', { channels: [], data: 1 }, 400, 'there is nothing to do'],
       ['broadcast', { channels: Array(1001).fill('c'), data: 1 }, 413, 'at most 1,000 at once'],
       ['batch', { commands: {} }, 400, 'commands is not an array'],
