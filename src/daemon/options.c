@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* ---- the table ---------------------------------------------------------------------- */
 
@@ -238,6 +239,41 @@ static void check(const ln_options *o, ln_problems *p) {
                 o->origins.items[i]);
 }
 
+/* The variable of a row that is most like one that means nothing; false: none is. */
+static bool like_env(const char *name, char out[100]) {
+    size_t least = 3;
+    char env[100];
+    for (size_t i = 0; i < LN_OPTION_COUNT; i++) {
+        if (!ln_option_env(&rows[i], env, sizeof env)) continue;
+        size_t far = ln_option_distance(env, name);
+        if (far >= least) continue;
+        least = far;
+        memcpy(out, env, sizeof env);
+    }
+    return least > 0 && least < 3;
+}
+
+/* What means something there besides options. */
+static bool is_known_env(const char *name) {
+    static const char *const names[] = { "LINNET_CONFIG", "LINNET_API_KEY" };
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (strcmp(name, names[i]) == 0) return true;
+    return false;
+}
+
+/* A slip in a name is told. Others may begin with LINNET_ as well: a cluster puts the addresses of
+ * a service that is called so there. */
+static void check_env(ln_problems *p) {
+    char name[100], other[100];
+    for (char **at = environ; at && *at; at++) {
+        size_t size = strcspn(*at, "=");
+        if (strncmp(*at, "LINNET_", 7) != 0 || size >= sizeof name) continue;
+        snprintf(name, sizeof name, "%.*s", (int)size, *at);
+        if (!is_known_env(name) && like_env(name, other))
+            ln_problem(p, NULL, "there is no option %s; did you mean %s?", name, other);
+    }
+}
+
 bool ln_options_load(ln_options *o, const ln_told *told, ln_problems *p) {
     memset(o, 0, sizeof *o);
     ln_option_standards(&table, o);
@@ -249,6 +285,7 @@ bool ln_options_load(ln_options *o, const ln_told *told, ln_problems *p) {
         take_env(o, i, p);
         take_flag(o, i, &told->texts[i], p);
     }
+    check_env(p);
     check(o, p);
     return !p->count;
 }

@@ -148,6 +148,28 @@ static void test_environment(void **state) {
     unsetenv("LINNET_DRAIN_TIME");
 }
 
+static void test_slips(void **state) {
+    static const struct {
+        const char *why, *name;
+        int code;
+    } slips[] = {
+        { "two letters the wrong way round", "LINNET_WORKRES", 2 },
+        { "a letter too many", "LINNET_LOGS_LEVEL", 2 },
+        { "what a cluster says of a service", "LINNET_SERVICE_HOST", -1 },
+        { "likewise", "LINNET_PORT_8080_TCP_ADDR", -1 },
+        { "a name without its prefix", "WORKRES", -1 },
+        { "a name that is another's", "LINNETWORKERS", -1 },
+    };
+    for (size_t i = 0; i < LN_COUNT(slips); i++) {
+        ln_options o;
+        setenv(slips[i].name, "2", 1);
+        int code = parse(0, &o);
+        unsetenv(slips[i].name);
+        if (code < 0) ln_options_fini(&o);
+        if (code != slips[i].code) fail_msg("%s", slips[i].why);
+    }
+}
+
 /* All that is wrong is told, in the words of the place where it stands. */
 static void test_problems(void **state) {
     char *argv[] = { (char *)(uintptr_t) "serve", (char *)(uintptr_t) "--workers=65",
@@ -191,6 +213,7 @@ int main(void) {
         cmocka_unit_test(test_rows),
         cmocka_unit_test(test_words),
         cmocka_unit_test(test_environment),
+        cmocka_unit_test(test_slips),
         cmocka_unit_test(test_problems),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
