@@ -159,11 +159,13 @@ typedef struct linnet_hub_options {
  * options are copied. */
 LINNET_API int linnet_hub_new(const linnet_hub_options *options, linnet_hub **out);
 /* Other options for a hub that has a server; any thread. What becomes different, soon and worker by
- * worker: namespaces and what channels of none are like, the pages that may connect (origins), and
- * how many channels, requests, commands, errors and publications a connection may have, also one
- * that is there already. A channel that somebody is in keeps more or less at once, but becomes
- * live, or stops being it, when it is next opened. All else stays as it was. Errors as
- * linnet_hub_new: nothing changes. LINNET_ERR_STATE: it has no server. */
+ * worker: namespaces and what channels of none are like, the pages that may connect (origins), the
+ * keys that tokens are checked by (auth; NULL: those it began with), and how many channels,
+ * requests, commands, errors and publications a connection may have, also one that is there
+ * already. A channel that somebody is in keeps more or less at once, but becomes live, or stops
+ * being it, when it is next opened. All else stays as it was, also whether clients have to log in;
+ * of `auth` besides, `anonymous` says what rules are by default. Errors as linnet_hub_new: nothing
+ * changes. LINNET_ERR_STATE: it has no server. */
 LINNET_API int linnet_hub_reload(linnet_hub *hub, const linnet_hub_options *options);
 /* After the server it was given to is freed, and with it all its connections. NULL is allowed. */
 LINNET_API void linnet_hub_free(linnet_hub *hub);

@@ -67,7 +67,8 @@ void ln_reload_now(ln_reload *r) {
         forget(o);
         return;
     }
-    if (!compare(r, o)) ln_say("reload: certificates were read again; no option has changed");
+    if (!compare(r, o))
+        ln_say("reload: certificates and keys were read again; no option has changed");
     forget(r->last);
     r->last = o;
 }

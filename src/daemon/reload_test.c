@@ -66,7 +66,7 @@ static void expect(world *w, const char *text, const char *words) {
 static void test_taken_up(void **state) {
     world w;
     begin(&w, "workers: 2\n");
-    expect(&w, "workers: 2\n", "certificates were read again; no option has changed");
+    expect(&w, "workers: 2\n", "certificates and keys were read again; no option has changed");
     expect(&w, "workers: 2\nhistory.count: 7\n", "reload: history.count is 7, was 100\n");
     assert_int_equal(w.applied, 2);
     assert_int_equal(w.count, 7);

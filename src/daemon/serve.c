@@ -256,6 +256,20 @@ static void take_doors(const ln_options *o, doors *d) {
     }
 }
 
+static int apply_hub(const ln_options *o, service *v) {
+    if (ln_access_wanted(o) != ln_access_wanted(v->o)) {
+        ln_say("reload: whether clients have to log in wants a restart (auth.keys, auth.secrets)");
+        return LINNET_ERR_STATE;
+    }
+    ln_access access;
+    if (!ln_access_init(&access, o)) return LINNET_ERR_INVAL;
+    access.auth.anonymous = (linnet_anonymous)v->o->auth_anonymous; /* until a restart */
+    int err = make_hub(o, ln_access_auth(&access), &v->hub);
+    ln_access_fini(&access);
+    if (err < 0) ln_say("reload: %s", linnet_strerror(err));
+    return err;
+}
+
 /* Certificates first: they are what may be wrong although the configuration is not. */
 static int apply(const ln_options *o, void *ctx) {
     service *v = ctx;
@@ -264,11 +278,8 @@ static int apply(const ln_options *o, void *ctx) {
         ln_say("reload: %s; the old certificates stay", linnet_server_error(v->server));
         return err;
     }
-    linnet_auth_options auth = LINNET_AUTH_OPTIONS_INIT; /* what rules that say nothing mean */
-    auth.anonymous = (linnet_anonymous)v->o->auth_anonymous;
-    err = make_hub(o, ln_access_wanted(v->o) ? &auth : NULL, &v->hub);
-    if (err == LINNET_OK) err = linnet_server_log_level(v->server, (linnet_log_level)o->log_level);
-    if (err < 0) ln_say("reload: %s", linnet_strerror(err));
+    err = apply_hub(o, v);
+    if (err == LINNET_OK) linnet_server_log_level(v->server, (linnet_log_level)o->log_level);
     return err;
 }
 

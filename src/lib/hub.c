@@ -14,6 +14,7 @@
 #include "lib/server.h"
 #include "lib/sized.h"
 #include "lib/sse.h"
+#include "lib/token.h"
 #include "lib/waits.h"
 #include "session/permit.h"
 #include "session/session.h"
@@ -41,6 +42,7 @@ typedef struct hub_worker {
     ln_waits waits;           /* likewise */
     ln_session_limits limits; /* what its sessions go by; a reload changes them under them */
     ln_news *news;            /* of the last reload; NULL: there was none */
+    ln_gate gate;             /* the hub's, with the keys of the last reload */
     ln_entry entry;
     ln_doorman doorman;
 } hub_worker;
@@ -240,7 +242,7 @@ static linnet_verdict ask_gate(hub_worker *h, linnet_upgrade *u) {
     ln_entrant known = { 0 };
     ln_free(h->entry.identity);
     linnet_verdict verdict = ln_gate_ask(
-        &h->hub->gate, u, &h->sessions.debts, ln_hub_wall(h->sessions.hub) / 1000, &known);
+        &h->gate, u, &h->sessions.debts, ln_hub_wall(h->sessions.hub) / 1000, &known);
     h->entry.identity = known.identity;
     h->entry.refused = known.refused;
     h->entry.vouched = false;
@@ -296,7 +298,7 @@ static linnet_verdict hub_upgrade(linnet_upgrade *u, void *user) {
 
 /* NULL: nobody is asked who he is. */
 static const ln_auth *auth_of(const hub_worker *h) {
-    if (h->hub->gate.on) return &h->hub->gate.auth;
+    if (h->gate.on) return &h->gate.auth;
     return h->entry.identity ? &h->hub->vouched : NULL;
 }
 
@@ -393,7 +395,7 @@ int linnet_server_sse(linnet_server *s, const char *path, linnet_hub *hub) {
 
 const char *ln_host_hub_bars(const linnet_loop *w, ln_slice channel, int *status) {
     const hub_worker *h = w->sessions;
-    const ln_auth *auth = h->hub->gate.on ? &h->hub->gate.auth : NULL;
+    const ln_auth *auth = h->gate.on ? &h->gate.auth : NULL;
     const ln_asker *asker = h->sessions.asker;
     *status = 401;
     if (auth && !auth->anonymous) return "one has to log in, and can on a WebSocket only\n";
@@ -407,12 +409,23 @@ const char *ln_host_hub_bars(const linnet_loop *w, ln_slice channel, int *status
 
 /* ---- another configuration ----------------------------------------------------------- */
 
+/* With a reference; NULL: nobody has to log in. */
+static ln_jws_keys *keys_of(const linnet_hub *hub, const linnet_hub_options *o) {
+    if (!hub->gate.on) return NULL;
+    linnet_keys *given = o->auth ? o->auth->keys : NULL;
+    ln_jws_keys *keys = given ? given->keys : hub->gate.keys;
+    if (given) given->used = true;
+    ln_jws_keys_ref(keys);
+    return keys;
+}
+
 static int news_of(linnet_hub *hub, const linnet_hub_options *o, ln_news **out) {
     ln_news *n;
     int err = ln_news_new(o->origins, &n);
     if (err < 0) return err;
     take_limits(o, &hub->plain, &n->limits);
     err = take_namespaces(o, &n->namespaces);
+    if (err == LINNET_OK) n->keys = keys_of(hub, o);
     if (err < 0)
         ln_news_unref(n);
     else
@@ -459,6 +472,8 @@ void ln_host_hub_news(linnet_loop *w, ln_post *m) {
     h->news = m->ctx;
     m->ctx = NULL;
     h->limits = h->news->limits;
+    h->gate.keys = h->news->keys;
+    h->gate.auth.keys = h->news->keys;
     ln_hub_reload(w->hub, h->news->namespaces);
     ln_news_unref(old);
 }
@@ -769,6 +784,7 @@ int ln_host_hub_open(linnet_hub *hub, linnet_loop *w) {
     h->hub = hub;
     h->entry.dialect = LN_DIALECT_AUTO;
     h->limits = hub->limits;
+    h->gate = hub->gate;
     ln_list_init(&h->subscriptions);
     ln_slice node = ln_slice_of(hub->node, sizeof hub->node);
     int err = ln_sessions_init(&h->sessions, w->hub, &w->env.rand, node);

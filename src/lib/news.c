@@ -20,5 +20,6 @@ void ln_news_unref(ln_news *n) {
     if (!n || !ln_ref_put(&n->refs)) return;
     ln_route_free_list(n->origins, n->origin_count);
     ln_namespaces_unref(n->namespaces);
+    ln_jws_keys_unref(n->keys);
     ln_free(n);
 }

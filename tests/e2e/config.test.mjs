@@ -185,6 +185,31 @@ describe('linnet serve at HUP', () => {
     await server.stop();
   });
 
+  it('takes up the keys of tokens, and not whether there are any', async () => {
+    const secret = path.join(folder, 'secret');
+    const write = text => fs.writeFileSync(secret, text.repeat(32), { mode: 0o600 });
+    const token = async () => (await linnet(['token', 'mint', '--secret', secret, '--sub', 'anna'])).stdout.trim();
+    write('a');
+    const [yaml, old] = [file(`${head}auth: { secrets: ${secret} }\n`), await token()];
+    const server = await start(['serve', '--config', yaml]);
+    const come = async t => {
+      const peer = await Peer.open(`${server.url}/ws`, ['linnet.v1'], { headers: { Authorization: `Bearer ${t}` } });
+      assert.equal((await peer.json()).type, 'welcome');
+      return peer;
+    };
+    const first = await come(old);
+    write('b');
+    const fresh = await token();
+    await assert.rejects(come(fresh));
+    server.kill('SIGHUP');
+    await until(() => come(fresh).then(() => true, () => false), 'the new key to count');
+    await until(() => come(old).then(() => false, () => true), 'the old key to count no more');
+    assert.equal((await ask(first, { type: 'ping' })).type, 'pong');
+    await reload(server, yaml, head, /have to log in wants a restart(.*\n)*.*all stays as it was/);
+    await assert.rejects(come(old));
+    await server.stop();
+  });
+
   it('says what wants a restart, one by one', async () => {
     const yaml = file(head);
     const server = await start(['serve', '--config', yaml]);
