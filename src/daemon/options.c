@@ -202,6 +202,24 @@ static void check_doors(const ln_options *o, ln_problems *p) {
         wrong(p, o, row_of("tls.certificates"), "wants a TLS listener: tls.cert and tls.key");
 }
 
+/* What a request would be refused for is told before there is one. */
+static void check_webhooks(const ln_options *o, ln_problems *p) {
+    static const char *const paths[] = { "webhooks.connect", "webhooks.subscribe",
+        "webhooks.publish", "webhooks.call", "webhooks.event", "webhooks.disconnect" };
+    const char *const urls[] = { o->webhook_connect, o->webhook_subscribe, o->webhook_publish,
+        o->webhook_call, o->webhook_event, o->webhook_disconnect };
+    for (size_t i = 0; i < sizeof urls / sizeof urls[0]; i++) {
+        if (!urls[i]) continue;
+        if (strncmp(urls[i], "http://", 7) != 0 && strncmp(urls[i], "https://", 8) != 0)
+            wrong(p, o, row_of(paths[i]), "wants http:// or https://, not '%.200s'", urls[i]);
+        if (!o->webhook_keys.count)
+            wrong(p, o, row_of(paths[i]),
+                "wants webhooks.keys beside it: a backend must know who is asking");
+    }
+    if (o->webhook_keys.count > 2)
+        wrong(p, o, row_of("webhooks.keys"), "wants one or two: the new one and the old one");
+}
+
 static bool is_namespace(const char *name) {
     static const char bytes[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
     size_t size = strlen(name);
@@ -231,6 +249,7 @@ static void check(const ln_options *o, ln_problems *p) {
     check_doors(o, p);
     check_queue(o, p);
     check_proxies(o, p);
+    check_webhooks(o, p);
     check_spaces(o, p);
     for (size_t i = 0; i < o->origins.count; i++)
         if (!is_origin(o->origins.items[i]))

@@ -201,6 +201,35 @@ static void take_standard(const ln_space *space, linnet_hub_options *ho) {
     ho->history = n.history;
 }
 
+#define HOOKS 6
+
+/* Where what is sent; `list` has room for HOOKS. */
+static void take_hooks(const ln_options *o, linnet_webhook *list, linnet_hooks *out) {
+    const struct {
+        const char *url;
+        linnet_hook hook;
+    } urls[HOOKS] = { { o->webhook_connect, LINNET_HOOK_CONNECT },
+        { o->webhook_subscribe, LINNET_HOOK_SUBSCRIBE },
+        { o->webhook_publish, LINNET_HOOK_PUBLISH }, { o->webhook_call, LINNET_HOOK_CALL },
+        { o->webhook_event, LINNET_HOOK_EVENT },
+        { o->webhook_disconnect, LINNET_HOOK_DISCONNECT } };
+    for (size_t i = 0; i < HOOKS; i++) {
+        linnet_webhook one = LINNET_WEBHOOK_INIT;
+        if (!urls[i].url) continue;
+        one.url = urls[i].url;
+        one.hooks = LINNET_HOOK_BIT(urls[i].hook);
+        list[out->webhook_count++] = one;
+    }
+    out->webhooks = list;
+    out->keys = o->webhook_keys.items;
+    out->ca_file = o->webhook_ca;
+    if (o->webhook_headers.count) out->headers = o->webhook_headers.items;
+    out->timeout_ms = (uint32_t)o->webhook_time;
+    out->retries = (uint32_t)o->webhook_retries;
+    out->queue_max = (uint32_t)o->webhook_queue;
+    out->queue_bytes = o->webhook_queue_bytes;
+}
+
 /* A hub, or the one that is there with other options. */
 static int make_hub(const ln_options *o, const linnet_auth_options *auth, linnet_hub **hub) {
     linnet_hub_options ho = LINNET_HUB_OPTIONS_INIT;
@@ -231,6 +260,10 @@ static int make_hub(const ln_options *o, const linnet_auth_options *auth, linnet
     ho.auth_failures = (uint32_t)o->auth_failures;
     if (o->origins.count) ho.origins = o->origins.items;
     ho.auth = auth;
+    linnet_webhook webhooks[HOOKS];
+    linnet_hooks hooks = LINNET_HOOKS_INIT;
+    take_hooks(o, webhooks, &hooks);
+    if (hooks.webhook_count && !*hub) ho.hooks = &hooks; /* others are for the next start */
     return *hub ? linnet_hub_reload(*hub, &ho) : linnet_hub_new(&ho, hub);
 }
 

@@ -1,0 +1,252 @@
+// Backends that decide, over HTTP: what they are sent, what their answers lead to, and what becomes
+// of it when they do not answer. Titles with T100, T154 and T156 are rows of the threat model.
+import assert from 'node:assert/strict';
+import crypto from 'node:crypto';
+import fs from 'node:fs';
+import http from 'node:http';
+import os from 'node:os';
+import path from 'node:path';
+import { after, describe, it } from 'node:test';
+import { start } from './lib/linnet.mjs';
+import { Peer } from './lib/peer.mjs';
+
+const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'linnet-hooks-'));
+after(() => fs.rmSync(folder, { recursive: true }));
+const KEYS = ['a key that is long enough', `whsec_${crypto.randomBytes(24).toString('base64')}`];
+const keyFiles = KEYS.map((key, n) => {
+  const file = path.join(folder, `key${n}`);
+  fs.writeFileSync(file, `${key}\n`, { mode: 0o600 });
+  return `file:${file}`;
+});
+
+const bytesOf = key => key.startsWith('whsec_') ? Buffer.from(key.slice(6), 'base64') : Buffer.from(key);
+const sign = (key, id, time, body) =>
+  'v1,' + crypto.createHmac('sha256', bytesOf(key)).update(`${id}.${time}.${body}`).digest('base64');
+
+/** A backend whose answer(body, headers, path) is [status, object] or what a promise of that gives. */
+class Backend {
+  static async start(answer) {
+    const self = new Backend();
+    self.answer = answer;
+    self.got = [];
+    self.server = http.createServer((request, response) => {
+      const parts = [];
+      request.on('data', part => parts.push(part));
+      request.on('end', async () => {
+        const text = Buffer.concat(parts).toString();
+        const body = JSON.parse(text);
+        self.got.push({ body, text, headers: request.headers, path: request.url });
+        const [status, reply, fields] = await self.answer(body, request, self.got.length) ?? [200, {}];
+        response.writeHead(status, fields);
+        response.end(reply === undefined ? '' : typeof reply === 'string' ? reply : JSON.stringify(reply));
+      });
+    });
+    await new Promise(resolve => self.server.listen(0, '127.0.0.1', resolve));
+    self.url = `http://127.0.0.1:${self.server.address().port}/hook`;
+    return self;
+  }
+
+  async serve(kinds, extra = []) {
+    const urls = kinds.flatMap(kind => [`--webhook-${kind}`, this.url]);
+    this.program = await start(['serve', '--listen', '127.0.0.1:0', ...urls,
+      '--webhook-key', keyFiles[0], ...extra]);
+    return this.program;
+  }
+
+  async has(count) {
+    for (let n = 0; n < 500 && this.got.length < count; n++)
+      await new Promise(resolve => setTimeout(resolve, 20));
+    assert.ok(this.got.length >= count, `only ${this.got.length} of ${count}`);
+  }
+
+  async stop() {
+    await this.program.stop();
+    this.server.closeAllConnections?.();
+    this.server.close();
+  }
+}
+
+const join = async (server, options = {}) => {
+  const peer = await Peer.open(`${server.url}/ws`, ['linnet.v1'], options);
+  assert.equal((await peer.json()).type, 'welcome');
+  return peer;
+};
+
+describe('a backend decides', () => {
+  it('who may hear and say what, and answers calls', async () => {
+    const backend = await Backend.start(body => {
+      if (body.type === 'subscribe') return body.channel === 'open' ? [200, {}] : [403, {}];
+      if (body.type === 'publish') return [200, { data: { was: body.data } }];
+      return [200, { data: { sum: body.data[0] + body.data[1] } }];
+    });
+    const server = await backend.serve(['subscribe', 'publish', 'call']);
+    const peer = await join(server);
+    peer.send({ type: 'subscribe', id: 1, channel: 'open' });
+    assert.equal((await peer.json()).type, 'ok');
+    peer.send({ type: 'subscribe', id: 2, channel: 'closed' });
+    assert.equal((await peer.json()).error.code, 103);
+    peer.send({ type: 'publish', id: 3, channel: 'open', data: 5 });
+    const replies = [await peer.json(), await peer.json()];
+    assert.deepEqual(replies.find(r => r.type === 'message').data, { was: 5 });
+    assert.ok(replies.find(r => r.re === 3));
+    peer.send({ type: 'call', id: 4, event: 'add', data: [1, 2] });
+    assert.deepEqual(await peer.json(), { type: 'ok', re: 4, data: { sum: 3 } });
+    const [subscribe, , publish, call] = backend.got.map(one => one.body);
+    const { ts, node, client } = subscribe;
+    assert.ok(Math.abs(Date.now() - ts) < 10_000);
+    assert.deepEqual(subscribe, { type: 'subscribe', ts, node, client, channel: 'open' });
+    assert.deepEqual(publish, { type: 'publish', ts: publish.ts, node, client, channel: 'open', data: 5 });
+    assert.deepEqual(call, { type: 'call', ts: call.ts, node, client, event: 'add', data: [1, 2] });
+    await peer.close();
+    await backend.stop();
+  });
+
+  it('who may come, by the cookie, before the 101', async () => {
+    const backend = await Backend.start(body => {
+      if (body.type !== 'connect') return [204];
+      if (body.headers.cookie === 'session=ann')
+        return [200, { user: 'ann', info: { name: 'Ann' }, channels: ['news'] }];
+      return body.headers.cookie ? [403, {}] : [401, {}];
+    });
+    const server = await backend.serve(['connect', 'disconnect'], ['--webhook-header', 'Cookie']);
+    const refused = async headers =>
+      (await Peer.open(`${server.url}/ws`, [], { headers }).then(() => null, error => error)).message;
+    assert.match(await refused({}), /401/);
+    assert.match(await refused({ Cookie: 'session=bob', Origin: server.url.replace('ws', 'http') }), /403/);
+    const peer = await join(server,
+      { headers: { Cookie: 'session=ann', Origin: server.url.replace('ws', 'http'), 'X-Secret': 'no' } });
+    const ok = await peer.json();
+    assert.equal(ok.channel, 'news');
+    peer.send({ type: 'publish', channel: 'news', data: 1 });
+    assert.deepEqual((await peer.json()).from.user, 'ann');
+    const { body } = backend.got[2];
+    assert.deepEqual(body.headers, { cookie: 'session=ann' });
+    assert.equal(body.path, '/ws');
+    assert.match(body.address, /^127\.0\.0\.1:\d+$/);
+    await peer.close();
+    await backend.has(4);
+    const gone = backend.got[3].body;
+    assert.equal(gone.type, 'disconnect');
+    assert.equal(gone.client, body.client);
+    assert.equal(gone.user, 'ann');
+    await backend.stop();
+  });
+
+  it('T100 not by failing: 503 and error 108', async () => {
+    for (const broken of [[500, {}], [200, 'yes'], [302, {}, { Location: 'http://169.254.169.254/' }], [200, []]]) {
+      const backend = await Backend.start(() => broken);
+      const server = await backend.serve(['connect']);
+      await assert.rejects(Peer.open(`${server.url}/ws`), /503/);
+      assert.equal(backend.got.length, 1);
+      await backend.stop();
+      const other = await Backend.start(() => broken);
+      const peer = await join(await other.serve(['subscribe']));
+      peer.send({ type: 'subscribe', id: 1, channel: 'x' });
+      const { error } = await peer.json();
+      assert.deepEqual([error.code, error.retry], [108, true]);
+      await peer.close();
+      await other.stop();
+    }
+  });
+
+  it('T100 not by silence: after 5 s it is no, and others have not waited', async () => {
+    const backend = await Backend.start(() => new Promise(() => {}));
+    const server = await backend.serve(['subscribe', 'call']);
+    const peer = await join(server);
+    const from = Date.now();
+    peer.send({ type: 'subscribe', id: 1, channel: 'x' });
+    peer.send({ type: 'call', id: 2, event: 'm' });
+    peer.send({ type: 'publish', id: 3, channel: 'y', data: 1 });
+    assert.equal((await peer.json()).re, 3);
+    assert.ok(Date.now() - from < 2_000);
+    const codes = [(await peer.json(8_000)), (await peer.json(8_000))].map(r => r.error.code);
+    assert.deepEqual(codes.sort(), [108, 115]);
+    assert.ok(Date.now() - from > 4_500 && Date.now() - from < 7_000);
+    await peer.close();
+    await backend.stop();
+  });
+
+  it('commands on one channel keep their order while it thinks', async () => {
+    const backend = await Backend.start(async (body, request, n) => {
+      await new Promise(resolve => setTimeout(resolve, 300 - 100 * Math.min(n, 3)));
+      return [200, {}];
+    });
+    const peer = await join(await backend.serve(['subscribe', 'publish']));
+    peer.send({ type: 'subscribe', id: 0, channel: 'x' });
+    for (let n = 1; n <= 5; n++) peer.send({ type: 'publish', channel: 'x', data: n });
+    assert.equal((await peer.json()).re, 0);
+    for (let n = 1; n <= 5; n++) assert.equal((await peer.json()).data, n);
+    await peer.close();
+    await backend.stop();
+  });
+});
+
+describe('news', () => {
+  it('come in the order of their connection, again until they have arrived, with the same id', async () => {
+    const backend = await Backend.start((body, request, n) => n === 2 ? [503] : [204]);
+    const peer = await join(await backend.serve(['event', 'disconnect']));
+    for (let n = 0; n < 3; n++) peer.send({ type: 'moved', data: n });
+    await peer.close();
+    await backend.has(5);
+    assert.deepEqual(backend.got.map(one => one.body.data), [0, 1, 1, 2, undefined]);
+    assert.equal(backend.got[1].headers['webhook-id'], backend.got[2].headers['webhook-id']);
+    assert.equal(backend.got[4].body.type, 'disconnect');
+    await backend.stop();
+  });
+
+  it('T154 are kept for a backend that is away, within bounds', async () => {
+    const backend = await Backend.start(() => [500]);
+    const server = await backend.serve(['event'], ['--workers', '1', '--config', configWith('webhooks: { queue: 10 }')]);
+    const peer = await join(server);
+    for (let n = 0; n < 40; n++) peer.send({ type: 'moved', data: n });
+    peer.send({ type: 'ping', id: 1 });
+    assert.equal((await peer.json()).type, 'pong');
+    backend.answer = () => [204];
+    const seen = () => new Set(backend.got.map(one => one.body.data));
+    for (let n = 0; n < 250 && !seen().has(39); n++) await new Promise(resolve => setTimeout(resolve, 20));
+    assert.ok(seen().has(39), 'the newest arrives');
+    assert.ok(seen().size <= 12, `${seen().size} of 40`);
+    await peer.close();
+    await backend.stop();
+  });
+});
+
+function configWith(yaml) {
+  const file = path.join(folder, 'linnet.yaml');
+  fs.writeFileSync(file, `${yaml}\n`, { mode: 0o600 });
+  return file;
+}
+
+describe('T156 a signature', () => {
+  it('is over id, time and body, with each key', async () => {
+    const backend = await Backend.start(() => [200, {}]);
+    const server = await backend.serve(['subscribe'], ['--webhook-key', keyFiles[1]]);
+    const peer = await join(server);
+    for (let n = 0; n < 2; n++) {
+      peer.send({ type: 'subscribe', id: n, channel: `c${n}` });
+      await peer.json();
+    }
+    const ids = backend.got.map(({ headers, text }) => {
+      const { 'webhook-id': id, 'webhook-timestamp': time, 'webhook-signature': signature } = headers;
+      assert.ok(Math.abs(Date.now() / 1000 - Number(time)) < 10);
+      assert.equal(signature, KEYS.map(key => sign(key, id, time, text)).join(' '));
+      assert.notEqual(signature, KEYS.map(key => sign(key, id, time, `${text} `)).join(' '));
+      assert.equal(headers['content-type'], 'application/json');
+      return id;
+    });
+    assert.notEqual(ids[0], ids[1]);
+    await peer.close();
+    await backend.stop();
+  });
+
+  it('is wanted: without a key the server does not start', async () => {
+    const { linnet } = await import('./lib/linnet.mjs');
+    const { code, stderr } = await linnet(['serve', '--listen', '127.0.0.1:0', '--webhook-call', 'http://127.0.0.1:1/']);
+    assert.equal(code, 2);
+    assert.match(stderr, /webhooks\.keys/);
+    const other = await linnet(['serve', '--listen', '127.0.0.1:0', '--webhook-call', 'file:///etc/passwd',
+      '--webhook-key', keyFiles[0]]);
+    assert.equal(other.code, 2);
+    assert.match(other.stderr, /http:\/\/ or https:\/\//);
+  });
+});
