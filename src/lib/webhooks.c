@@ -7,8 +7,9 @@
 
 #define BACKOFF_MS     250u
 #define BACKOFF_MAX_MS 30000u
-#define BUSY_MS        50 /* no room under way: look again */
-#define ID_SIZE        20 /* "wh_" and 16 digits */
+#define BUSY_MS        50  /* no room under way: look again */
+#define HAD_IT         409 /* it came before, and the answer was lost */
+#define ID_SIZE        20  /* "wh_" and 16 digits */
 #define AGENT          "User-Agent: linnet"
 
 struct ln_webhook_config {
@@ -258,7 +259,7 @@ static void on_told(void *user, const ln_fetch_reply *r) {
     news *n = ln_list_item(l->news.next, news, in_lane);
     l->fetch = NULL;
     if (r->err == LINNET_ERR_CANCELLED) return; /* the end */
-    if (!r->err && r->status >= 200 && r->status < 300) {
+    if (!r->err && ((r->status >= 200 && r->status < 300) || r->status == HAD_IT)) {
         ln_stat_add(&h->told, 1);
     } else if (worth_another_try(r) && n->tries < h->config->retries) {
         complain(h, n->kind, r, "again");

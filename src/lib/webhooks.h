@@ -3,7 +3,7 @@
  * A question is one request, and whatever comes of it is the answer: no retries, because somebody
  * waits. News are kept until they have arrived:
  *
- *    queue ──> one of 64 lanes, by whom it concerns ──POST──> 2xx: done
+ *    queue ──> one of 64 lanes, by whom it concerns ──POST──> 2xx, 409 (had it): done
  *                        ^                              │
  *                        └── 0.25 s, 0.5 s, .. 30 s ────┘ 5xx, 408, 429, no answer: again, with the
  *                                                        same id. 4xx, or too often: given up

@@ -7,7 +7,7 @@ import http from 'node:http';
 import os from 'node:os';
 import path from 'node:path';
 import { after, describe, it } from 'node:test';
-import { start } from './lib/linnet.mjs';
+import { PYTHON, Program, ROOT, start } from './lib/linnet.mjs';
 import { Peer } from './lib/peer.mjs';
 
 const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'linnet-hooks-'));
@@ -249,4 +249,55 @@ describe('T156 a signature', () => {
     assert.equal(other.code, 2);
     assert.match(other.stderr, /http:\/\/ or https:\/\//);
   });
+});
+
+const kits = {
+  node: [process.execPath, 'examples/backends/node/backend.mjs'],
+  python: [PYTHON, 'examples/backends/python/backend.py'],
+};
+
+describe('T156 the kit for backends', () => {
+  for (const [name, [command, file]] of Object.entries(kits)) {
+    it(`in ${name} decides, and refuses what is forged, old or sent again`, async () => {
+      const key = KEYS[1], env = { ...process.env, WEBHOOK_KEY: key, PORT: '0' };
+      const backend = new Program(command, [path.join(ROOT, file)], { env });
+      const [, url] = await backend.says(/backend on (\S+)/);
+      const server = await start(['serve', '--listen', '127.0.0.1:0', '--webhook-subscribe', url,
+        '--webhook-call', url, '--webhook-key', keyFiles[0], '--webhook-key', keyFiles[1]]);
+      const peer = await join(server);
+      peer.send({ type: 'subscribe', id: 1, channel: 'news' });
+      assert.equal((await peer.json()).type, 'ok');
+      peer.send({ type: 'subscribe', id: 2, channel: 'private-x' });
+      assert.equal((await peer.json()).error.message, 'that one is private');
+      peer.send({ type: 'call', id: 3, event: 'add', data: [1, 2, 3] });
+      assert.equal((await peer.json()).data, 6);
+      await peer.close();
+      const post = async (id, time, text, signature) => (await fetch(url, { method: 'POST', body: text,
+        headers: { 'webhook-id': id, 'webhook-timestamp': `${time}`, 'webhook-signature': signature } })).status;
+      const text = '{"type":"call","event":"add","data":[1]}', now = Math.floor(Date.now() / 1000);
+      assert.equal(await post('a', now, text, sign(key, 'a', now, text)), 200);
+      assert.equal(await post('a', now, text, sign(key, 'a', now, text)), 409, 'sent again');
+      assert.equal(await post('b', now, text, sign(KEYS[0], 'b', now, text)), 401, 'another key');
+      assert.equal(await post('b', now, `${text} `, sign(key, 'b', now, text)), 401, 'another body');
+      assert.equal(await post('c', now, text, sign(key, 'b', now, text)), 401, 'another id');
+      assert.equal(await post('b', now, text, ''), 401, 'no signature');
+      for (const time of [now - 301, now + 302])
+        assert.equal(await post('b', time, text, sign(key, 'b', time, text)), 401, 'another time');
+      await server.stop();
+      backend.child.kill();
+      await backend.left;
+    });
+
+    it(`in ${name} mints tokens that are taken`, async () => {
+      const secret = 'a secret that is long enough for HS256', claims = { sub: 'ann', exp: 4102444800 };
+      const minting = new Program(command, [path.join(ROOT, file), 'mint', JSON.stringify(claims)],
+        { env: { ...process.env, JWT_SECRET: secret } });
+      const { code, stdout } = await minting.left;
+      assert.equal(code, 0);
+      const [head, body, signature] = stdout.trim().split('.');
+      assert.equal(JSON.parse(Buffer.from(head, 'base64url')).alg, 'HS256');
+      assert.deepEqual(JSON.parse(Buffer.from(body, 'base64url')), claims);
+      assert.equal(signature, crypto.createHmac('sha256', secret).update(`${head}.${body}`).digest('base64url'));
+    });
+  }
 });

@@ -1,0 +1,98 @@
+"""A backend for `linnet serve` in Python, without packages: it receives webhooks, checks who sent
+them, and mints tokens. Try:
+
+    head -c 24 /dev/urandom | base64 > hook.key
+    WEBHOOK_KEY=$(cat hook.key) PORT=3000 python3 backend.py &
+    linnet serve --webhook-subscribe http://127.0.0.1:3000/hook \
+        --webhook-call http://127.0.0.1:3000/hook --webhook-key file:hook.key
+
+Whoever subscribes to a channel that begins with "private" is refused, and the call "add" adds.
+"""
+import base64
+import hashlib
+import hmac
+import json
+import os
+import sys
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+WINDOW_S = 300
+seen = {}  # id -> when it may be forgotten
+
+
+def bytes_of(key):
+    return base64.b64decode(key[6:]) if key.startswith("whsec_") else key.encode()
+
+
+def verify(headers, body, key, now=None):
+    """True when a webhook is ours and of now."""
+    now = time.time() if now is None else now
+    ident, when = headers.get("webhook-id"), headers.get("webhook-timestamp") or ""
+    if not ident or not when.isdigit() or abs(now - int(when)) > WINDOW_S:
+        return False
+    text = f"{ident}.{when}.".encode() + body
+    wanted = "v1," + base64.b64encode(hmac.new(bytes_of(key), text, hashlib.sha256).digest()).decode()
+    given = (headers.get("webhook-signature") or "").split(" ")
+    return any(hmac.compare_digest(one.encode(), wanted.encode()) for one in given)
+
+
+def is_new(ident, now=None):
+    """A second one with the same id is a replay, or news that came twice: it has been dealt with."""
+    now = time.time() if now is None else now
+    for old in [i for i, until in seen.items() if until < now]:
+        del seen[old]
+    if ident in seen:
+        return False
+    seen[ident] = now + 2 * WINDOW_S
+    return True
+
+
+def mint(claims, secret):
+    """A token that says who somebody is (HS256). claims: sub, exp, info, channels, ..."""
+    def part(data):
+        return base64.urlsafe_b64encode(data).rstrip(b"=")
+    text = b".".join(part(json.dumps(v).encode()) for v in ({"alg": "HS256", "typ": "JWT"}, claims))
+    return (text + b"." + part(hmac.new(secret.encode(), text, hashlib.sha256).digest())).decode()
+
+
+def decide(question):
+    if question["type"] == "subscribe" and question["channel"].startswith("private"):
+        return {"error": {"code": 103, "message": "that one is private"}}
+    if question["type"] == "call":
+        if question["event"] == "add":
+            return {"data": sum(question["data"])}
+        return {"error": {"code": 104, "message": "there is no such method"}}
+    return {}
+
+
+class Hook(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def answer(self, status, value=None):
+        body = json.dumps(value).encode() if value is not None else b""
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if not verify(self.headers, body, os.environ["WEBHOOK_KEY"]):
+            self.answer(401)
+        elif not is_new(self.headers["webhook-id"]):
+            self.answer(409)
+        else:
+            self.answer(200, decide(json.loads(body)))
+
+    def log_message(self, *args):
+        pass
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["mint"]:
+        print(mint(json.loads(sys.argv[2]), os.environ["JWT_SECRET"]))
+    else:
+        server = ThreadingHTTPServer(("127.0.0.1", int(os.environ.get("PORT", "3000"))), Hook)
+        print(f"backend on http://127.0.0.1:{server.server_address[1]}/hook", flush=True)
+        server.serve_forever()
