@@ -325,6 +325,36 @@ typedef void linnet_hub_sessions_fn(
 LINNET_API int linnet_hub_sessions(linnet_hub *hub, const linnet_whom *whom, size_t limit,
     linnet_hub_sessions_fn *list, void *ctx);
 
+/* Who is in a channel whose members are kept (linnet_namespace.members). */
+typedef struct linnet_member {
+    linnet_slice client, user, info; /* user and info (JSON) may be empty: unknown */
+    uint64_t ref;                    /* of this stay in the channel; larger than those before it */
+    bool left; /* linnet_hub_on_presence: it has gone; else it came, or has another info */
+} linnet_member;
+
+typedef struct linnet_presence { /* borrowed until the callback returns */
+    size_t size;
+    linnet_slice channel;
+    const linnet_member *members;
+    size_t member_count;
+    uint32_t connections, users; /* in the channel now; distinct users, of those who have one */
+    uint64_t next;               /* of a page: there is more behind this ref; 0: that was all */
+} linnet_presence;
+
+/* On the worker that is the channel's home. err < 0: presence is NULL. */
+typedef void linnet_presence_fn(
+    void *ctx, linnet_hub *hub, int err, const linnet_presence *presence);
+
+/* One page of members, those behind `after` (0: from the start), at most `limit` (0: 1,000, and no
+ * more than that; LINNET_OFF: none, only the counts). Any thread. fn is called once: with
+ * LINNET_ERR_UNSUPPORTED when members are not kept there, LINNET_ERR_CANCELLED when the server has
+ * ended. Errors of the call itself as publish. */
+LINNET_API int linnet_hub_presence(linnet_hub *hub, linnet_slice channel, uint64_t after,
+    uint32_t limit, linnet_presence_fn *fn, void *ctx);
+/* Tells of all who come and go, in any channel, gathered for 100 ms; a member comes and goes in
+ * turns. Before the hub is given to a server: LINNET_ERR_STATE. fn NULL: nobody is told. */
+LINNET_API int linnet_hub_on_presence(linnet_hub *hub, linnet_presence_fn *fn, void *ctx);
+
 /* The errors of the native protocol, for programs that speak for it: its number for one of ours. */
 LINNET_API int linnet_hub_error_code(int err);
 typedef struct linnet_hub_error {

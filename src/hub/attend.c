@@ -129,8 +129,13 @@ static int tell(void *ctx, const ln_presence *p, ln_slice packed) {
         .space = LN_SPACE_PRESENCE,
         .flags = LN_PUB_VOLATILE | LN_PUB_ASIDE };
     if (p->listeners && !(d = ln_publication_new(&what, h->workers))) return LINNET_ERR_NOMEM;
-    if (h->events.presence) h->events.presence(h->events.ctx, ln_presence_name(p), packed);
-    if (!d) return LINNET_OK;
+    int err = LINNET_OK;
+    if (h->events.presence) err = h->events.presence(h->events.ctx, ln_presence_name(p), packed);
+    if (!d) return err;
+    if (err < 0) {
+        ln_publication_unref(d);
+        return err;
+    }
     d->ts = h->homes.wall;
     send(h, p, d);
     return LINNET_OK;

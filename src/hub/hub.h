@@ -25,8 +25,8 @@ typedef struct ln_hub_events {
     void *ctx;
     /* Somebody is in a channel now, and nobody was; or the other way round. */
     void (*occupied)(void *ctx, ln_slice channel, bool occupied);
-    /* Who came and went; packed as in presence.h. */
-    void (*presence)(void *ctx, ln_slice channel, ln_slice packed);
+    /* Who came and went; packed as in presence.h. < 0: it will be told again. */
+    int (*presence)(void *ctx, ln_slice channel, ln_slice packed);
 } ln_hub_events;
 
 typedef struct ln_hub {

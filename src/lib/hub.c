@@ -11,6 +11,7 @@
 #include "lib/auth.h"
 #include "lib/doorman.h"
 #include "lib/news.h"
+#include "lib/presence.h"
 #include "lib/server.h"
 #include "lib/sized.h"
 #include "lib/sse.h"
@@ -30,6 +31,7 @@ struct linnet_hub {
     ln_auth vouched; /* of whom a backend names, where nobody else does: without keys */
     ln_jws_keys *no_keys;
     linnet_server *server;
+    ln_heard heard; /* of members that come and go */
     char node[16];
 };
 
@@ -723,6 +725,17 @@ int linnet_hub_history(
     return err;
 }
 
+int linnet_hub_on_presence(linnet_hub *hub, linnet_presence_fn *fn, void *ctx) {
+    if (!hub) return LINNET_ERR_INVAL;
+    if (hub->server) return LINNET_ERR_STATE;
+    hub->heard = (ln_heard){ fn, ctx };
+    return LINNET_OK;
+}
+
+ln_heard ln_host_hub_heard(const linnet_hub *hub) {
+    return hub->heard;
+}
+
 /* ---- words ------------------------------------------------------------------------------ */
 
 int linnet_hub_error_code(int err) {
@@ -811,6 +824,7 @@ int ln_host_hub_open(linnet_hub *hub, linnet_loop *w) {
     ln_hub_use(w->hub, LN_USER_HOST, &user);
     ln_sse_use(w, &hub->plain);
     w->sessions = h;
+    ln_host_presence_open(hub, w);
     return LINNET_OK;
 }
 
@@ -826,6 +840,7 @@ void ln_host_hub_close(linnet_loop *w) {
     hub_worker *h = w->sessions;
     if (!h) return;
     ln_host_hub_end(w);
+    ln_host_presence_close(w);
     ln_free(h->entry.identity);
     h->entry.identity = NULL;
     ln_hook_worker_end(w->hooks);

@@ -7,6 +7,7 @@
 #include "lib/hub.h"
 #include "lib/inner.h"
 #include "lib/orders.h"
+#include "lib/presence.h"
 #include "lib/server.h"
 #include "lib/sized.h"
 #include "lib/timer.h"
@@ -177,6 +178,10 @@ static void take_lib(linnet_loop *w, ln_post *m) {
     case LN_POST_PUBLISH: ln_host_hub_mail(w, m); break;
     case LN_POST_RELOAD: ln_host_hub_news(w, m); break;
     case LN_POST_ORDER: ln_order_mail(w, m); break;
+    case LN_POST_PRESENCE:
+        ln_host_presence_mail(w, m->ctx);
+        m->ctx = NULL;
+        break;
     case LN_POST_LEVEL: w->log.level = (linnet_log_level)m->code; break;
     default: ln_request_mail(w, m); break;
     }

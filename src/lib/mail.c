@@ -2,6 +2,7 @@
 #include "base/mem.h"
 #include "lib/hub.h"
 #include "lib/orders.h"
+#include "lib/presence.h"
 #include <unistd.h>
 
 #define MAIL_MAX (UINT32_C(0x7fffff00))
@@ -34,5 +35,6 @@ void ln_post_free(ln_post *m) {
     if (m->letter.kind == LN_POST_PUBLISH && m->ctx) ln_host_hub_unpublished(m->ctx);
     if (m->letter.kind == LN_POST_RELOAD && m->ctx) ln_host_hub_unnews(m->ctx);
     if (m->letter.kind == LN_POST_ORDER && m->ctx) ln_order_lost(m->ctx, (unsigned)m->code);
+    if (m->letter.kind == LN_POST_PRESENCE && m->ctx) ln_host_presence_unasked(m->ctx);
     ln_free(m);
 }

@@ -10,6 +10,7 @@
  *   ADOPT     linnet_server_adopt          a descriptor, and the bytes read from it so far
  *   JOIN      linnet_hub_subscribe         ctx: the subscription
  *   LEAVE     linnet_hub_unsubscribe       ctx: the subscription, one reference
+ *   PRESENCE  linnet_hub_presence          ctx: the question (presence.h)
  *   PUBLISH   linnet_hub_publish_then,     ctx: who waits, with the publication or the question
  *             linnet_hub_history
  *   DECIDE    linnet_hub_answer            id: who has asked; bytes: hooks.c's
@@ -41,7 +42,8 @@ typedef enum ln_post_kind {
     LN_POST_DECIDE,
     LN_POST_RELOAD,
     LN_POST_ORDER,
-    LN_POST_LEVEL
+    LN_POST_LEVEL,
+    LN_POST_PRESENCE
 } ln_post_kind;
 
 typedef struct ln_post {
