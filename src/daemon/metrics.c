@@ -151,7 +151,7 @@ static uint64_t open_fds(void) {
     for (const struct dirent *entry; (entry = readdir(d));)
         n += entry->d_name[0] != '.';
     closedir(d);
-    return n - 1; /* without that of the folder */
+    return n ? n - 1 : 0; /* without that of the folder */
 }
 
 /* Since 1970, from ticks since the machine started. */

@@ -5,7 +5,7 @@ import http from 'node:http';
 import os from 'node:os';
 import path from 'node:path';
 import { after, describe, it } from 'node:test';
-import { BINARY, Program, linnet, start, until } from './lib/linnet.mjs';
+import { BINARY, HERE, PYTHON, Program, ROOT, linnet, run as command, start, until } from './lib/linnet.mjs';
 import { Peer } from './lib/peer.mjs';
 import { parse, value } from './lib/prometheus.mjs';
 
@@ -376,5 +376,40 @@ describe('the log', () => {
     assert.equal((await ask(server, '/healthz')).status, 200);
     server.child.stderr.resume();
     await server.stop();
+  });
+});
+
+describe('under a manager', () => {
+  it('T175 sends beats while its workers turn, and not less after it was stopped as a whole', async () => {
+    const serving = [BINARY, 'serve', '--listen', '127.0.0.1:0'];
+    const manager = new Program(PYTHON, [path.join(HERE, 'peers/watchdog.py'), ...serving], { env: environment() });
+    const { code, stdout, stderr } = await manager.exit();
+    assert.equal(code, 0, stderr);
+    assert.deepEqual(stdout.trimEnd().split('\n'), [
+      'READY=1', 'WATCHDOG=1 often enough', 'WATCHDOG=1', 'STOPPING=1',
+      'EXTEND_TIMEOUT_USEC=35000000 STATUS=draining 0 connections', 'left with 0',
+    ]);
+    assert.ok(!stderr.includes('stuck'), stderr);
+  });
+
+  it('T170 keeps its clients when it was stopped for longer than they may be silent', async () => {
+    const server = await serve([], { LINNET_API_KEY: KEY, LINNET_HEARTBEAT_PING: '1s', LINNET_HEARTBEAT_PONG: '1s' });
+    const peers = await Promise.all(Array.from({ length: 100 }, () => Peer.open(`${server.url}/ws`)));
+    server.kill('SIGSTOP');
+    await new Promise(resolve => setTimeout(resolve, 3_500)); // a ping, a pong and more
+    server.kill('SIGCONT');
+    await new Promise(resolve => setTimeout(resolve, 1_500)); // it judges when the next ping is due
+    const left = peers.filter(peer => !peer.end).length;
+    assert.ok(left >= 99, `${left} of 100`);
+    assert.equal(value(await scrape(server), 'linnet_workers_stuck'), 0);
+    peers.forEach(peer => peer.ws.terminate());
+    await server.stop();
+  });
+
+  it('has a unit that lets it do little else', { skip: !fs.existsSync('/usr/bin/systemd-analyze') }, () => {
+    const unit = path.join(ROOT, 'deploy/systemd/linnet.service');
+    const args = ['security', '--offline=true', '--threshold=20', unit];
+    const { status, stdout, stderr } = command('systemd-analyze', args);
+    assert.equal(status, 0, stdout + stderr);
   });
 });
