@@ -13,6 +13,7 @@
 #define LEAVE_RATE        256u /* bytes a second that somebody reads whom we wait for at the end */
 #define DEAF_BYTES        (16u * 1024) /* of a refused head that are still taken */
 #define DEAF_MS           1000u        /* and then there is so much time to read the answer */
+#define HELD_UP_MS        1000         /* a timer that comes so late says something about us */
 #define BLOCKS_MAX        (1u << 24)
 
 int ln_env_init(ln_env *env, ln_loop *loop, ln_log *log) {
@@ -632,6 +633,22 @@ static uint32_t least(uint32_t a, uint32_t b) {
     return a < b ? a : b;
 }
 
+static void ping_now(ln_conn *c, uint32_t now) {
+    uint8_t payload[4];
+    memcpy(payload, &now, 4);
+    ln_conn_ping(c, ln_slice_of(payload, 4));
+}
+
+/* We were held up ourselves (stopped, or starved of the processor). What came meanwhile is still in
+ * the kernel, so nobody is judged by that time: who says nothing from now on will be. */
+static bool held_up(ln_conn *c, uint32_t now) {
+    const ln_conn_config *f = c->config;
+    if (ln_loop_now(c->env->loop) - c->timer.due < HELD_UP_MS) return false;
+    if (f->ping_ms && !c->pauses) ping_now(c, now);
+    if (c->state == LN_CONN_WS) arm_in(c, f->pong_ms > HELD_UP_MS ? f->pong_ms : HELD_UP_MS);
+    return true;
+}
+
 /* A ping after silence in either direction; death after more silence inbound. Returns the next
  * moment to look, in ms; UINT32_MAX: never. */
 static uint32_t liveness(ln_conn *c, uint32_t now) {
@@ -643,11 +660,7 @@ static uint32_t liveness(ln_conn *c, uint32_t now) {
         return UINT32_MAX;
     }
     uint32_t silent = least(due_in(now, c->heard, f->ping_ms), due_in(now, c->spoke, f->ping_ms));
-    if (!silent && due_in(now, c->pinged, f->ping_ms) == 0) {
-        uint8_t payload[4];
-        memcpy(payload, &now, 4);
-        ln_conn_ping(c, ln_slice_of(payload, 4));
-    }
+    if (!silent && due_in(now, c->pinged, f->ping_ms) == 0) ping_now(c, now);
     return least(silent ? silent : f->ping_ms, due_in(now, c->heard, f->ping_ms + f->pong_ms));
 }
 
@@ -655,6 +668,7 @@ static uint32_t liveness(ln_conn *c, uint32_t now) {
 static void ws_timer(ln_conn *c) {
     const ln_conn_config *f = c->config;
     uint32_t now = ln_conn_now(c), next = UINT32_MAX, left;
+    if (held_up(c, now)) return;
     if (c->waiting && f->queued_age_ms) {
         uint32_t oldest = c->waiting;
         if (!(left = due_in(now, oldest, f->queued_age_ms))) {
