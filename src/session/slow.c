@@ -176,7 +176,7 @@ static bool let_go(sifting *f, ln_sift *s, const ln_rendering *r, uint32_t left)
     }
     if (!goes(f, s, r, left)) return false;
     ln_stat_add(&f->session->node->dropped, 1);
-    if (ln_session_dialect(f->session)->skips) add_gone(f, s, r, 1, LAGGED);
+    if (ln_session_dialect(f->session)->skips) add_gone(f, s, r, 1, true);
     return true;
 }
 
