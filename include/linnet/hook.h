@@ -28,8 +28,10 @@ typedef enum linnet_hook {
     LINNET_HOOK_CALL = 3,
     LINNET_HOOK_EVENT = 4, /* and these are told */
     LINNET_HOOK_DISCONNECT = 5,
-    LINNET_HOOK_OCCUPIED = 6, /* a channel has its first subscriber on this node */
-    LINNET_HOOK_VACATED = 7   /* and now none */
+    /* A channel has its first subscriber on this node, and now none. Nothing tells of them yet:
+     * linnet_hub_new answers LINNET_ERR_UNSUPPORTED. */
+    LINNET_HOOK_OCCUPIED = 6,
+    LINNET_HOOK_VACATED = 7
 } linnet_hook;
 #define LINNET_HOOK_BIT(hook) (1u << (hook))
 
