@@ -22,8 +22,8 @@ static void write_members(char *out, const linnet_presence *p) {
     for (size_t i = 0; i < p->member_count; i++) {
         const linnet_member *m = &p->members[i];
         assert_true(at + m->client.size + m->info.size + 4 < HEARD);
-        at += (size_t)sprintf(out + at, "%c%.*s%.*s ", m->left ? '-' : '+', (int)m->client.size,
-            m->client.data, (int)m->info.size, m->info.data);
+        at += (size_t)snprintf(out + at, HEARD - at, "%c%.*s%.*s ", m->left ? '-' : '+',
+            (int)m->client.size, m->client.data, (int)m->info.size, m->info.data);
     }
 }
 
@@ -47,7 +47,8 @@ static void on_page(void *ctx, linnet_hub *hub, int err, const linnet_presence *
     }
     write_members(w->page, p);
     w->next = p->next;
-    sprintf(w->page + strlen(w->page), "=%u,%u%s", p->connections, p->users, p->next ? ">" : "");
+    size_t at = strlen(w->page);
+    snprintf(w->page + at, HEARD - at, "=%u,%u%s", p->connections, p->users, p->next ? ">" : "");
 }
 
 static void on_open(linnet_conn *conn) {
