@@ -171,7 +171,7 @@ static void add_gone(sifting *f, ln_sift *s, const ln_rendering *r, uint32_t cou
 /* A word of earlier holes goes too, and comes again in front of the next of its channel. */
 static bool let_go(sifting *f, ln_sift *s, const ln_rendering *r, uint32_t left) {
     if (r->flags & LN_RENDERING_NOTE) {
-        add_gone(f, s, r, r->key & ~LAGGED, r->key & LAGGED);
+        add_gone(f, s, r, r->key & ~LAGGED, (r->key & LAGGED) != 0);
         return true;
     }
     if (!goes(f, s, r, left)) return false;
