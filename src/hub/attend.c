@@ -114,11 +114,14 @@ static void send(ln_hub *h, const ln_presence *p, ln_publication *d) {
     uint32_t listeners = p->listeners;
     if (listeners > 1) ln_publication_ref(d, listeners - 1);
     for (uint32_t worker = 0; worker < h->workers; worker++) {
+        /* Behind the last letter it is not ours any more, and perhaps nobody's. */
+        if (worker == h->self || !(p->interested[worker / 64] & BIT(worker))) continue;
         d->letters[worker].kind = LN_MAIL_DELIVER;
-        if (worker != h->self && (p->interested[worker / 64] & BIT(worker)))
-            post(h, worker, &d->letters[worker]);
+        post(h, worker, &d->letters[worker]);
     }
-    if (here) post(h, h->self, &d->letters[h->self]);
+    if (!here) return;
+    d->letters[h->self].kind = LN_MAIL_DELIVER;
+    post(h, h->self, &d->letters[h->self]);
 }
 
 static int tell(void *ctx, const ln_presence *p, ln_slice packed) {

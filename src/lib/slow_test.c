@@ -27,7 +27,11 @@ typedef struct world {
 /* The number behind a key of a text; -1: it is not there. */
 static long number(linnet_slice text, const char *key) {
     const char *at = memmem(text.data, text.size, key, strlen(key));
-    return at ? strtol(at + strlen(key), NULL, 10) : -1;
+    if (!at) return -1;
+    char digits[24] = ""; /* the text has no end that strtol would see */
+    size_t before = (size_t)(at - (const char *)text.data) + strlen(key), left = text.size - before;
+    memcpy(digits, at + strlen(key), left < sizeof digits - 1 ? left : sizeof digits - 1);
+    return strtol(digits, NULL, 10);
 }
 
 static bool has(linnet_slice text, const char *part) {
