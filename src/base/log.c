@@ -79,6 +79,10 @@ static void tell_suppressed(ln_log *l) {
     emit(l, LINNET_LOG_WARN, &out);
 }
 
+void ln_log_fini(ln_log *l) {
+    if (l->fn && l->suppressed) tell_suppressed(l);
+}
+
 static bool passes(ln_log *l, uint64_t now_ms) {
     if (l->lines_per_s == 0) return true;
     uint64_t second = now_ms / 1000;

@@ -17,6 +17,8 @@ typedef struct ln_log {
 } ln_log;
 
 void ln_log_init(ln_log *l, linnet_log_fn *fn, void *ctx, linnet_log_level level);
+/* Says how many were suppressed, if some were and nobody was told. */
+void ln_log_fini(ln_log *l);
 static inline bool ln_log_wants(const ln_log *l, linnet_log_level level) {
     return l->fn && level <= l->level;
 }

@@ -105,6 +105,14 @@ static void the_flood_is_counted(void **state) {
     for (int i = 0; i < 100; i++)
         ln_logf(&l, 9000, LINNET_LOG_INFO, "unlimited");
     assert_int_equal(s.lines, 106);
+    ln_log_fini(&l); /* nothing is owed */
+    assert_int_equal(s.lines, 106);
+    l.lines_per_s = 1;
+    for (int i = 0; i < 5; i++)
+        ln_logf(&l, 10000, LINNET_LOG_INFO, "the last second");
+    ln_log_fini(&l);
+    assert_int_equal(s.lines, 108);
+    assert_string_equal(s.last, "{\"event\":\"suppressed\",\"lines\":4}");
 }
 
 int main(void) {

@@ -510,6 +510,7 @@ void linnet_loop_free(linnet_loop *w) {
     ln_slots_fini(&w->slots);
     ln_map_fini(&w->visitors);
     ln_pool_fini(&w->conns);
+    ln_log_fini(&w->log);
     ln_free(w->dns_servers);
     ln_free(w);
 }
