@@ -67,6 +67,46 @@ static void test_commands(void **state) {
     ln_buf_fini(&v.text);
 }
 
+/* To whom, and with what token: strings, and no longer than all in escapes may be. */
+static void test_names_of_people(void **state) {
+    (void)state;
+    static const struct {
+        const char *before; /* so many x follow, and then: */
+        size_t count;
+        const char *behind;
+        bool fault;
+    } rows[] = {
+        { "{\"type\":\"send\",\"to\":\"", 6 * 255, "\"}", false },
+        { "{\"type\":\"send\",\"to\":\"", 6 * 255 + 1, "\"}", true },
+        { "{\"type\":\"send\",\"to\":", 0, "7}", true },
+        { "{\"type\":\"auth\",\"data\":{\"token\":\"", 6 * 4096, "\"}}", false },
+        { "{\"type\":\"auth\",\"data\":{\"token\":\"", 6 * 4096 + 1, "\"}}", true },
+        { "{\"type\":\"auth\",\"data\":{\"token\":", 0, "7}}", true },
+        { "{\"type\":\"auth\",\"token\":\"", 6 * 4096 + 1, "\"}", true },
+        { "{\"type\":\"publish\",\"data\":{\"token\":\"", 6 * 4096 + 1, "\"}}", false },
+    };
+    for (size_t i = 0; i < LN_COUNT(rows); i++) {
+        ln_buf text, scratch;
+        ln_buf_init(&text, 1 << 16);
+        ln_buf_init(&scratch, LN_NATIVE_SCRATCH);
+        assert_int_equal(ln_buf_reserve(&scratch, LN_NATIVE_SCRATCH), LINNET_OK);
+        ln_buf_add(&text, ln_slice_str(rows[i].before));
+        for (size_t n = 0; n < rows[i].count; n++)
+            ln_buf_add_byte(&text, 'x');
+        assert_int_equal(ln_buf_add(&text, ln_slice_str(rows[i].behind)), LINNET_OK);
+        ln_json_value top;
+        ln_native_command c;
+        const char *why = NULL;
+        assert_int_equal(ln_json_check(ln_buf_slice(&text), &top), LINNET_OK);
+        int err = ln_native_parse(&top, &scratch, &c, &why);
+        if ((err == LINNET_ERR_JSON) != rows[i].fault) fail_msg("%zu: %s", i, why ? why : "");
+        if (!rows[i].fault && c.verb != LN_VERB_PUBLISH)
+            assert_int_equal(c.to.size + c.token.size, rows[i].count);
+        ln_buf_fini(&text);
+        ln_buf_fini(&scratch);
+    }
+}
+
 static void test_falsy(void **state) {
     (void)state;
     vectors v = load();
@@ -173,6 +213,44 @@ static int w_unsubscribed(ln_buf *out) {
     return ln_native_put_unsubscribed(out, LN_SLICE("c"), LN_NATIVE_UNRECOVERABLE_POSITION);
 }
 
+static int w_put_out(ln_buf *out) {
+    return ln_native_put_unsubscribed(out, LN_SLICE("c"), LN_NATIVE_PERMISSION_DENIED);
+}
+static int w_ok_login(ln_buf *out) {
+    ln_native_ok ok = { .re = LN_SLICE("1"), .user = LN_SLICE("ann"), .expires = 60 };
+    return ln_native_put_ok(out, &ok);
+}
+static int w_ok_data(ln_buf *out) {
+    ln_native_ok ok = { .re = LN_SLICE("1"), .data = LN_SLICE("{\"a\":[1]}") };
+    return ln_native_put_ok(out, &ok);
+}
+static int w_message_replayed(ln_buf *out) {
+    ln_native_message m = { .channel = LN_SLICE("c"),
+        .data = LN_SLICE("1"),
+        .from = LN_SLICE("bob"),
+        .offset = 3,
+        .ts = 9,
+        .user = LN_SLICE("ann"),
+        .info = LN_SLICE("{\"x\":1}"),
+        .replay = true };
+    return ln_native_put_message(out, &m);
+}
+static int w_history(ln_buf *out) {
+    ln_native_ok ok = { .re = LN_SLICE("1"), .epoch = 0xabcdef, .offset = 2 };
+    ln_native_message m = { .data = LN_SLICE("1"), .offset = 1, .ts = 9 };
+    ln_json_writer w = ln_native_history_begin(out, &ok);
+    ln_native_history_add(&w, &m);
+    m.offset = 2;
+    ln_native_history_add(&w, &m);
+    ln_native_history_end(&w);
+    return ln_json_end(&w);
+}
+static int w_subscribed(ln_buf *out) {
+    return ln_native_put_subscribed(out, LN_SLICE("@ann"), 0xabcdef, 4, "recoverable");
+}
+static int w_expiring(ln_buf *out) {
+    return ln_native_put_expiring(out, 25);
+}
 static int w_goaway(ln_buf *out) {
     return ln_native_put_goaway(out, 1500, "draining");
 }
@@ -187,6 +265,21 @@ static const struct {
         "\"max\":65536,"
         "\"auth\":false,\"node\":\"n1\",\"ts\":1700,\"caps\":[\"batch\"]}" },
     { "goaway", w_goaway, "{\"type\":\"goaway\",\"after_ms\":1500,\"reason\":\"draining\"}" },
+    { "put out", w_put_out,
+        "{\"type\":\"unsubscribed\",\"channel\":\"c\",\"code\":103,"
+        "\"reason\":\"permission denied\",\"retry\":false}" },
+    { "ok to a login", w_ok_login, "{\"type\":\"ok\",\"re\":1,\"user\":\"ann\",\"expires\":60}" },
+    { "ok to a call", w_ok_data, "{\"type\":\"ok\",\"re\":1,\"data\":{\"a\":[1]}}" },
+    { "a message again, from somebody who is known", w_message_replayed,
+        "{\"type\":\"message\",\"channel\":\"c\",\"data\":1,\"offset\":3,\"ts\":9,"
+        "\"from\":{\"client\":\"bob\",\"user\":\"ann\",\"info\":{\"x\":1}},\"replay\":true}" },
+    { "history", w_history,
+        "{\"type\":\"ok\",\"re\":1,\"epoch\":\"0000000000abcdef\",\"offset\":2,\"messages\":["
+        "{\"data\":1,\"offset\":1,\"ts\":9},{\"data\":1,\"offset\":2,\"ts\":9}]}" },
+    { "subscribed by the server", w_subscribed,
+        "{\"type\":\"subscribed\",\"channel\":\"@ann\",\"epoch\":\"0000000000abcdef\","
+        "\"offset\":4,\"class\":\"recoverable\"}" },
+    { "expiring", w_expiring, "{\"type\":\"expiring\",\"in\":25}" },
     { "ok alone", w_ok, "{\"type\":\"ok\",\"re\":\"a\"}" },
     { "ok to a subscribe that could not recover", w_ok_subscribed,
         "{\"type\":\"ok\",\"re\":7,\"epoch\":\"0000000000abcdef\",\"offset\":5,"
@@ -264,6 +357,8 @@ static void test_errors(void **state) {
     assert_true(ln_slice_eq(ln_slice_of(name, size), LN_SLICE("internal")));
     size = ln_native_name((ln_native_code)1999, name);
     assert_true(ln_slice_eq(ln_slice_of(name, size), LN_SLICE("application")));
+    assert_true(ln_native_known(LN_NATIVE_INTERNAL) && ln_native_known(LN_NATIVE_CONFLICT));
+    assert_false(ln_native_known(99) || ln_native_known(-1) || ln_native_known(1999));
     assert_true(ln_native_retry(LN_NATIVE_NOT_AVAILABLE));
     assert_false(ln_native_retry(LN_NATIVE_BAD_REQUEST));
     assert_string_equal(ln_native_words(LN_NATIVE_CONFLICT), "conflict");
@@ -286,6 +381,7 @@ static void test_epochs(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_commands),
+        cmocka_unit_test(test_names_of_people),
         cmocka_unit_test(test_falsy),
         cmocka_unit_test(test_long_names),
         cmocka_unit_test(test_texts),
