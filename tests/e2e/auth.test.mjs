@@ -19,7 +19,7 @@ function file(name, text, mode = 0o600) {
   return at;
 }
 
-const SECRET = crypto.randomBytes(64);
+const SECRET = Buffer.from(crypto.randomBytes(32).toString('hex')); // a file's last line end is not part of it
 const SECRET_FILE = file('secret', SECRET);
 
 const HMAC = ['HS256', 'HS384', 'HS512'];
