@@ -1,5 +1,6 @@
 #include "daemon/attendant.h"
 #include "base/mem.h"
+#include "base/ref.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <linnet/loop.h>
@@ -15,7 +16,7 @@
 typedef struct pulse {
     ln_hist lag;
     ln_stat answered, asked; /* how often */
-    uint64_t at_us;          /* of the last question, or of the first that was refused */
+    ln_word at_us;           /* of the last question, or of the first that was refused */
     uint64_t forgiven_us;    /* of the time since then */
     linnet_loop *loop;
     bool refused, told; /* its inbox is full; it was called stuck */
@@ -41,14 +42,15 @@ static uint64_t now_us(void) {
 static void answer(void *ctx) {
     pulse *p = ctx;
     uint64_t now = now_us();
-    if (now > p->at_us) ln_hist_add(&p->lag, now - p->at_us);
+    uint64_t asked = ln_word_get(&p->at_us);
+    if (now > asked) ln_hist_add(&p->lag, now - asked);
     ln_stat_add(&p->answered, 1);
 }
 
 /* How long a question has been waiting for its answer; 0: none is. */
 static uint64_t waited_us(const pulse *p, uint64_t now) {
     bool waits = p->refused || ln_stat_get(&p->asked) != ln_stat_get(&p->answered);
-    uint64_t from = p->at_us + p->forgiven_us;
+    uint64_t from = ln_word_get(&p->at_us) + p->forgiven_us;
     return waits && now > from ? now - from : 0;
 }
 
@@ -56,7 +58,7 @@ static uint64_t waited_us(const pulse *p, uint64_t now) {
 static void ask(pulse *p, uint64_t now) {
     if (ln_stat_get(&p->asked) != ln_stat_get(&p->answered)) return;
     if (!p->refused) {
-        p->at_us = now;
+        ln_word_set(&p->at_us, now);
         p->forgiven_us = 0;
     }
     p->refused = false;
