@@ -184,9 +184,9 @@ LINNET_API int linnet_server_hub(linnet_server *server, const char *path, linnet
 LINNET_API int linnet_server_feed(linnet_server *server, const char *path, linnet_hub *hub);
 /* Makes a path an event stream for who can only read (EventSource): GET PATH?channel=a&channel=b,
  * at most 16 channels. Each publication is an event with its name and data; its id is the place in
- * the log, which the reader says again as Last-Event-ID when it comes back. What it has missed is
- * not replayed: an event `reset` tells it so. Pages may read from where they may open a WebSocket.
- * Errors as above. */
+ * the log, which the reader says again as Last-Event-ID when it comes back, to hear what it has
+ * missed, or an event `reset` where nobody can tell. Pages may read from where they may open a
+ * WebSocket. Errors as above. */
 LINNET_API int linnet_server_sse(linnet_server *server, const char *path, linnet_hub *hub);
 
 /* Something said in a channel. In a callback all is borrowed until it returns. */

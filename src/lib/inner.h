@@ -72,7 +72,8 @@ struct linnet_loop {
     ln_letter *own, **own_tail;   /* mail to itself, for this turn */
     ln_list timers;               /* of the host: linnet_timer.all */
     ln_list tls_cache;            /* client.c's */
-    ln_list streams;              /* sse.c's, and the next two: by when they hear a comment */
+    ln_list streams;              /* sse.c's, and the next three: by when they hear a comment */
+    ln_list stream_laggards;
     ln_buf stream_text;
     const ln_conn_config *stream_limits;
     ln_timer drain;

@@ -430,6 +430,7 @@ int ln_worker_new(ln_world *world, const linnet_loop_options *o, linnet_server *
     ln_list_init(&w->timers);
     ln_list_init(&w->tls_cache);
     ln_list_init(&w->streams);
+    ln_list_init(&w->stream_laggards);
     ln_buf_init(&w->stream_text, LN_BUF_MAX);
     ln_timer_init(&w->drain, LN_TIMER_OF_DRAIN);
     ln_pool_init(&w->conns, sizeof(linnet_conn), LN_LIM_SLOTS);

@@ -6,7 +6,9 @@
 #include "wire/target.h"
 #include <stdio.h>
 
-#define TEXT_KEEP (64u * 1024)
+#define TEXT_KEEP  (64u * 1024)
+#define PAGE_BYTES (64u * 1024)
+#define LOOK_MS    20 /* until a reader who is behind is looked at again, when much waits for him */
 
 typedef struct ln_stream ln_stream;
 
@@ -15,12 +17,14 @@ typedef struct stream_sub {
     ln_stream *stream;
     ln_position at; /* what the reader has come to, or says so; epoch 0: nobody knows */
     bool knows;     /* he said something; or has been told */
+    bool behind;    /* has missed something, and the next page of it is not asked for yet */
     uint8_t name_size;
     uint8_t name[LN_CHANNEL_NAME_MAX];
 } stream_sub;
 
 struct ln_stream {
     ln_list node; /* in worker->streams, by due */
+    ln_list lag;  /* in worker->stream_laggards: one is behind, and much waits for him already */
     linnet_loop *worker;
     ln_exchange *x;
     ln_msec due;
@@ -95,6 +99,7 @@ static void stream_free(ln_stream *s) {
     for (uint32_t i = 0; i < s->count; i++)
         ln_hub_unsubscribe(s->worker->hub, &s->subs[i].s);
     ln_list_remove(&s->node);
+    ln_list_remove(&s->lag);
     s->x->host = NULL;
     ln_free(s);
 }
@@ -227,11 +232,54 @@ static void on_reset(void *ctx, ln_subscription *ls) {
         joined(sub);
 }
 
+/* Asks for the next page of what he has missed, or looks again when less waits for him. */
+static void go_on(stream_sub *sub) {
+    ln_stream *s = sub->stream;
+    linnet_loop *w = s->worker;
+    sub->behind = ln_conn_queued(s->x->conn) > w->stream_limits->low;
+    if (!sub->behind) {
+        ln_hub_more(w->hub, &sub->s, PAGE_BYTES);
+        return;
+    }
+    ln_list_remove(&s->lag);
+    ln_list_push(&w->stream_laggards, &s->lag);
+}
+
+/* A page of what was missed, and with the last one he is in. */
+static void on_replay(void *ctx, ln_subscription *ls, const ln_replay *page) {
+    linnet_loop *w = ctx;
+    ln_buf *out = &w->stream_text;
+    stream_sub *sub = (stream_sub *)(void *)ls;
+    ln_stream *s = sub->stream;
+    int err = LINNET_OK;
+    if (page->first) s->waiting--;
+    for (uint32_t i = 0; i < page->count && err == LINNET_OK; i++) {
+        sub->at = page->items[i]->at;
+        err = put_event(out, page->items[i]);
+        if (err == LINNET_OK) err = put_id(out, s);
+        if (err == LINNET_OK) err = ln_buf_add_byte(out, '\n');
+    }
+    const ln_exchange *x = s->x;
+    ln_conn *c = x->conn;
+    bool more = !ln_subscription_joined(ls);
+    tell_written(s, err);
+    if (c->state == LN_CONN_HTTP && c->http == x && x->host == s && more) go_on(sub);
+}
+
+/* He has read too slowly for what the log keeps, and comes back to be told so. */
+static void on_lost(void *ctx, ln_subscription *ls) {
+    (void)ctx;
+    ln_sse_end(((stream_sub *)(void *)ls)->stream->x);
+}
+
 void ln_sse_use(linnet_loop *w, const ln_conn_config *limits) {
     w->stream_limits = limits;
-    ln_hub_user user = {
-        .ctx = w, .deliver = on_deliver, .subscribed = on_subscribed, .reset = on_reset
-    };
+    ln_hub_user user = { .ctx = w,
+        .deliver = on_deliver,
+        .subscribed = on_subscribed,
+        .reset = on_reset,
+        .replay = on_replay,
+        .lost = on_lost };
     ln_hub_use(w->hub, LN_USER_SSE, &user);
 }
 
@@ -303,7 +351,9 @@ static void start(linnet_request *r, ln_stream *s) {
     s->waiting = s->count;
     for (uint32_t i = 0; x->host == s && i < s->count; i++) {
         ln_slice name = ln_slice_of(s->subs[i].name, s->subs[i].name_size);
-        int err = ln_hub_subscribe(w->hub, &s->subs[i].s, LN_SPACE_CHANNELS, name);
+        int err = s->subs[i].at.epoch
+                      ? ln_hub_recover(w->hub, &s->subs[i].s, name, s->subs[i].at, PAGE_BYTES)
+                      : ln_hub_subscribe(w->hub, &s->subs[i].s, LN_SPACE_CHANNELS, name);
         if (err < 0)
             refused(s, err);
         else if (err == LN_DONE)
@@ -322,6 +372,7 @@ void ln_sse_begin(linnet_request *r) {
     s->worker = w;
     s->x = r->x;
     ln_list_init(&s->node);
+    ln_list_init(&s->lag);
     const char *why = check_origin(r, &status);
     if (!why) why = take_channels(s, r->x->head.query, &status);
     if (why)
@@ -332,6 +383,7 @@ void ln_sse_begin(linnet_request *r) {
         ln_stream *small = ln_realloc(s, sizeof *s + s->count * sizeof s->subs[0]);
         if (small) s = small;
         ln_list_init(&s->node);
+        ln_list_init(&s->lag);
         for (uint32_t i = 0; i < s->count; i++) { /* it has moved */
             s->subs[i].stream = s;
             ln_subscription_init(&s->subs[i].s, LN_USER_SSE, &s->subs[i]);
@@ -354,8 +406,21 @@ void ln_sse_end(ln_exchange *x) {
     if (ln_sse_gone(x)) ln_exchange_end(x);
 }
 
+/* Those who are behind, once each: who is still too slow is put back. */
+static void look_at_laggards(linnet_loop *w) {
+    ln_list some;
+    ln_list_init(&some);
+    ln_list_splice(&some, &w->stream_laggards);
+    for (ln_list *node; (node = ln_list_pop(&some));) {
+        ln_stream *s = ln_list_item(node, ln_stream, lag);
+        for (uint32_t i = 0; i < s->count; i++)
+            if (s->subs[i].behind) go_on(&s->subs[i]);
+    }
+}
+
 void ln_sse_tick(linnet_loop *w) {
     ln_msec now = ln_loop_now(w->net);
+    look_at_laggards(w);
     while (!ln_list_empty(&w->streams)) {
         ln_stream *s = ln_list_item(w->streams.next, ln_stream, node);
         if (s->due > now) return;
@@ -368,5 +433,6 @@ void ln_sse_tick(linnet_loop *w) {
 
 ln_msec ln_sse_deadline(const linnet_loop *w) {
     if (ln_list_empty(&w->streams)) return LN_NEVER;
+    if (!ln_list_empty(&w->stream_laggards)) return ln_loop_now(w->net) + LOOK_MS;
     return ln_list_item(w->streams.next, ln_stream, node)->due;
 }

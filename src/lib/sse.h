@@ -3,9 +3,9 @@
  * A GET is answered by a stream that does not end. Each publication is one event: its name as
  * `event`, its data as `data`, and as `id` the place the reader has come to: EPOCH:OFFSET, for
  * several channels one for each, in the order of the request, with commas between ("-": none). A
- * browser that comes back says it as Last-Event-ID. Who has missed nothing goes on; to who has, or
- * who cannot be told, an event `reset` says per channel that what he knows is out of date: nothing
- * is replayed here.
+ * browser that comes back says it as Last-Event-ID, and hears what it has missed: a page when less
+ * than the low mark waits for it, so that who reads slowly holds up nobody. Where nobody can tell
+ * what was missed, an event `reset` says that what he knows of that channel is out of date.
  *
  * A line break in an event's name would end its field, so it comes as a space; in data it is white
  * space between JSON tokens, and begins another data field.

@@ -237,9 +237,12 @@ static void test_coming_back(void **state) {
     static const struct {
         const char *why, *id; /* @ and &: the epochs */
         bool a, b;            /* what is reset */
+        const char *missed;   /* and comes; NULL: nothing */
     } rows[] = {
         { "he has missed nothing", "@:2,&:1", false, false },
-        { "something in one of them", "@:1,&:1", true, false },
+        { "something in one of them", "@:1,&:1", false, false, "data: 2\nid: @:2,&:1\n\n" },
+        { "and in both", "@:0,&:0", false, false,
+            "data: 1\nid: @:1,&:0\n\ndata: 2\nid: @:2,&:0\n\n" },
         { "he is ahead", "@:2,&:7", false, true },
         { "another epoch", "0000000000000001:2,&:1", true, false },
         { "nothing was known", "-,&:1", true, false },
@@ -263,6 +266,8 @@ static void test_coming_back(void **state) {
         snprintf(request, sizeof request, GET("?channel=a&channel=b") "Last-Event-ID: %s\r\n\r\n",
             fill(id, rows[i].id, a, b));
         int back = read_stream(&s, request);
+        if (rows[i].missed) assert_has(s.h.heard, fill(id, rows[i].missed, a, b));
+        if (!rows[i].missed) assert_lacks(s.h.heard, "data: 2");
         snprintf(id, sizeof id, "{\"channel\":\"a\",\"epoch\":\"%s\",\"offset\":2}\n\n", a);
         (rows[i].a ? assert_has : assert_lacks)(s.h.heard, id);
         snprintf(id, sizeof id, "{\"channel\":\"b\",\"epoch\":\"%s\",\"offset\":1}\n\n", b);
@@ -271,6 +276,38 @@ static void test_coming_back(void **state) {
         assert_has(s.h.heard, id);
         close(back);
     }
+    drop(&s, fd, "a");
+    streams_free(&s);
+}
+
+/* Much that was missed comes as fast as it is read, and then what is said goes on. */
+static void test_much_was_missed(void **state) {
+    (void)state;
+    static char data[9002];
+    memset(data, 'x', sizeof data - 1);
+    data[0] = data[sizeof data - 2] = '"';
+    streams s;
+    streams_open(&s);
+    for (int i = 0; i < 100; i++)
+        publish(&s, "a", "", data);
+    int first = read_stream(&s, GET("?channel=a") END);
+    char request[200];
+    snprintf(
+        request, sizeof request, GET("?channel=a") "Last-Event-ID: %s:0\r\n\r\n", epoch_of(&s, 0));
+    close(first);
+    int fd = host_visit(&s.h, linnet_str(request));
+    int heard = 0;
+    uint64_t end = host_ms() + 10000;
+    char part[4096];
+    for (bool said = false; heard < 101 && host_ms() < end;) {
+        assert_int_equal(linnet_loop_turn(s.h.loop, 1), LINNET_OK);
+        ssize_t n = read(fd, part, sizeof part - 1);
+        for (ssize_t i = 0; i + 4 < n; i++)
+            heard += memcmp(part + i, "\nid:", 4) == 0;
+        if (heard > 20 && !said) publish(&s, "a", "", "\"live\"");
+        said = said || heard > 20;
+    }
+    assert_true(heard > 90); /* a few ids are cut in two by our reading */
     drop(&s, fd, "a");
     streams_free(&s);
 }
@@ -327,6 +364,7 @@ int main(void) {
         cmocka_unit_test(test_events),
         cmocka_unit_test(test_many_channels),
         cmocka_unit_test(test_coming_back),
+        cmocka_unit_test(test_much_was_missed),
         cmocka_unit_test(test_slow_reader),
         cmocka_unit_test(test_drain),
         cmocka_unit_test(test_end),
