@@ -1,7 +1,6 @@
 /* hooks.h -- webhooks as pure functions: a question to a JSON text, an HTTP answer to an answer,
  * and the signature. Who sends them, and when again, is lib/webhooks.h; what they look like to a
- * backend is docs/guide/webhooks.md, and each example there is a vector of
- * tests/vectors/hooks.json.
+ * backend is docs/guide/webhooks.md; the same texts are rows of hooks_test.c.
  *
  * The signature is that of standardwebhooks.com, for which every language has a library: the
  * fields webhook-id, webhook-timestamp and webhook-signature, the last one
