@@ -8,6 +8,7 @@ table in README.md.
 from dataclasses import dataclass, field
 
 OURS, RAW, BUN, WS, LWS = "ours", "raw", "bun", "ws", "lws"
+NATIVE = "native"  # linnet serve, spoken to in linnet.v1
 LEVEL = 0.97  # "level with": not further behind than two runs of the same binary are apart
 
 
@@ -105,6 +106,18 @@ def fanout_rows():
     return rows
 
 
+def native_rows():
+    """linnet serve with its own protocol, against the bare topics of the library."""
+    name = "fan-out 1,000, linnet.v1"
+    bare = Goal(name, lambda runs: cost(runs, OURS) / cost(runs, NATIVE), "x bare", 0.95, None, larger=True)
+    rows = [fanout(name, 1000, entrants=(NATIVE, OURS), needed=(NATIVE, OURS), goals=[bare])]
+    name = "publish, answered, 50 x 16 in flight"
+    rate = Goal(name, lambda runs: 1e9 / cost(runs, NATIVE), "a second and core", 300_000, None, larger=True)
+    rows.append(Row(name, ["publish", "--connections", "50", "--in-flight", "16"], entrants=(NATIVE,),
+                    needed=(NATIVE,), goals=[rate]))
+    return rows
+
+
 def deflate_rows():
     def row(name, how, size, route, needed, goals):
         load = ["echo", "--connections", "50", "--size", size, f"--deflate={how}"]
@@ -155,7 +168,7 @@ def other_rows():
 
 
 def all_rows():
-    return echo_rows() + fanout_rows() + deflate_rows() + other_rows()
+    return echo_rows() + fanout_rows() + native_rows() + deflate_rows() + other_rows()
 
 
 def no_cliff(results):

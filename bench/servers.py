@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from rows import BUN, LWS, OURS, RAW, WS
+from rows import BUN, LWS, NATIVE, OURS, RAW, WS
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
@@ -94,6 +94,8 @@ def command_of(entrant, route):
     match entrant:
         case _ if entrant == OURS:
             return [of_release("examples/bench_server"), "--listen", "127.0.0.1:0"]
+        case _ if entrant == NATIVE:
+            return [of_release("linnet"), "serve", "--listen", "127.0.0.1:0", "--config", HERE / "serve.yaml"]
         case _ if entrant == RAW:
             return [build_peer("raw_fanout" if route == "/ps" else "raw_echo"), "0"]
         case _ if entrant == BUN:
@@ -138,6 +140,8 @@ class Server:
         raise Unavailable(f"{self.entrant} does not get ready")
 
     def url(self, route):
+        if self.entrant == NATIVE:
+            return f"ws://127.0.0.1:{self.port}/ws"
         scheme = "wss" if self.entrant == "ours, TLS" else "ws"
         own_route = self.entrant in ("asleep", "busy-poll", "one worker", "two workers", "ours, TLS")
         return f"{scheme}://127.0.0.1:{self.port}{'/' if own_route else route}"

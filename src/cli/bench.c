@@ -9,6 +9,7 @@ static int run(const ln_bench_options *o, ln_bench_meter *m) {
     switch (o->kind) {
     case LN_BENCH_ECHO: return ln_bench_echo(o, m);
     case LN_BENCH_FANOUT: return ln_bench_fanout(o, m);
+    case LN_BENCH_PUBLISH: return ln_bench_publish(o, m);
     case LN_BENCH_CONNECT: return ln_bench_connect(o, m);
     case LN_BENCH_IDLE: return ln_bench_idle(o, m);
     }

@@ -20,9 +20,8 @@
 enum {
     STAMP = 8, /* characters: four for the slot, four for the sequence */
     SEQ_MASK = (1 << 24) - 1,
-    NATIVE_MAX = 64 * 1024,           /* of a message that came in pieces */
-    NATIVE_GAP_NS = 10 * 1000 * 1000, /* `linnet serve` takes 100 a second from a connection */
-    RAW_GREETINGS = 4, /* raw: enough that TCP takes it for a dialogue, see bench/README.md */
+    NATIVE_MAX = 64 * 1024, /* of a message that came in pieces */
+    RAW_GREETINGS = 4,      /* raw: enough that TCP takes it for a dialogue, see bench/README.md */
 };
 
 typedef struct round {
@@ -266,7 +265,8 @@ static int send_round(fanout_load *load, uint32_t slot) {
     }
     round->left = (uint64_t)load->audience[topic] * o->burst;
     round->began_ns = ln_bench_now_ns();
-    if (o->native) round->due_ns = round->began_ns + NATIVE_GAP_NS * o->burst * o->in_flight;
+    if (o->native && o->rate)
+        round->due_ns = round->began_ns + 1000000000 / o->rate * o->burst * o->in_flight;
     size_t publisher = o->connections + slot % o->publishers;
     return ln_bench_link_send_copy(
         &load->pool, ln_bench_pool_link(&load->pool, publisher), load->frames, n);

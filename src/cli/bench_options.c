@@ -9,7 +9,7 @@
 #include <string.h>
 
 enum { E = LN_BENCH_ECHO, F = LN_BENCH_FANOUT, C = LN_BENCH_CONNECT, I = LN_BENCH_IDLE };
-enum { ALL = E | F | C | I };
+enum { P = LN_BENCH_PUBLISH, ALL = E | F | C | I | P };
 
 typedef enum flag_type {
     NUMBER,
@@ -34,15 +34,15 @@ typedef struct flag {
 static const flag flags[] = {
     { "--connections", "N", NUMBER, ALL, AT(connections), 1, 1000000,
         "connections (default 50; fanout: subscribers; connect: at a time)" },
-    { "--size", "B", NUMBER, E | F | I, AT(size), 0, 1u << 30,
+    { "--size", "B", NUMBER, E | F | I | P, AT(size), 0, 1u << 30,
         "payload bytes, such as 64, 16k, 1m (default 20)" },
-    { "--in-flight", "N", NUMBER, E | F, AT(in_flight), 1, 100000,
+    { "--in-flight", "N", NUMBER, E | F | P, AT(in_flight), 1, 100000,
         "messages under way per connection; fanout: rounds (default 1)" },
     { "--duration", "S", SECONDS, ALL, AT(duration_s), 0, 86400,
         "seconds to measure (default 5; idle: to hold the connections, default 2)" },
-    { "--count", "N", NUMBER, E | F | C, AT(count), 1, UINT64_MAX / 2,
+    { "--count", "N", NUMBER, E | F | C | P, AT(count), 1, UINT64_MAX / 2,
         "messages to measure, instead of a duration" },
-    { "--warmup", "S", SECONDS, E | F | C, AT(warmup_s), 0, 86400,
+    { "--warmup", "S", SECONDS, E | F | C | P, AT(warmup_s), 0, 86400,
         "seconds before measuring begins (default 1)" },
     { "--text", NULL, BODY_TEXT, E | F | I, 0, 0, 0, "ASCII text messages (the default)" },
     { "--binary", NULL, BODY_BINARY, E | I, 0, 0, 0, "binary messages" },
@@ -52,16 +52,17 @@ static const flag flags[] = {
         "permessage-deflate (the value may be left out: takeover)" },
     { "--sources", "N", NUMBER, ALL, AT(sources), 1, 250,
         "connect from N loopback addresses, 127.0.0.2 and up" },
-    { "--topics", "N", NUMBER, F, AT(topics), 1, 1000000,
+    { "--topics", "N", NUMBER, F | P, AT(topics), 1, 1000000,
         "topics published to in turn (default 1)" },
     { "--topics-each", "N", NUMBER, F, AT(topics_each), 1, 1000,
         "topics each subscriber follows (default 1)" },
     { "--burst", "N", NUMBER, F, AT(burst), 1, 10000, "publications sent at once (default 1)" },
     { "--publishers", "N", NUMBER, F, AT(publishers), 1, 10000,
         "publishing connections (default 1)" },
-    { "--native", NULL, SWITCH, F, AT(native), 0, 0,
-        "the protocol of `linnet serve`: 100 publications a second each" },
-    { "--raw", NULL, SWITCH, ALL, AT(raw), 0, 0,
+    { "--native", NULL, SWITCH, F, AT(native), 0, 0, "the protocol of `linnet serve`" },
+    { "--rate", "N", NUMBER, F, AT(rate), 0, 1000000,
+        "with --native: publications a second of each publisher; 0: no limit (default 100)" },
+    { "--raw", NULL, SWITCH, E | F | C | I, AT(raw), 0, 0,
         "no WebSocket: the same bytes to bench/peers/raw_*" },
     { "--spin", NULL, SWITCH, ALL, AT(spin), 0, 0, "never sleep: poll for answers" },
     { "--pid", "PID", NUMBER, ALL, AT(pid), 1, 1u << 30,
@@ -78,6 +79,7 @@ static const struct kind {
     { LN_BENCH_FANOUT, "fanout", "publish to topics and count every delivery" },
     { LN_BENCH_CONNECT, "connect", "open and drop connections, one handshake each" },
     { LN_BENCH_IDLE, "idle", "open connections, one message each, and hold them" },
+    { LN_BENCH_PUBLISH, "publish", "publish with the native protocol and wait for each answer" },
 };
 enum { KIND_COUNT = sizeof kinds / sizeof kinds[0] };
 
@@ -95,7 +97,7 @@ static void print_kinds(FILE *to, unsigned which) {
 }
 
 static void print_help(unsigned which) {
-    puts("usage: linnet bench echo|fanout|connect|idle [options] URL\n\n"
+    puts("usage: linnet bench echo|fanout|connect|idle|publish [options] URL\n\n"
          "Loads a WebSocket server and prints rate, latency and, with --pid, what a\n"
          "message costs it. URL is ws://HOST[:PORT][/PATH] or wss://... (certificates\n"
          "are not verified).\n\n"
@@ -268,6 +270,8 @@ static ln_bench_parsed check(const ln_bench_options *o) {
             "fanout wants %s of at least 8: each message carries its number%s", "--size", "");
     if (o->native && o->topics_each > 1)
         return usage("--native follows one channel per subscriber: no --topics-each");
+    if (o->kind == LN_BENCH_PUBLISH && o->size > 64 * 1024)
+        return usage("publish wants %s of at most 64k%s", "--size", "");
     if (o->topics_each > o->topics) return usage("--topics-each is at most --topics");
     if (o->raw && o->kind != LN_BENCH_FANOUT && o->kind != LN_BENCH_CONNECT && o->size == 0)
         return usage("--raw wants --size of at least 1");
@@ -288,13 +292,14 @@ static void defaults(ln_bench_options *o, ln_bench_kind kind) {
         .topics_each = 1,
         .burst = 1,
         .publishers = 1,
+        .rate = 100,
         .duration_s = kind == LN_BENCH_IDLE ? 2 : 5,
         .warmup_s = 1,
     };
 }
 
 ln_bench_parsed ln_bench_options_parse(ln_bench_options *out, int argc, char **argv) {
-    if (argc < 2) return usage("wants what to load: echo, fanout, connect or idle");
+    if (argc < 2) return usage("wants what to load: echo, fanout, connect, idle or publish");
     if (wants_help(argv[1])) {
         print_help(ALL);
         return LN_BENCH_HELP;
@@ -302,7 +307,7 @@ ln_bench_parsed ln_bench_options_parse(ln_bench_options *out, int argc, char **a
     ln_bench_kind kind = 0;
     for (int i = 0; i < KIND_COUNT; i++)
         if (strcmp(argv[1], kinds[i].name) == 0) kind = kinds[i].kind;
-    if (!kind) return usage("%s is not one of echo, fanout, connect, idle", argv[1]);
+    if (!kind) return usage("%s is not one of echo, fanout, connect, idle, publish", argv[1]);
 
     defaults(out, kind);
     for (int i = 2; i < argc; i++) {

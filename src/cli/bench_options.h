@@ -10,6 +10,7 @@ typedef enum ln_bench_kind {
     LN_BENCH_FANOUT = 2,
     LN_BENCH_CONNECT = 4,
     LN_BENCH_IDLE = 8,
+    LN_BENCH_PUBLISH = 16,
 } ln_bench_kind;
 
 typedef enum ln_bench_body { LN_BENCH_TEXT, LN_BENCH_BINARY, LN_BENCH_NON_ASCII } ln_bench_body;
@@ -30,7 +31,8 @@ typedef struct ln_bench_options {
 
     uint64_t connections, in_flight, size, count, sources;
     uint64_t topics, topics_each, burst, publishers;
-    uint64_t pid; /* 0: no server process to look at */
+    uint64_t rate; /* publications a second of each publisher; 0: as fast as they are heard */
+    uint64_t pid;  /* 0: no server process to look at */
     double duration_s, warmup_s;
     ln_bench_body body;
     ln_bench_compression deflate;

@@ -57,6 +57,8 @@ static const row wrong[] = {
     { "a value for a switch", { "echo", "--json=1", URL } },
     { "another compression", { "echo", "--deflate=gzip", URL } },
     { "a flag of another kind", { "echo", "--topics", "3", URL } },
+    { "publications of more than a text", { "publish", "--size", "65537", URL } },
+    { "raw publications", { "publish", "--raw", URL } },
     { "raw and compressed", { "echo", "--raw", "--deflate", URL } },
     { "raw over TLS", { "echo", "--raw", "wss://127.0.0.1:1/" } },
     { "raw topics", { "fanout", "--raw", "--topics", "2", URL } },
