@@ -10,7 +10,7 @@ typedef struct scan {
     const uint8_t *at, *end;
     uint64_t objects; /* bit d: the container at depth d is an object */
     int depth;
-    uint32_t keys;
+    uint32_t keys, keys_max;
 } scan;
 
 static bool blank(uint8_t c) {
@@ -139,7 +139,7 @@ static int check_scalar(scan *s) {
 static int check_key(scan *s) {
     skip_blanks(s);
     if (!take(s, '"')) return LINNET_ERR_JSON;
-    if (++s->keys > LN_JSON_KEYS_MAX) return LINNET_ERR_LIMIT;
+    if (++s->keys > s->keys_max) return LINNET_ERR_LIMIT;
     int err = check_string(s);
     if (err < 0) return err;
     skip_blanks(s);
@@ -265,7 +265,11 @@ static ln_json_value take_value(ln_slice *rest) {
 }
 
 int ln_json_check(ln_slice text, ln_json_value *top) {
-    scan s = { .at = text.data, .end = text.data + text.size };
+    return ln_json_check_long(text, LN_JSON_KEYS_MAX, top);
+}
+
+int ln_json_check_long(ln_slice text, uint32_t keys_max, ln_json_value *top) {
+    scan s = { .at = text.data, .end = text.data + text.size, .keys_max = keys_max };
     skip_blanks(&s);
     ln_slice value = ln_slice_of(s.at, (size_t)(s.end - s.at));
     do {

@@ -35,6 +35,9 @@ typedef struct ln_json_value {
  * JSON value with nothing behind it, LINNET_ERR_LIMIT over a bound. After this, walking inside
  * cannot fail. */
 int ln_json_check(ln_slice text, ln_json_value *top);
+/* The same with another bound for the keys: for who reads what a server of his own choice has
+ * gathered for him, as a page of a list. */
+int ln_json_check_long(ln_slice text, uint32_t keys_max, ln_json_value *top);
 
 /* Walks the members of a checked object or the elements of a checked array:
  *     ln_json_iter it = ln_json_iter_of(&object);

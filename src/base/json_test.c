@@ -276,7 +276,7 @@ static void every_prefix_is_refused(void **state) {
     }
 }
 
-static int check_keys(uint32_t n) {
+static int check_keys(uint32_t n, uint32_t max) {
     ln_buf b;
     ln_buf_init(&b, 1 << 20);
     ln_buf_add(&b, LN_SLICE("["));
@@ -284,14 +284,18 @@ static int check_keys(uint32_t n) {
         ln_buf_addf(&b, "%s{\"%u\":0}", i ? "," : "", i);
     ln_buf_add(&b, LN_SLICE("]"));
     ln_json_value top;
-    int err = ln_json_check(ln_buf_slice(&b), &top);
+    int err = ln_json_check_long(ln_buf_slice(&b), max, &top);
+    if (max == LN_JSON_KEYS_MAX) assert_int_equal(ln_json_check(ln_buf_slice(&b), &top), err);
     ln_buf_fini(&b);
     return err;
 }
 
 static void keys_are_counted_over_the_whole_text(void **state) {
-    assert_int_equal(check_keys(LN_JSON_KEYS_MAX), OK);
-    assert_int_equal(check_keys(LN_JSON_KEYS_MAX + 1), LINNET_ERR_LIMIT);
+    assert_int_equal(check_keys(LN_JSON_KEYS_MAX, LN_JSON_KEYS_MAX), OK);
+    assert_int_equal(check_keys(LN_JSON_KEYS_MAX + 1, LN_JSON_KEYS_MAX), LINNET_ERR_LIMIT);
+    assert_int_equal(check_keys(5000, 5000), OK);
+    assert_int_equal(check_keys(5001, 5000), LINNET_ERR_LIMIT);
+    assert_int_equal(check_keys(1, 0), LINNET_ERR_LIMIT);
 }
 
 /* The first byte that ends a plain run, at every place of the eight-byte step. */

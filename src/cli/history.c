@@ -57,7 +57,7 @@ static void print(const history *h, const ln_json_value *message) {
 static void answered(history *h, ln_slice raw) {
     ln_json_value top, key, value, message, messages = { 0 }, epoch = { 0 };
     uint64_t offset = 0;
-    if (ln_json_check(raw, &top) < 0) return; /* it was checked before */
+    if (ln_json_check_long(raw, LN_SPEECH_KEYS_MAX, &top) < 0) return; /* it was checked before */
     ln_json_iter it = ln_json_iter_of(&top);
     while (ln_json_next(&it, &key, &value)) {
         if (ln_json_is(&key, LN_SLICE("messages"))) messages = value;

@@ -19,6 +19,8 @@ static const struct verb {
     { "sub", ln_verb_sub, "print what is published in channels" },
     { "pub", ln_verb_pub, "publish in a channel" },
     { "history", ln_verb_history, "print what a channel keeps" },
+    { "presence", ln_verb_presence, "who is in a channel, and who comes and goes" },
+    { "call", ln_verb_call, "ask the backend of a server something" },
     { "bench", linnet_cli_bench, "load for any WebSocket server: echo, fanout, connect, idle" },
     { "drain", ln_verb_drain, "make a server leave without a storm, or say what that would mean" },
     { "status", ln_verb_status, "how a running server is: connections, traffic, times" },

@@ -5,41 +5,29 @@
  * message has to be said again.
  */
 #include "base/utf8.h"
-#include "cli/speech.h"
+#include "cli/asking.h"
 #include "cli/term.h"
 #include "cli/verbs.h"
 #include <stdio.h>
 
-#define LINE_MAX      (16 * 1024 * 1024)
-#define RETRY_MS      100 /* when the server does not say how long */
-#define RATE_LIMITED  111
-#define NOT_AVAILABLE 108
+#define LINE_MAX (16 * 1024 * 1024)
 
 typedef struct pub {
-    ln_speech speech; /* first */
+    ln_asking asking; /* first */
     const char *channel, *event, *data;
     uint64_t count; /* messages to go; 0 with lines: no end */
-    uint64_t id, acknowledged, waited_ms;
-    ln_buf frame; /* the message under way */
-    bool pausing; /* the alarm means: say it again */
+    uint64_t acknowledged;
 } pub;
 
-static void data_of(ln_json_writer *w, ln_slice text) {
-    ln_json_value top;
-    if (ln_json_check(text, &top) == LINNET_OK)
-        ln_json_raw(w, top.raw);
-    else
-        ln_json_str(w, text);
-}
-
-static bool build(pub *p, ln_slice text) {
-    ln_buf_clear(&p->frame);
-    ln_json_writer w = ln_json_begin(&p->frame);
-    ln_json_open(&w, '{');
-    ln_json_key(&w, "type");
-    ln_json_str(&w, LN_SLICE("publish"));
-    ln_json_key(&w, "id");
-    ln_json_u64(&w, ++p->id);
+static void publish(pub *p, ln_slice text) {
+    ln_talk *t = &p->asking.speech.talk;
+    t->hold = true;
+    if (!ln_utf8_valid(text)) {
+        ln_say("message %llu is not UTF-8", (unsigned long long)p->asking.id + 1);
+        ln_talk_leave(t, 1);
+        return;
+    }
+    ln_json_writer w = ln_asking_begin(&p->asking, "publish");
     ln_json_key(&w, "channel");
     ln_json_str(&w, ln_slice_str(p->channel));
     if (p->event) {
@@ -47,35 +35,19 @@ static bool build(pub *p, ln_slice text) {
         ln_json_str(&w, ln_slice_str(p->event));
     }
     ln_json_key(&w, "data");
-    data_of(&w, text);
-    ln_json_close(&w, '}');
-    return ln_json_end(&w) == LINNET_OK;
-}
-
-static void publish(pub *p, ln_slice text) {
-    ln_talk *t = &p->speech.talk;
-    t->hold = true;
-    p->waited_ms = 0;
-    if (!ln_utf8_valid(text)) {
-        ln_say("message %llu is not UTF-8", (unsigned long long)p->id + 1);
-        ln_talk_leave(t, 1);
-    } else if (!build(p, text)) {
-        ln_say("out of memory");
-        ln_talk_leave(t, 1);
-    } else {
-        ln_speech_say(&p->speech, ln_buf_slice(&p->frame));
-    }
+    ln_speech_put_data(&w, text);
+    ln_asking_send(&p->asking, &w);
 }
 
 static void done(pub *p) {
     if (ln_term_is(stderr))
         ln_say("published %llu to %s", (unsigned long long)p->acknowledged, p->channel);
-    ln_talk_leave(&p->speech.talk, 0);
+    ln_talk_leave(&p->asking.speech.talk, 0);
 }
 
 static void acknowledged(pub *p) {
-    ln_talk *t = &p->speech.talk;
-    ln_talk_alarm(t, 0);
+    ln_talk *t = &p->asking.speech.talk;
+    ln_asking_answered(&p->asking);
     p->acknowledged++;
     if (p->count && p->acknowledged == p->count)
         done(p);
@@ -85,18 +57,11 @@ static void acknowledged(pub *p) {
         t->hold = false;
 }
 
-/* Waits as long as the server says, until that is longer than --timeout in all. */
+/* What was refused was not published, so that it can be said again without harm. */
 static void refused(pub *p, const ln_said *said) {
-    uint64_t wait = said->retry_after ? said->retry_after : RETRY_MS;
-    bool patience = said->code == RATE_LIMITED || said->code == NOT_AVAILABLE;
-    if (said->retry && patience && p->waited_ms + wait <= p->speech.timeout_ms) {
-        p->waited_ms += wait;
-        p->pausing = true;
-        ln_talk_alarm(&p->speech.talk, wait);
-        return;
-    }
+    if (ln_asking_patient(&p->asking, said, true)) return;
     ln_speech_complain(p->channel, said);
-    ln_talk_leave(&p->speech.talk, 1);
+    ln_talk_leave(&p->asking.speech.talk, 1);
 }
 
 static void on_said(ln_speech *speech, const ln_said *said) {
@@ -108,21 +73,11 @@ static void on_said(ln_speech *speech, const ln_said *said) {
         if (p->data) publish(p, ln_slice_str(p->data));
         return;
     case LN_SAID_OK:
-        if (said->re == p->id) acknowledged(p);
+        if (said->re == p->asking.id) acknowledged(p);
         return;
     case LN_SAID_ERROR: refused(p, said); return;
     default: return;
     }
-}
-
-static void on_alarm(ln_talk *t) {
-    pub *p = (pub *)t;
-    if (!p->pausing) {
-        ln_speech_late(t);
-        return;
-    }
-    p->pausing = false;
-    ln_speech_say(&p->speech, ln_buf_slice(&p->frame));
 }
 
 static void on_line(ln_talk *t, ln_slice line) {
@@ -135,17 +90,17 @@ static void on_end(ln_talk *t) {
 
 static int run(pub *p, ln_dialflags *dial, const char *url) {
     static const ln_talk_events once = { ln_speech_open, ln_speech_message, ln_speech_close, NULL,
-        NULL, on_alarm },
+        NULL, ln_asking_alarm },
                                 lines = { ln_speech_open, ln_speech_message, ln_speech_close,
-                                    on_line, on_end, on_alarm };
-    p->speech.talk = (ln_talk){
+                                    on_line, on_end, ln_asking_alarm };
+    p->asking.speech.talk = (ln_talk){
         .events = p->data ? &once : &lines, .line_max = LINE_MAX, .hold = true
     };
-    p->speech.on_said = on_said;
+    p->asking.speech.on_said = on_said;
     if (p->data && !p->count) p->count = 1;
-    ln_buf_init(&p->frame, LN_BUF_MAX);
-    int code = ln_speech_run(&p->speech, dial, url);
-    ln_buf_fini(&p->frame);
+    ln_asking_init(&p->asking);
+    int code = ln_speech_run(&p->asking.speech, dial, url);
+    ln_asking_fini(&p->asking);
     return code;
 }
 

@@ -14,6 +14,7 @@ static ln_said_kind kind_of(const ln_json_value *type) {
         { LN_SLICE_INIT("message"), LN_SAID_MESSAGE },
         { LN_SLICE_INIT("unsubscribed"), LN_SAID_UNSUBSCRIBED },
         { LN_SLICE_INIT("skip"), LN_SAID_SKIP },
+        { LN_SLICE_INIT("presence"), LN_SAID_PRESENCE },
         { LN_SLICE_INIT("ping"), LN_SAID_PING },
     };
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
@@ -80,7 +81,7 @@ static void take(ln_speech *s, const ln_json_value *object) {
 
 void ln_speech_message(ln_talk *t, linnet_opcode opcode, linnet_slice data) {
     ln_json_value top, element, key;
-    if (opcode != LINNET_TEXT || ln_json_check(data, &top) < 0) {
+    if (opcode != LINNET_TEXT || ln_json_check_long(data, LN_SPEECH_KEYS_MAX, &top) < 0) {
         ln_say("the server sent something that is not linnet.v1");
         ln_talk_leave(t, 1);
         return;
@@ -135,6 +136,14 @@ void ln_speech_complain(const char *channel, const ln_said *said) {
     fprintf(stderr, "linnet: %s: ", channel);
     ln_term_text(stderr, said->words);
     fprintf(stderr, " (%llu)\n", (unsigned long long)said->code);
+}
+
+void ln_speech_put_data(ln_json_writer *w, ln_slice text) {
+    ln_json_value top;
+    if (ln_json_check(text, &top) == LINNET_OK)
+        ln_json_raw(w, top.raw);
+    else
+        ln_json_str(w, text);
 }
 
 void ln_speech_print(ln_slice json) {

@@ -1,5 +1,5 @@
-/* speech.h -- the native protocol (docs/protocol.md) as sub and pub speak it: linnet.v1 over a
- * talk. Frames in as values, commands out as text; pings are answered here.
+/* speech.h -- the native protocol (docs/protocol.md) as the verbs about channels speak it:
+ * linnet.v1 over a talk. Frames in as values, commands out as text; pings are answered here.
  */
 #ifndef LN_CLI_SPEECH_H
 #define LN_CLI_SPEECH_H
@@ -8,6 +8,8 @@
 #include "cli/talk.h"
 
 #define LN_SPEECH_URL "ws://127.0.0.1:8080/ws"
+#define LN_SPEECH_KEYS_MAX                                                                         \
+    (4u << 20) /* in a frame of the server: pages of 1,000 with their infos */
 
 typedef enum ln_said_kind {
     LN_SAID_OTHER,
@@ -17,6 +19,7 @@ typedef enum ln_said_kind {
     LN_SAID_MESSAGE,
     LN_SAID_UNSUBSCRIBED,
     LN_SAID_SKIP,
+    LN_SAID_PRESENCE,
     LN_SAID_PING
 } ln_said_kind;
 
@@ -31,7 +34,7 @@ typedef struct ln_said {
     bool retry;
 } ln_said;
 
-/* Reads one object. False when it is none. */
+/* Reads one object, which was checked. False when it is none. */
 bool ln_said_read(const ln_json_value *object, ln_said *out);
 
 typedef struct ln_speech {
@@ -57,6 +60,8 @@ int ln_speech_run(ln_speech *s, ln_dialflags *dial, const char *url);
 void ln_speech_say(ln_speech *s, ln_slice frame);
 /* "CHANNEL: words (103)" on stderr. */
 void ln_speech_complain(const char *channel, const ln_said *said);
+/* `text` as the value of `data`: JSON as it is, anything else as a string. */
+void ln_speech_put_data(ln_json_writer *w, ln_slice text);
 /* JSON on one line: line ends between its tokens become spaces. */
 void ln_speech_print(ln_slice json);
 #endif

@@ -3,11 +3,13 @@
 #ifndef LN_CLI_VERBS_H
 #define LN_CLI_VERBS_H
 
+int ln_verb_call(int argc, char **argv);
 int ln_verb_config(int argc, char **argv);
 int ln_verb_connect(int argc, char **argv);
 int ln_verb_drain(int argc, char **argv);
 int ln_verb_echo(int argc, char **argv);
 int ln_verb_history(int argc, char **argv);
+int ln_verb_presence(int argc, char **argv);
 int ln_verb_pub(int argc, char **argv);
 int ln_verb_serve(int argc, char **argv);
 int ln_verb_status(int argc, char **argv);

@@ -1,5 +1,9 @@
-// `linnet sub` and `linnet pub` on the channels of `linnet serve`, as one pipes them in a shell.
+// `linnet sub`, `pub`, `history`, `presence` and `call` against `linnet serve`, as one uses them in a shell.
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import http from 'node:http';
+import os from 'node:os';
+import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { BINARY, Program, echo, linnet, serve } from './lib/linnet.mjs';
 import { Peer } from './lib/peer.mjs';
@@ -53,6 +57,76 @@ for (const workers of [1, 4]) {
       const gone = await history('--since', `0000000000000001:1`, 'kept');
       assert.equal(gone.code, 1);
       assert.match(gone.stderr, /kept: "unrecoverable position" \(112\)/);
+    });
+
+    describe('presence', () => {
+      const presence = (...args) => linnet(['presence', '--url', url, ...args]);
+      const enter = async (channel, info) => {
+        const peer = await Peer.open(url);
+        peer.send({ type: 'subscribe', id: 1, channel });
+        assert.equal((await peer.json()).type, 'ok');
+        if (info !== undefined) {
+          peer.send({ type: 'presence', id: 2, channel, data: info });
+          assert.equal((await peer.json()).type, 'ok');
+        }
+        return peer;
+      };
+
+      it('prints who is in a channel, by words and as JSON, and how many', async () => {
+        const empty = await presence('room.empty');
+        assert.deepEqual([empty.code, empty.stdout], [0, ''], empty.stderr);
+        assert.match(empty.stderr, /room\.empty: 0 connections, 0 users\n/);
+        const ann = await enter('room.a', { name: 'Ann\u001b[31m' });
+        const bob = await enter('room.a');
+        const words = await presence('room.a');
+        assert.equal(words.code, 0, words.stderr);
+        assert.match(words.stdout, /^[0-9a-f]{16}\t-\t\{"name":"Ann\\u001b\[31m"\}\n[0-9a-f]{16}\t-\t\n$/);
+        assert.match(words.stderr, /room\.a: 2 connections, 0 users\n/);
+        const json = (await presence('--json', 'room.a')).stdout.trimEnd().split('\n').map(line => JSON.parse(line));
+        assert.deepEqual(json.map(m => m.info), [{ name: 'Ann\u001b[31m' }, undefined]);
+        assert.equal((await presence('--counts', 'room.a')).stdout, '2 connections, 0 users\n');
+        assert.deepEqual(JSON.parse((await presence('--counts', '--json', 'room.a')).stdout), { count: 2, users: 0 });
+        await Promise.all([ann.close(), bob.close()]);
+      });
+
+      it('--watch prints who is here, comes and goes, and not itself', async () => {
+        const first = await enter('room.w', { name: 'first' });
+        const watch = new Program(BINARY, ['presence', '--url', url, '--watch', '--json', '--count', 3, 'room.w']);
+        await watch.says(/following/, { stream: 'stderr' });
+        const second = await enter('room.w');
+        await watch.says(/join/);
+        second.send({ type: 'presence', channel: 'room.w', data: 'changed' });
+        await watch.says(/changed/);
+        await first.close();
+        const { code, stdout, stderr } = await watch.exit();
+        assert.equal(code, 0, stderr);
+        const seen = stdout.trimEnd().split('\n').map(line => JSON.parse(line));
+        assert.deepEqual(seen.map(e => [e.event, e.member.info]),
+          [['here', { name: 'first' }], ['join', undefined], ['join', 'changed'], ['leave', undefined]]);
+        assert.equal(seen[3].member.client, seen[0].member.client);
+        await second.close();
+      });
+
+      it('reads lists that take several pages, of members who say much about themselves', async () => {
+        const info = Object.fromEntries(Array.from({ length: 300 }, (_, n) => [`k${n}`, n]));
+        const peers = await Promise.all(Array.from({ length: 1005 }, (_, n) =>
+          enter('room.crowd', n < 20 ? info : undefined)));
+        const { code, stdout, stderr } = await presence('--json', 'room.crowd');
+        assert.equal(code, 0, stderr);
+        assert.match(stderr, /1005 connections/);
+        const members = stdout.trimEnd().split('\n').map(line => JSON.parse(line));
+        assert.equal(new Set(members.map(m => m.client)).size, 1005);
+        assert.equal(members.filter(m => m.info?.k299 === 299).length, 20);
+        peers.forEach(peer => peer.ws.terminate());
+      });
+
+      it('what cannot be shown leaves with 1, wrong use with 2', async () => {
+        const system = await presence('$inner');
+        assert.equal(system.code, 1);
+        assert.match(system.stderr, /\$inner: ".+" \(10\d\)/);
+        for (const args of [[], ['a', 'b'], ['--counts', '--watch', 'a'], ['--count', 2, 'a']])
+          assert.equal((await presence(...args)).code, 2);
+      });
     });
 
     it('pub - publishes each line of its input in order', async () => {
@@ -138,3 +212,62 @@ for (const workers of [1, 4]) {
     });
   });
 }
+
+describe('call', () => {
+  let backend, folder, server, url;
+  const answer = { add: body => ({ data: body.data[0] + body.data[1] }), echo: body => ({ data: body }),
+    nothing: () => ({}), no: () => ({ error: { code: 1042, message: 'not \u001b[31mtoday' } }) };
+  before(async () => {
+    backend = http.createServer(async (request, response) => {
+      let text = '';
+      for await (const part of request) text += part;
+      const body = JSON.parse(text);
+      response.end(JSON.stringify(answer[body.event]?.(body) ?? {}));
+    });
+    await new Promise(resolve => backend.listen(0, '127.0.0.1', resolve));
+    folder = fs.mkdtempSync(path.join(os.tmpdir(), 'linnet-call-'));
+    fs.writeFileSync(path.join(folder, 'key'), 'a key that is long enough\n', { mode: 0o600 });
+    server = await serve(1, '--webhook-call', `http://127.0.0.1:${backend.address().port}/`,
+      '--webhook-key', `file:${folder}/key`);
+    url = `${server.url}/ws`;
+  });
+  after(async () => {
+    await server.stop();
+    backend.closeAllConnections();
+    backend.close();
+    fs.rmSync(folder, { recursive: true });
+  });
+  const call = (...args) => linnet(['call', '--url', url, ...args]);
+
+  it('prints the answer of the backend', async () => {
+    const sum = await call('add', '[1,2]');
+    assert.deepEqual([sum.code, sum.stdout], [0, '3\n'], sum.stderr);
+    assert.deepEqual(JSON.parse((await call('--json', 'add', '[1,2]')).stdout), { type: 'ok', re: 1, data: 3 });
+    const said = JSON.parse((await call('--channel', 'room', 'echo', 'plain words')).stdout);
+    assert.deepEqual([said.event, said.channel, said.data], ['echo', 'room', 'plain words']);
+    assert.equal(JSON.parse((await call('echo')).stdout).data ?? null, null);
+    assert.equal((await call('nothing')).stdout, 'null\n');
+  });
+
+  it('- is one call per line of the input, answered in their order', async () => {
+    const lines = Array.from({ length: 100 }, (_, n) => `[${n},1]`).join('\n');
+    const done = await linnet(['call', '--url', url, 'add', '-'], { input: lines });
+    assert.equal(done.code, 0, done.stderr);
+    assert.equal(done.stdout, Array.from({ length: 100 }, (_, n) => `${n + 1}\n`).join(''));
+  });
+
+  it('a refusal is told, without what would colour the terminal, and leaves with 1', async () => {
+    const { code, stdout, stderr } = await call('no', '1');
+    assert.deepEqual([code, stdout], [1, '']);
+    assert.equal(stderr, 'linnet: no: "not \\u001b[31mtoday" (1042)\n');
+  });
+
+  it('where nobody answers calls it says so, and wrong use leaves with 2', async () => {
+    const other = await serve(1);
+    const { code, stderr } = await linnet(['call', '--url', `${other.url}/ws`, 'add', '1']);
+    assert.equal(code, 1);
+    assert.match(stderr, /add: ".+" \(10\d\)/);
+    await other.stop();
+    for (const args of [[], ['a', '1', '2']]) assert.equal((await call(...args)).code, 2);
+  });
+});
