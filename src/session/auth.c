@@ -53,6 +53,67 @@ bool ln_identity_next_sub(const ln_identity *id, uint32_t *at, ln_slice *channel
     return false;
 }
 
+/* Packing --------------------------------------------------------------------------------- */
+
+#define PACKED (8 + 2 + 2 + 1) /* expires, and the sizes of info, grants and user */
+
+static void put_number(uint8_t *at, uint64_t v, int bytes) {
+    while (bytes--) {
+        at[bytes] = (uint8_t)v;
+        v >>= 8;
+    }
+}
+
+static uint64_t get_number(const uint8_t *at, int bytes) {
+    uint64_t v = 0;
+    while (bytes--)
+        v = v << 8 | *at++;
+    return v;
+}
+
+static size_t bytes_of(const ln_identity *id) {
+    return (size_t)id->user_size + id->info_size + id->grants_size;
+}
+
+int ln_identity_pack(const ln_identity *id, ln_buf *out) {
+    uint8_t head[PACKED];
+    put_number(head, id->expires, 8);
+    put_number(head + 8, id->info_size, 2);
+    put_number(head + 10, id->grants_size, 2);
+    head[12] = id->user_size;
+    int err = ln_buf_add(out, ln_slice_of(head, sizeof head));
+    return err < 0 ? err : ln_buf_add(out, ln_slice_of(id->bytes, bytes_of(id)));
+}
+
+/* Whether each of them ends where the next one begins. */
+static bool are_grants(ln_slice rest) {
+    while (rest.size >= 2 && rest.size - 2 >= rest.data[1])
+        ln_slice_skip(&rest, 2 + (size_t)rest.data[1]);
+    return rest.size == 0;
+}
+
+int ln_identity_unpack(ln_slice packed, ln_identity **out) {
+    if (packed.size < PACKED) return LINNET_ERR_DENIED;
+    const uint8_t *at = packed.data;
+    ln_identity head = {
+        .expires = get_number(at, 8),
+        .info_size = (uint16_t)get_number(at + 8, 2),
+        .grants_size = (uint16_t)get_number(at + 10, 2),
+        .user_size = at[12],
+    };
+    bool good = head.user_size && head.user_size <= LN_USER_NAME_MAX;
+    if (!good || packed.size - PACKED != bytes_of(&head)) return LINNET_ERR_DENIED;
+    ln_identity *id = ln_malloc(sizeof *id + bytes_of(&head));
+    if (!id) return LINNET_ERR_NOMEM;
+    *id = head;
+    memcpy(id->bytes, at + PACKED, bytes_of(&head));
+    *out = id;
+    if (are_grants(grants_of(id))) return LINNET_OK;
+    ln_free(id);
+    *out = NULL;
+    return LINNET_ERR_DENIED;
+}
+
 /* Reading --------------------------------------------------------------------------------- */
 
 typedef struct reading {

@@ -42,6 +42,11 @@ static inline ln_slice ln_identity_info(const ln_identity *id) {
 bool ln_identity_grants(const ln_identity *id, ln_act act, ln_slice channel);
 /* Walks the channels of `subs`: start with *at = 0; false at the end. */
 bool ln_identity_next_sub(const ln_identity *id, uint32_t *at, ln_slice *channel);
+/* Appends it as bytes that mean the same in another process (ticket.h). LINNET_ERR_NOMEM,
+ * LINNET_ERR_TOO_BIG: out may hold a part. */
+int ln_identity_pack(const ln_identity *id, ln_buf *out);
+/* The one that was packed; for ln_free. LINNET_ERR_DENIED: that is none; LINNET_ERR_NOMEM. */
+int ln_identity_unpack(ln_slice packed, ln_identity **out);
 
 /* How clients show who they are; of a hub, outlives its sessions. */
 typedef struct ln_auth {
