@@ -36,23 +36,29 @@ static void read_line(int pid, const char *name, char *line, int size) {
     fclose(f);
 }
 
+/* The i-th number of a line, where 0 is the first. */
+static double field(const char *line, unsigned i) {
+    char *next = NULL;
+    while (i--)
+        line += strcspn(line, " ") + 1;
+    unsigned long n = strtoul(line, &next, 10);
+    if (next == line) fail("no number in %s", line);
+    return (double)n;
+}
+
 double cpu_of(int pid) {
     char line[1024];
-    unsigned long user, system;
     read_line(pid, "stat", line, sizeof line);
-    const char *at = strrchr(line, ')');
-    if (!at ||
-        sscanf(at + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system) != 2)
-        fail("cannot read the CPU time of %d", pid);
-    return (double)(user + system) / (double)sysconf(_SC_CLK_TCK);
+    const char *name_end = strrchr(line, ')'); /* behind it: state, and user time 11 fields on */
+    if (!name_end) fail("what is %s", line);
+    double ticks = field(name_end + 2, 11) + field(name_end + 2, 12);
+    return ticks / (double)sysconf(_SC_CLK_TCK);
 }
 
 double memory_of(int pid) {
     char line[256];
-    unsigned long pages;
     read_line(pid, "statm", line, sizeof line);
-    if (sscanf(line, "%*u %lu", &pages) != 1) fail("cannot read the memory of %d", pid);
-    return (double)pages * (double)sysconf(_SC_PAGESIZE);
+    return field(line, 1) * (double)sysconf(_SC_PAGESIZE);
 }
 
 unsigned argument(int argc, char **argv, int i, unsigned otherwise, unsigned most) {

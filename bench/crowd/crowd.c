@@ -84,7 +84,8 @@ static double settle(void) {
 }
 
 int main(int argc, char **argv) {
-    if (argc < 3 || (pid = atoi(argv[2])) <= 0) {
+    pid = (int)argument(argc, argv, 2, 0, 1 << 30);
+    if (pid == 0) {
         fputs(
             "usage: crowd URL PID [CONNECTIONS [CHANNELS [SUBSCRIPTIONS [HISTORY [NAMESPACE]]]]]\n",
             stderr);

@@ -62,7 +62,8 @@ static unsigned long storm(unsigned members, unsigned rate, double seconds) {
 }
 
 int main(int argc, char **argv) {
-    if (argc < 3 || (pid = atoi(argv[2])) <= 0) {
+    pid = (int)argument(argc, argv, 2, 0, 1 << 30);
+    if (pid == 0) {
         fputs("usage: members URL PID [MEMBERS [RATE [WATCHERS [SECONDS]]]]\n", stderr);
         return 2;
     }
