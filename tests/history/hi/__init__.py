@@ -1,0 +1,1 @@
+"""The checker, and what tests it."""
