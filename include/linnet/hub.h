@@ -285,24 +285,21 @@ LINNET_API int linnet_hub_subscribe(linnet_hub *hub, linnet_slice channel, linne
  * until then. LINNET_ERR_AGAIN: too much is waiting, nothing happened. LINNET_ERR_NOMEM. */
 LINNET_API int linnet_hub_unsubscribe(linnet_hub_subscription *subscription);
 
-/* Sessions as the program speaks of them: those of a user, with a client's name, or both. Compared
- * byte by byte. */
+/* Sessions as the program speaks of them: those of a user, with a client's name, on a connection,
+ * or what all that is said of them fits. Names are compared byte by byte. */
 typedef struct linnet_whom {
     size_t size;               /* of this struct */
     linnet_slice user, client; /* empty: whoever */
+    linnet_conn_id connection; /* this one; 0: any */
 } linnet_whom;
 #define LINNET_WHOM_INIT                                                                           \
-    {                                                                                              \
-        sizeof(linnet_whom), { NULL, 0 }, {                                                        \
-            NULL, 0                                                                                \
-        }                                                                                          \
-    }
+    { sizeof(linnet_whom), { NULL, 0 }, { NULL, 0 }, 0 }
 /* Called once, on a worker, when all workers have done it: how many sessions it was. err:
  * LINNET_OK, LINNET_ERR_CANCELLED when the server ended meanwhile. */
 typedef void linnet_hub_done_fn(void *ctx, linnet_hub *hub, int err, uint64_t count);
 /* Closes them: 0 is 3503, do not come back; dialects of others are told 1008. code 3000 to 4999,
  * reason at most 123 bytes of UTF-8 or NULL. Any thread; done may be NULL. LINNET_ERR_INVAL (also
- * when neither user nor client is named), LINNET_ERR_STATE (no server), LINNET_ERR_AGAIN (too much
+ * when nobody is named), LINNET_ERR_STATE (no server), LINNET_ERR_AGAIN (too much
  * is waiting), LINNET_ERR_NOMEM. */
 LINNET_API int linnet_hub_disconnect(linnet_hub *hub, const linnet_whom *whom, uint16_t code,
     const char *reason, linnet_hub_done_fn *done, void *ctx);
@@ -324,6 +321,44 @@ typedef void linnet_hub_sessions_fn(
 /* Who is there; with nobody named, all. limit: 1 to 10,000. Errors as disconnect. */
 LINNET_API int linnet_hub_sessions(linnet_hub *hub, const linnet_whom *whom, size_t limit,
     linnet_hub_sessions_fn *list, void *ctx);
+
+/* A question to clients: a method of theirs, and what they are to know for it. */
+typedef struct linnet_call {
+    size_t size;         /* of this struct */
+    linnet_slice event;  /* the method, 1 to 255 bytes of UTF-8 */
+    linnet_slice data;   /* JSON; empty: null */
+    uint32_t timeout_ms; /* of each; 0: 10,000; at most 600,000 */
+} linnet_call;
+#define LINNET_CALL_INIT                                                                           \
+    { sizeof(linnet_call), { NULL, 0 }, { NULL, 0 }, 0 }
+
+/* What came back. All is borrowed until the callback returns. */
+typedef struct linnet_call_reply {
+    size_t size;
+    int code;                  /* 0: an answer; else the client refused, 400 to 1999 */
+    linnet_slice data;         /* of an answer, JSON */
+    linnet_slice message;      /* of a refusal, at most 256 bytes of UTF-8; may be empty */
+    linnet_slice client, user; /* who it was; user empty: unknown */
+    linnet_conn_id connection;
+} linnet_call_reply;
+
+/* Called once, on a worker. err LINNET_OK: somebody answered or refused. Otherwise reply is NULL:
+ * LINNET_ERR_TIMEOUT (asked, and no answer in time), LINNET_ERR_CLOSED (the connection went first),
+ * LINNET_ERR_LIMIT (too many calls wait there already, as many as it may have requests of its own),
+ * LINNET_ERR_UNSUPPORTED (who is there speaks a dialect that has no words for it, or has not logged
+ * in), LINNET_ERR_NOT_FOUND (nobody is there), LINNET_ERR_NOMEM, LINNET_ERR_CANCELLED when the
+ * server ended. For clients of the HTTP API and the like all of these but TIMEOUT (115), LIMIT
+ * (106) and NOMEM (100) are 108. */
+typedef void linnet_hub_called_fn(
+    void *ctx, linnet_hub *hub, int err, const linnet_call_reply *reply);
+/* Asks clients, who answer with `reply` (docs/protocol.md). All who are meant are asked at once:
+ * one connection when it is named by `connection` or by a client's name that is its own; all of a
+ * user's. The first answer counts. A refusal counts when nobody is left who could still answer, and
+ * of several the last one. What comes later is ignored and counted. Any thread. LINNET_ERR_INVAL
+ * (also when nobody is named), LINNET_ERR_JSON (data), LINNET_ERR_TOO_BIG, LINNET_ERR_STATE (no
+ * server), LINNET_ERR_AGAIN (too much is waiting), LINNET_ERR_NOMEM: fn is not called. */
+LINNET_API int linnet_hub_call(linnet_hub *hub, const linnet_whom *whom, const linnet_call *call,
+    linnet_hub_called_fn *fn, void *ctx);
 
 /* Who is in a channel whose members are kept (linnet_namespace.members). */
 typedef struct linnet_member {
@@ -378,9 +413,11 @@ typedef struct linnet_hub_stats {
     uint64_t errors, rate_limited;  /* answered to clients; those of them for coming too fast */
     uint64_t unknown;               /* messages of no known kind, ignored */
     uint64_t recovered, lost;       /* subscribed with a position: nothing is missing, or is */
+    uint64_t calls;                 /* to clients, one per connection asked */
+    uint64_t stray_replies;         /* to no call that waits: late, twice, made up */
 } linnet_hub_stats;
 #define LINNET_HUB_STATS_INIT                                                                      \
-    { sizeof(linnet_hub_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+    { sizeof(linnet_hub_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 /* Any thread. LINNET_ERR_INVAL: out->size is no size; LINNET_ERR_STATE: it has no server. */
 LINNET_API int linnet_hub_get_stats(const linnet_hub *hub, linnet_hub_stats *out);
 /* Live sessions by dialect: its name as in ?dialect=, "undecided" last, in a fixed order. Start

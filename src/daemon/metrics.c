@@ -89,6 +89,8 @@ static void put_hub(ln_exposition *e, const ln_metrics *m) {
     counter(e, "linnet_deliveries", "Publications times their subscribers.", s.deliveries);
     counter(e, "linnet_command_errors", "Commands answered with an error.", s.errors);
     counter(e, "linnet_commands_unknown", "Messages of no known type, ignored.", s.unknown);
+    counter(e, "linnet_client_calls", "Calls to clients, one per connection asked.", s.calls);
+    counter(e, "linnet_client_replies_stray", "Replies to no call that waits.", s.stray_replies);
     ln_family(e, "linnet_ratelimited", "counter", "Commands refused for coming too fast.");
     ln_sample(e, "scope", "connection", s.rate_limited);
     ln_family(e, "linnet_recoveries", "counter",

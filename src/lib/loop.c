@@ -3,6 +3,7 @@
  */
 #include "base/mem.h"
 #include "conn/inner.h"
+#include "lib/calls.h"
 #include "lib/hooks.h"
 #include "lib/hub.h"
 #include "lib/inner.h"
@@ -178,6 +179,11 @@ static void take_lib(linnet_loop *w, ln_post *m) {
     case LN_POST_PUBLISH: ln_host_hub_mail(w, m); break;
     case LN_POST_RELOAD: ln_host_hub_news(w, m); break;
     case LN_POST_ORDER: ln_order_mail(w, m); break;
+    case LN_POST_ASK:
+    case LN_POST_ASKED:
+    case LN_POST_REPLIED:
+        if (ln_call_mail(w, m)) return;
+        break;
     case LN_POST_PRESENCE:
         ln_host_presence_mail(w, m->ctx);
         m->ctx = NULL;

@@ -17,6 +17,10 @@
  *   RELOAD    linnet_hub_reload            ctx: the news, one reference
  *   LEVEL     linnet_server_log_level      code: the level
  *   ORDER     orders.c                     ctx: the order, one reference; code: the worker
+ *   ASK       linnet_hub_call              ctx: the call, one reference
+ *   ASKED     who was sent ASK             the same memory; code: how many were asked, id: an error
+ *   REPLIED   who was asked                ctx: as ASK; code: an error or the refusal's; text: its
+ *                                          words; bytes: calls.c's
  *
  * One block of memory each; freed by the worker that took it in, or by whoever could not post it.
  */
@@ -43,7 +47,10 @@ typedef enum ln_post_kind {
     LN_POST_RELOAD,
     LN_POST_ORDER,
     LN_POST_LEVEL,
-    LN_POST_PRESENCE
+    LN_POST_PRESENCE,
+    LN_POST_ASK,
+    LN_POST_ASKED,
+    LN_POST_REPLIED
 } ln_post_kind;
 
 typedef struct ln_post {

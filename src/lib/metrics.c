@@ -139,6 +139,8 @@ static void add_hub(linnet_hub_stats *t, const ln_hub *h, const ln_sessions *n) 
     t->unknown += ln_stat_get(&n->unknown);
     t->recovered += ln_stat_get(&n->recovered);
     t->lost += ln_stat_get(&n->lost);
+    t->calls += ln_stat_get(&n->called);
+    t->stray_replies += ln_stat_get(&n->strays);
 }
 
 int linnet_hub_get_stats(const linnet_hub *hub, linnet_hub_stats *out) {

@@ -38,6 +38,7 @@ struct ln_order {
     uint16_t code;
     size_t limit;
     ln_slice user, client, channel, reason; /* in bytes */
+    linnet_conn_id connection;              /* 0: any */
     unsigned workers;
     found *found; /* one per worker, behind the bytes */
     uint8_t bytes[];
@@ -122,8 +123,10 @@ static bool see(void *ctx, const ln_conn *c, const ln_seen *seen) {
     return true;
 }
 
-static void obey(const ln_order *o, struct ln_sessions *n, found *f) {
-    ln_whom whom = { .user = o->user, .client = o->client };
+static void obey(const ln_order *o, linnet_loop *w, struct ln_sessions *n, found *f) {
+    linnet_conn *conn = o->connection ? ln_worker_find(w, o->connection) : NULL;
+    if (o->connection && !conn) return;
+    ln_whom whom = { .user = o->user, .client = o->client, .conn = conn ? &conn->c : NULL };
     lister l = { o, f };
     switch (o->kind) {
     case DISCONNECT:
@@ -139,7 +142,7 @@ void ln_order_mail(linnet_loop *w, ln_post *m) {
     m->ctx = NULL;
     struct ln_sessions *n = ln_host_hub_people(w);
     if (n)
-        obey(o, n, &o->found[w->index]);
+        obey(o, w, n, &o->found[w->index]);
     else
         o->found[w->index].err = LINNET_ERR_CANCELLED;
     order_put(o);
@@ -162,7 +165,7 @@ static ln_slice keep(uint8_t **at, ln_slice s) {
 }
 
 /* All workers get it or none does, so who asks is refused before the first letter. */
-static bool is_crowded(const linnet_server *s) {
+bool ln_orders_crowded(const linnet_server *s) {
     for (unsigned i = 0; i < s->worker_count; i++) {
         uint32_t letters;
         size_t bytes;
@@ -176,7 +179,7 @@ static bool is_crowded(const linnet_server *s) {
 static int give(const ln_order *from) {
     linnet_server *s = ln_host_hub_server(from->hub);
     if (!s) return LINNET_ERR_STATE;
-    if (is_crowded(s)) return LINNET_ERR_AGAIN;
+    if (ln_orders_crowded(s)) return LINNET_ERR_AGAIN;
     ln_post *posts[UINT8_MAX];
     unsigned workers = s->worker_count, n = 0;
     size_t bytes = from->user.size + from->client.size + from->channel.size + from->reason.size + 4;
@@ -212,10 +215,12 @@ static int give(const ln_order *from) {
 
 static int checked(const linnet_hub *hub, const linnet_whom *whom, bool all, ln_order *out) {
     if (!hub || !whom || !ln_sized(whom, sizeof *whom)) return LINNET_ERR_INVAL;
-    if (!all && !whom->user.size && !whom->client.size) return LINNET_ERR_INVAL;
+    if (!all && !whom->user.size && !whom->client.size && !whom->connection)
+        return LINNET_ERR_INVAL;
     if (whom->user.size > 255 || whom->client.size > LN_CLIENT_NAME_MAX) return LINNET_ERR_INVAL;
     out->user = whom->user;
     out->client = whom->client;
+    out->connection = whom->connection;
     return LINNET_OK;
 }
 

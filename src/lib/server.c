@@ -184,6 +184,7 @@ static void leave_loop(linnet_server *s) {
     do /* at least once: for the mail that is here already */
         if (linnet_loop_turn(w, 0) < 0) break;
     while (ln_stat_get(&w->served) || ln_server_listening(w));
+    ln_worker_mail(w); /* what those who have gone leave behind */
     ln_timer_stop(ln_loop_wheel(w->net), &w->drain);
     ln_worker_unhub(w);
     ln_stat_sub(&w->refused, ln_stat_get(&w->refused)); /* they were of its listeners */

@@ -238,7 +238,7 @@ static void obey(ln_session *s, const ln_native_command *c) {
     case LN_VERB_SEND: send_to_user(s, c); return;
     case LN_VERB_CALL:
     case LN_VERB_EVENT: ln_session_call(s, c); return;
-    case LN_VERB_REPLY: ln_stat_add(&s->node->unknown, 1); return; /* we have asked nothing */
+    case LN_VERB_REPLY: ln_callout_reply(s, c); return;
     case LN_VERB_OTHER:
         if (!for_backend(s, c)) other(s, c);
         return;
@@ -294,6 +294,7 @@ static int understand(
     int err = ln_native_parse(value, scratch, c, why);
     if (s->dialect == LN_DIALECT_AUTO && value->kind == LN_JSON_OBJECT) choose(s, c);
     const ln_dialect *d = ln_session_dialect(s);
+    if (c->verb == LN_VERB_REPLY && !d->call) c->verb = LN_VERB_OTHER; /* it is asked nothing */
     if (err >= 0 && d->open) err = d->open(value, scratch, c, why);
     bool about = c->verb == LN_VERB_PUBLISH || c->verb == LN_VERB_UNSUBSCRIBE;
     const ln_sub *last = d->rooms && about && !c->channel.data ? ln_sub_last(s) : NULL;

@@ -62,6 +62,8 @@ typedef struct ln_dialect {
     /* Answers a message there is no command for; NULL: PROTOCOL 2.2 says what becomes of it. */
     int (*unknown)(ln_buf *out, ln_slice text);
     int (*pong)(ln_buf *out, ln_slice re, uint64_t ts); /* NULL: as linnet.v1 does */
+    /* The server asks: NULL: there are no words for that. */
+    int (*call)(ln_buf *out, uint64_t id, ln_slice event, ln_slice data, uint64_t ts);
 } ln_dialect;
 
 /* presence.c: what dialects say of members. An array of those who are (left: who are no more); the

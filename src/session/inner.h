@@ -11,11 +11,13 @@
  *   state.c     keys that live in a channel, and typing
  *   recover.c   subscriptions that catch up, a page at a time
  *   history.c   pages of a channel's log
+ *   callout.c   calls to clients
  *   orders.c    what a program says about sessions from outside
  */
 #ifndef LN_SESSION_INNER_H
 #define LN_SESSION_INNER_H
 #include "session/ask.h"
+#include "session/callout.h"
 #include "session/fan.h"
 #include "session/permit.h"
 #include "session/session.h"
@@ -71,6 +73,8 @@ struct ln_session {
     uint32_t behind;            /* subscriptions that are */
     bool paging;                /* a page of one of them is on its way */
     bool reads;                 /* a page of history is */
+    uint32_t callout_ids;       /* the last one given */
+    ln_callout *callouts;       /* calls to it that wait */
     uint8_t client_size;
     uint8_t client[];
 };
@@ -234,6 +238,14 @@ void ln_history_ask(ln_session *s, const ln_native_command *c);
 bool ln_history_waits(ln_session *s);
 /* The hub's call. */
 void ln_history_page(void *ctx, const ln_reading *m);
+
+/* callout.c ------------------------------------------------------------------------------- */
+/* The verb. */
+void ln_callout_reply(ln_session *s, const ln_native_command *c);
+/* The session ends. */
+void ln_callouts_end(ln_session *s);
+void ln_callouts_tick(ln_sessions *n);
+ln_msec ln_callouts_deadline(const ln_sessions *n);
 
 /* state.c --------------------------------------------------------------------------------- */
 /* set, unset, typing. */

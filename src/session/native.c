@@ -81,6 +81,11 @@ static int native_message(ln_buf *out, const ln_publication *p) {
     return ln_native_say(out, p, false);
 }
 
+static int native_call(ln_buf *out, uint64_t id, ln_slice event, ln_slice data, uint64_t ts) {
+    (void)ts;
+    return ln_native_put_call(out, id, event, data);
+}
+
 const ln_dialect ln_dialect_native = {
     .protocol = "linnet.v1",
     .name = "v1",
@@ -89,4 +94,5 @@ const ln_dialect ln_dialect_native = {
     .error = ln_native_put_error,
     .message = native_message,
     .presence = native_presence,
+    .call = native_call,
 };

@@ -2,14 +2,14 @@
 #include "session/inner.h"
 
 static bool is_meant(const ln_session *s, const ln_whom *whom) {
+    if (whom->conn && whom->conn != s->conn) return false;
     if (whom->user.size && !ln_slice_eq(whom->user, ln_session_user(s))) return false;
     ln_slice client = ln_slice_of(s->client, s->client_size);
     return !whom->client.size || ln_slice_eq(whom->client, client);
 }
 
-/* The next one that is meant, from slot *at on. Whoever is looked at may end meanwhile: its slot is
- * behind us. */
-static ln_session *next_meant(const ln_sessions *n, const ln_whom *whom, uint32_t *at) {
+/* The next one from slot *at on: whoever was looked at is behind us. */
+ln_session *ln_sessions_next(const ln_sessions *n, const ln_whom *whom, uint32_t *at) {
     while (*at < n->slot_count) {
         ln_session *s = ln_session_at(n, (*at)++);
         if (s && !s->closed && is_meant(s, whom)) return s;
@@ -20,14 +20,14 @@ static ln_session *next_meant(const ln_sessions *n, const ln_whom *whom, uint32_
 uint32_t ln_sessions_disconnect(
     ln_sessions *n, const ln_whom *whom, uint16_t code, const char *reason) {
     uint32_t at = 0, count = 0;
-    for (ln_session *s; (s = next_meant(n, whom, &at)); count++)
+    for (ln_session *s; (s = ln_sessions_next(n, whom, &at)); count++)
         ln_session_end(s, code, reason);
     return count;
 }
 
 uint32_t ln_sessions_expel(ln_sessions *n, const ln_whom *whom, ln_slice channel) {
     uint32_t at = 0, count = 0;
-    for (ln_session *s; (s = next_meant(n, whom, &at));) {
+    for (ln_session *s; (s = ln_sessions_next(n, whom, &at));) {
         ln_sub *sub = ln_sub_find(s, channel);
         if (!sub || sub->s.leaving) continue;
         ln_sub_unanswered(s, sub, "taken out of the channel");
@@ -41,7 +41,7 @@ uint32_t ln_sessions_expel(ln_sessions *n, const ln_whom *whom, ln_slice channel
 void ln_sessions_list(ln_sessions *n, const ln_whom *whom,
     bool (*see)(void *ctx, const ln_conn *c, const ln_seen *seen), void *ctx) {
     uint32_t at = 0;
-    for (ln_session *s; (s = next_meant(n, whom, &at));) {
+    for (ln_session *s; (s = ln_sessions_next(n, whom, &at));) {
         ln_seen seen = {
             .client = ln_slice_of(s->client, s->client_size),
             .user = ln_session_user(s),

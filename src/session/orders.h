@@ -9,7 +9,12 @@
 
 typedef struct ln_whom {
     ln_slice user, client; /* empty: whoever; both: all sessions */
+    const ln_conn *conn;   /* on this connection; NULL: on any */
 } ln_whom;
+
+/* Those who are meant, one by one, with *at = 0 to begin with; NULL: no more. Whoever is looked at
+ * may end meanwhile. */
+ln_session *ln_sessions_next(const ln_sessions *n, const ln_whom *whom, uint32_t *at);
 
 /* Closes them; the dialects of strangers are told 1008. Returns how many were meant. */
 uint32_t ln_sessions_disconnect(

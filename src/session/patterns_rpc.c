@@ -143,6 +143,22 @@ static int rpc_pong(ln_buf *out, ln_slice re, uint64_t ts) {
     return end(&w);
 }
 
+/* As its own clients ask: a command, and its answer is a response, or an error, that names it. */
+static int rpc_call(ln_buf *out, uint64_t number, ln_slice event, ln_slice data, uint64_t ts) {
+    char id[32];
+    int size = snprintf(id, sizeof id, "\"c:%llu\"", (unsigned long long)number);
+    ln_json_writer w = begin(out, ln_slice_of(id, (size_t)size), "command");
+    put_u64(&w, "timestamp", ts);
+    ln_json_key(&w, "payload");
+    ln_json_open(&w, '{');
+    ln_json_key(&w, "action");
+    ln_json_str(&w, event);
+    ln_json_key(&w, "parameters");
+    ln_json_raw(&w, data);
+    ln_json_close(&w, '}');
+    return end(&w);
+}
+
 const ln_dialect ln_dialect_rpc = {
     .protocol = "linnet.rpc",
     .name = "rpc",
@@ -153,4 +169,5 @@ const ln_dialect ln_dialect_rpc = {
     .message = rpc_message,
     .presence = rpc_presence,
     .pong = rpc_pong,
+    .call = rpc_call,
 };

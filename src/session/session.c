@@ -244,6 +244,7 @@ void ln_sessions_tick(ln_sessions *n) {
     bury(n);
     ln_asks_tick(n);
     ln_logins_tick(n);
+    ln_callouts_tick(n);
     uint64_t second = ln_hub_now(n->hub) / 1000;
     if (second < n->beat_due) return;
     uint64_t from = n->beat_due + BEATS > second ? n->beat_due : second - BEATS + 1;
@@ -262,6 +263,8 @@ ln_msec ln_sessions_deadline(const ln_sessions *n) {
     if (!ln_list_empty(&n->gone)) return ln_hub_now(n->hub);
     ln_msec beat = n->beat_due == UINT64_MAX ? LN_NEVER : n->beat_due * 1000;
     ln_msec asked = ln_asks_deadline(n), login = ln_logins_deadline(n);
+    ln_msec called = ln_callouts_deadline(n);
+    if (called < beat) beat = called;
     if (login < beat) beat = login;
     return asked < beat ? asked : beat;
 }
@@ -385,6 +388,7 @@ static void on_close(ln_conn *c, uint16_t code, ln_slice reason, int err) {
     ln_session *s = c->owner;
     s->closed = true;
     ln_ask_end(s);
+    ln_callouts_end(s);
     ln_question gone = { .kind = LN_TELL_DISCONNECT, .code = code, .reason = reason };
     ln_ask_tell(s, &gone);
     s->lost = comes_back(code);
@@ -423,6 +427,7 @@ int ln_sessions_init(ln_sessions *n, ln_hub *hub, ln_rand *rand, ln_slice node) 
         ln_list_init(&n->beats[i]);
     ln_list_init(&n->gone);
     ln_list_init(&n->asked);
+    ln_list_init(&n->callouts);
     ln_buf_init(&n->scratch, LN_NATIVE_SCRATCH);
     ln_buf_init(&n->out, LN_BUF_MAX);
     ln_buf_init(&n->packed, LN_BUF_MAX);

@@ -92,6 +92,8 @@ typedef struct ln_sessions { /* of one worker */
     bool (*address_of)(const ln_conn *c, ln_ip *who); /* whose debt it is; NULL: nobody's */
     ln_stat dropped;                                  /* messages left out for slow readers */
     ln_stat too_fast[LN_PACES];                       /* refused, by what they drew on */
+    ln_list callouts;        /* callout.h's, the first that is due in front */
+    ln_stat called, strays;  /* calls to clients; replies to none that waits */
 } ln_sessions;
 
 /* Fills a worker's; names itself to the hub for all dialects. node: at most 16 bytes.

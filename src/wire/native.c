@@ -75,6 +75,7 @@ static const ln_slice key_names[LN_KEYS] = {
     LN_SLICE_INIT("since"),
     LN_SLICE_INIT("reverse"),
     LN_SLICE_INIT("ttl"),
+    LN_SLICE_INIT("error"),
 };
 
 static const struct {
@@ -96,6 +97,7 @@ static const struct {
     { LN_SLICE_INIT("unset"), LN_VERB_UNSET },
     { LN_SLICE_INIT("typing"), LN_VERB_TYPING },
     { LN_SLICE_INIT("history"), LN_VERB_HISTORY },
+    { LN_SLICE_INIT("reply"), LN_VERB_REPLY },
 };
 
 typedef struct reading {
@@ -174,6 +176,14 @@ static void read_id(reading *r) {
         r->out->id = v->raw;
     else
         fault(r, "id is neither a string of at most 64 bytes nor an integer from 0 to 2^53-1");
+}
+
+/* Whether it names a request is for whoever made some to say. */
+static void read_answer(reading *r) {
+    const ln_json_value *re = pick(r, LN_KEY_RE | LN_KEY_REQUEST_ID);
+    const ln_json_value *error = pick(r, LN_KEY_ERROR);
+    if (re && (re->kind == LN_JSON_NUMBER || re->kind == LN_JSON_STRING)) r->out->re = *re;
+    if (error) r->out->error = *error;
 }
 
 static void read_names(reading *r) {
@@ -329,6 +339,7 @@ int ln_native_parse(
     collect(&r, object);
     read_verb(&r);
     read_id(&r);
+    read_answer(&r);
     read_names(&r);
     const ln_json_value *data = pick(&r, LN_KEY_DATA | LN_KEY_PAYLOAD);
     if (data) out->data = data->raw;
@@ -571,6 +582,15 @@ int ln_native_put_subscribed(
     put_str(&w, "channel", channel);
     put_place(&w, epoch, offset);
     put_str(&w, "class", ln_slice_str(class));
+    return end(&w);
+}
+
+int ln_native_put_call(ln_buf *out, uint64_t id, ln_slice event, ln_slice data) {
+    ln_json_writer w = begin(out, "call");
+    put_u64(&w, "id", id);
+    put_str(&w, "event", event);
+    ln_json_key(&w, "data");
+    ln_json_raw(&w, data);
     return end(&w);
 }
 

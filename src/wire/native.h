@@ -37,7 +37,8 @@ typedef enum ln_native_code {
 #define LN_NATIVE_ENUM(name, code, retry, words) LN_NATIVE_##name = code,
     LN_NATIVE_ERRORS(LN_NATIVE_ENUM)
 #undef LN_NATIVE_ENUM
-        LN_NATIVE_APPLICATION = 400, /* and up to 1,999: what a backend says */
+        LN_NATIVE_APPLICATION = 400, /* and up to this: what a backend says */
+    LN_NATIVE_APPLICATION_MAX = 1999,
 } ln_native_code;
 
 /* Whether there is an error of that number. Another one would be told as internal. */
@@ -99,8 +100,9 @@ typedef enum ln_native_key {
     LN_KEY_SINCE = 1 << 24,
     LN_KEY_REVERSE = 1 << 25,
     LN_KEY_TTL = 1 << 26,
+    LN_KEY_ERROR = 1 << 27,
 } ln_native_key;
-#define LN_KEYS 27
+#define LN_KEYS 28
 
 #define LN_NATIVE_ID_MAX     64    /* bytes of a string id */
 #define LN_NATIVE_NAME_BYTES 255   /* of a channel; longer ones may be cut short by a fault */
@@ -130,8 +132,10 @@ typedef struct ln_native_command {
     uint32_t limit;      /* of a page; when keys say so. UINT32_MAX: more than that, or below 0 */
     bool since, reverse; /* of history: it names a position, */
     uint64_t since_epoch, since_offset;
-    ln_slice key;    /* of set and unset, unescaped; empty: none */
-    uint64_t ttl_ms; /* of set, when keys say so */
+    ln_slice key;        /* of set and unset, unescaped; empty: none */
+    uint64_t ttl_ms;     /* of set, when keys say so */
+    ln_json_value re;    /* what it answers: a string or an integer; raw empty: nothing */
+    ln_json_value error; /* of whatever kind, when keys say so */
 } ln_native_command;
 
 /* Reads one checked object. Strings with escapes are written to scratch, which needs room for
@@ -217,6 +221,8 @@ int ln_native_put_skip(
 /* The server has put the client into a channel. class, epoch: as in ok. */
 int ln_native_put_subscribed(
     ln_buf *out, ln_slice channel, uint64_t epoch, uint64_t offset, const char *class);
+/* The server asks its client something; data: JSON. */
+int ln_native_put_call(ln_buf *out, uint64_t id, ln_slice event, ln_slice data);
 /* The token ends in so many seconds, and another one is wanted. */
 int ln_native_put_expiring(ln_buf *out, uint64_t in_s);
 int ln_native_put_unsubscribed(ln_buf *out, ln_slice channel, ln_native_code code);

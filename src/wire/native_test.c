@@ -251,6 +251,9 @@ static int w_subscribed(ln_buf *out) {
 static int w_expiring(ln_buf *out) {
     return ln_native_put_expiring(out, 25);
 }
+static int w_call(ln_buf *out) {
+    return ln_native_put_call(out, 7, LN_SLICE("m\n"), LN_SLICE("[ 1 ]"));
+}
 static int w_goaway(ln_buf *out) {
     return ln_native_put_goaway(out, 1500, "draining");
 }
@@ -264,6 +267,8 @@ static const struct {
         "{\"type\":\"welcome\",\"client\":\"c1\",\"session\":\"s1\",\"ping\":25,\"timeout\":10,"
         "\"max\":65536,"
         "\"auth\":false,\"node\":\"n1\",\"ts\":1700,\"caps\":[\"batch\"]}" },
+    { "a call", w_call,
+        "{\"type\":\"call\",\"id\":7,\"event\":\"m\\n\",\"data\":[ 1 ]}" },
     { "goaway", w_goaway, "{\"type\":\"goaway\",\"after_ms\":1500,\"reason\":\"draining\"}" },
     { "put out", w_put_out,
         "{\"type\":\"unsubscribed\",\"channel\":\"c\",\"code\":103,"

@@ -122,6 +122,41 @@ describe('examples', () => {
     await end(server);
   });
 
+  it('ask_client: who asks over HTTP has the answer of a client, on whatever worker', async () => {
+    const server = await open('ask_client', '--listen', '127.0.0.1:0', '--workers', '4');
+    const http = server.url.replace('ws', 'http');
+    const ask = async name => {
+      const response = await fetch(`${http}/ask?client=${name}`);
+      return [response.status, await response.text()];
+    };
+    const lamps = await Promise.all(Array.from({ length: 12 }, (_, i) =>
+      Peer.open(`${server.url}/ws/lamp${i}`, [i % 2 ? 'linnet.v1' : 'linnet.rpc'])));
+    for (const [i, lamp] of lamps.entries()) {
+      if (i % 2) assert.equal((await lamp.json()).type, 'welcome');
+      const answer = ask(`lamp${i}`);
+      const call = await lamp.json();
+      if (i % 2) {
+        assert.deepEqual(call, { type: 'call', id: 1, event: 'state', data: null });
+        lamp.send({ type: 'reply', re: call.id, data: { lamp: i } });
+      } else {
+        assert.deepEqual(call, { id: 'c:1', type: 'command', timestamp: call.timestamp,
+          payload: { action: 'state', parameters: null } });
+        lamp.send({ id: 'mine', type: 'response', requestId: call.id, payload: { lamp: i } });
+      }
+      assert.deepEqual(await answer, [200, `{"lamp":${i}}`]);
+    }
+    const refused = ask('lamp1');
+    const { id } = await lamps[1].json();
+    lamps[1].send({ type: 'reply', re: id, error: { message: 'broken' } });
+    lamps[1].send({ type: 'reply', re: id, data: 'twice' });
+    assert.deepEqual(await refused, [409, 'broken']);
+    assert.equal((await ask('lamp3'))[0], 504); // it says nothing for two seconds
+    assert.equal((await ask('nobody'))[0], 404);
+    assert.equal((await ask(''))[0], 400);
+    await Promise.all(lamps.map(p => p.close()));
+    await end(server);
+  });
+
   it('client dials, says something and prints the answer', async () => {
     const server = await open('echo');
     const talk = new Program(example('client'), [server.url, 'hello there']);
