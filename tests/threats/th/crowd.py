@@ -142,8 +142,38 @@ def churn(addr, count):
     say({"seconds": time.monotonic() - began})
 
 
+V1 = "Sec-WebSocket-Protocol: linnet.v1"
+
+
+def deaf(addr, count, name):
+    """Subscribers, each of a channel of its own, from which nobody reads."""
+    peers = [Ws(addr, "/ws", V1, rcvbuf=8192) for _ in range(count)]
+    for number, ws in enumerate(peers):
+        ws.text('{"type":"subscribe","id":1,"channel":"%s.%d"}' % (name, number))
+    for ws in peers:
+        while b'"ok"' not in ws.expect("text").data:
+            pass
+    say("open")
+    told()
+
+
+def idle(addr, count):
+    """They are there, and in the end each is asked whether it still is."""
+    peers = [Ws(addr, "/ws", V1) for _ in range(count)]
+    say("open")
+    told()
+    there = 0
+    for ws in peers:
+        with contextlib.suppress(OSError):
+            ws.text('{"type":"ping","id":1}')
+            while (got := ws.next()) and got.kind in ("text", "ping") and b'"pong"' not in got.data:
+                pass
+            there += bool(got and got.kind == "text")
+    say({"there": there})
+
+
 def run():
     host, port, kind, count, *more = sys.argv[2:]
     with contextlib.suppress(KeyboardInterrupt, BrokenPipeError):
-        {"heads": heads, "announced": announced, "churn": churn}[kind](
+        {"heads": heads, "announced": announced, "churn": churn, "deaf": deaf, "idle": idle}[kind](
             (host, int(port)), int(count), *more)

@@ -46,11 +46,15 @@ class Canary:
 class Server:
     """argv after the tree: `target` or `linnet echo`... `gauge`: it has /stats."""
 
-    def __init__(self, argv, env=None, limits=None, tls=False, canary="echo", gauge=False):
+    def __init__(self, argv, env=None, limits=None, tls=False, canary="echo", gauge=False,
+                 group=None):
         self.tls, self.gauge = tls, gauge
         self.said = tempfile.NamedTemporaryFile("w+", prefix="threats-", suffix=".err")
 
         def prepare():
+            if group:  # a cgroup
+                with open(group + "/cgroup.procs", "w", encoding="ascii") as procs:
+                    procs.write(str(os.getpid()))
             for what, most in limits or ():
                 resource.setrlimit(what, (most, most))
 
