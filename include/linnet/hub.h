@@ -119,7 +119,7 @@ typedef struct linnet_hub_options {
     uint32_t history_count; /* likewise, and the next two */
     uint32_t history_ms;
     uint32_t history_bytes;
-    uint64_t history_bytes_all;       /* in all channels of one worker; 256 MiB */
+    uint64_t history_bytes_all;       /* in all channels together; a quarter of the memory */
     uint32_t idle_channels;           /* positions remembered of channels nobody is in; 16,384 */
     uint32_t idle_ms;                 /* and for how long; 24 hours */
     uint32_t channels_max;            /* per worker; 1,000,000 */
@@ -415,9 +415,11 @@ typedef struct linnet_hub_stats {
     uint64_t recovered, lost;       /* subscribed with a position: nothing is missing, or is */
     uint64_t calls;                 /* to clients, one per connection asked */
     uint64_t stray_replies;         /* to no call that waits: late, twice, made up */
+    uint64_t crowded; /* publications of clients refused because too much waited to be sent */
+    uint64_t evicted; /* publications dropped from histories before their time, for want of room */
 } linnet_hub_stats;
 #define LINNET_HUB_STATS_INIT                                                                      \
-    { sizeof(linnet_hub_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+    { sizeof(linnet_hub_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 /* Any thread. LINNET_ERR_INVAL: out->size is no size; LINNET_ERR_STATE: it has no server. */
 LINNET_API int linnet_hub_get_stats(const linnet_hub *hub, linnet_hub_stats *out);
 /* Live sessions by dialect: its name as in ?dialect=, "undecided" last, in a fixed order. Start

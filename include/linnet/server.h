@@ -50,15 +50,19 @@ typedef struct linnet_server_options {
     const char *const *trusted_proxies;
     linnet_client_field client_field; /* and where they say it */
     uint32_t connections_per_ip;      /* WebSockets of one address, or /64 of IPv6; 429; 0: any */
-    uint32_t drain_lead_ms; /* of a graceful stop: goes on serving so long, not ready any more */
-    uint32_t drain_rate;    /* clients that can come back in a second: closes are spread by it;
-                               0: the most handshakes measured, at least 1,000; LINNET_OFF: all
-                               are closed at once */
+    uint32_t drain_lead_ms;  /* of a graceful stop: goes on serving so long, not ready any more */
+    uint32_t drain_rate;     /* clients that can come back in a second: closes are spread by it;
+                                0: the most handshakes measured, at least 1,000; LINNET_OFF: all
+                                are closed at once */
+    uint64_t queued_all_max; /* bytes that may wait to be sent on all connections together, each
+                                message once per worker; 0: a quarter of the memory; LINNET_OFF.
+                                Beyond it nobody publishes (LINNET_ERR_AGAIN), WebSockets are
+                                answered 503, and the largest queues are cut with 3008 */
 } linnet_server_options;
 #define LINNET_SERVER_OPTIONS_INIT                                                                 \
     {                                                                                              \
         sizeof(linnet_server_options), 0, NULL, 0, 0, 0, 0, 0, 0, NULL, NULL, NULL,                \
-            LINNET_LOG_WARN, NULL, LINNET_FIELD_X_FORWARDED_FOR, 0, 0, 0                           \
+            LINNET_LOG_WARN, NULL, LINNET_FIELD_X_FORWARDED_FOR, 0, 0, 0, 0                        \
     }
 
 /* *out only on success. LINNET_ERR_NOMEM, LINNET_ERR_INVAL, LINNET_ERR_SYS. */
@@ -208,6 +212,9 @@ typedef struct linnet_drain_plan {
 #define LINNET_DRAIN_PLAN_INIT                                                                     \
     { sizeof(linnet_drain_plan), 0, 0, 0, 0, 0, 0 }
 LINNET_API int linnet_server_drain_plan(const linnet_server *server, linnet_drain_plan *out);
+/* Whether more waits to be sent than may (queued_all_max), so that nobody can publish for a moment.
+ * Any thread. */
+LINNET_API bool linnet_server_crowded(const linnet_server *server);
 /* Waits for the end after a stop. Not from a callback, not with options.loop. */
 LINNET_API int linnet_server_join(linnet_server *server);
 /* Whether it has ended (for hosts that turn the loop themselves). */
@@ -237,12 +244,29 @@ typedef struct linnet_server_stats {
         accept_refusals, accept_failures;
     uint64_t opens, closes; /* WebSockets opened; connections of any kind that ended */
     uint64_t queued_bytes;  /* now waiting to be sent, over all connections */
+    uint64_t cut;           /* connections cut because more than queued_all_max waited */
 } linnet_server_stats;
 #define LINNET_SERVER_STATS_INIT                                                                   \
-    { sizeof(linnet_server_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+    { sizeof(linnet_server_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 /* Fills out->size bytes, which the caller has set; any thread. LINNET_ERR_INVAL: that is no size.
  */
 LINNET_API int linnet_server_get_stats(const linnet_server *server, linnet_server_stats *out);
+/* Where memory is, in bytes, over all workers: estimates by what is counted, not by the allocator.
+ */
+typedef struct linnet_memory {
+    size_t size;                        /* of this struct */
+    uint64_t connections;               /* connections, handshakes and sessions */
+    uint64_t queues;                    /* messages that wait to be sent, each once per worker */
+    uint64_t histories;                 /* publications that channels keep */
+    uint64_t presence;                  /* members of channels, and keys that live there */
+    uint64_t compression;               /* windows of connections that have one */
+    uint64_t tables;                    /* channels, their homes, and the tables that find things */
+    uint64_t queues_max, histories_max; /* their budgets; 0: there is none */
+} linnet_memory;
+#define LINNET_MEMORY_INIT                                                                         \
+    { sizeof(linnet_memory), 0, 0, 0, 0, 0, 0, 0, 0 }
+/* Any thread. LINNET_ERR_INVAL: out->size is no size. */
+LINNET_API int linnet_server_get_memory(const linnet_server *server, linnet_memory *out);
 /* What `rejects` is made of: walks the reasons that occurred. Start with *at = 0. Returns the
  * reason, as in the log and fit for a metric's label ("PROTO_MASK", "HTTP_LENGTH"), static memory,
  * with its count over all workers; NULL at the end, *count is untouched then. */

@@ -103,13 +103,17 @@ static bool held_back(const ln_log_handle *log, uint32_t more) {
            log->bytes <= (uint64_t)keep->bytes * PINNED_MAX;
 }
 
-static void trim(ln_memory *m, ln_log_handle *log) {
-    while (log->count && too_much(m, log) && !held_back(log, 0))
-        drop_oldest(m, log);
-    while (m->bytes > m->options.total_bytes_max) {
+static void shrink(ln_memory *m, uint64_t bytes) {
+    while (m->bytes > bytes) {
         ln_stat_add(&m->stats.evicted, 1);
         drop_oldest(m, ln_list_item(m->all.next, ln_log_handle, all));
     }
+}
+
+static void trim(ln_memory *m, ln_log_handle *log) {
+    while (log->count && too_much(m, log) && !held_back(log, 0))
+        drop_oldest(m, log);
+    shrink(m, m->options.total_bytes_max);
 }
 
 static int ring_grow(ln_log_handle *log) {
@@ -428,6 +432,10 @@ int ln_memory_new(const ln_memory_options *options, ln_broker **out) {
     ln_list_init(&m->closed);
     *out = &m->broker;
     return LINNET_OK;
+}
+
+void ln_memory_shrink(ln_broker *b, uint64_t bytes) {
+    shrink(memory_of(b), bytes);
 }
 
 const ln_memory_stats *ln_memory_stats_of(const ln_broker *b) {

@@ -28,5 +28,7 @@ typedef struct ln_memory_stats {
 
 /* LINNET_ERR_NOMEM. Freed through ops->free. */
 int ln_memory_new(const ln_memory_options *options, ln_broker **out);
+/* Drops the oldest until no more than this is kept. */
+void ln_memory_shrink(ln_broker *b, uint64_t bytes);
 const ln_memory_stats *ln_memory_stats_of(const ln_broker *b);
 #endif

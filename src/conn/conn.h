@@ -141,8 +141,9 @@ struct ln_env {
     ln_buf cipher, plain, encoded, gather; /* scratch of the moment */
     uint32_t unsent; /* bytes the kernel keeps unsent of an accepted connection; 0: all it can */
     ln_stat conns, messages_in, messages_out, bytes_in, bytes_out, sends, closes;
-    ln_stat opens;                       /* WebSockets */
-    ln_stat queued;                      /* bytes that wait to be sent, of all */
+    ln_stat opens;  /* WebSockets */
+    ln_stat queued; /* bytes that wait to be sent, of all */
+    ln_stat held;   /* the same, each rendering once: what it costs in memory */
     ln_stat close_codes[LN_CLOSE_CODES]; /* by ln_close_index */
     ln_hist rtt;                         /* of our pings */
     ln_stat spared;                      /* volatile renderings dropped because a queue was full */

@@ -21,6 +21,8 @@ ln_rendering *ln_rendering_new(uint8_t opcode, size_t size) {
     r->size = (uint32_t)size;
     r->opcode = opcode;
     r->head = r->bits = r->flags = 0;
+    r->charged = 0;
+    r->account = NULL;
     r->twins = NULL;
     r->offset = r->channel = r->key = 0;
     if (opcode) put_head(r, false);
@@ -52,5 +54,6 @@ void ln_rendering_free(ln_rendering *r) {
         ln_rendering_unref(twin);
         twin = next;
     }
+    if (r->account) ln_stat_sub(r->account, r->charged);
     ln_free(r);
 }

@@ -13,6 +13,7 @@
 #define LN_CONN_RENDERING_H
 #include "base/err.h"
 #include "base/slice.h"
+#include "base/stat.h"
 
 #define LN_RENDERING_HEADROOM 16
 typedef struct ln_rendering {
@@ -22,6 +23,8 @@ typedef struct ln_rendering {
     uint8_t head;   /* bytes of server frame header before the payload */
     uint8_t bits;   /* of a twin: window it was compressed with */
     uint8_t flags;
+    uint32_t charged; /* bytes on `account`: */
+    ln_stat *account; /* of the worker, once it waits on a connection; NULL: it never has */
     struct ln_rendering *twins; /* compressed forms, or (in a twin) the next one */
     uint64_t offset;            /* of LIVE and NOTE ones the owner's, and the next two: */
     uint32_t channel, key;      /* by which it knows them again */
@@ -53,6 +56,13 @@ static inline ln_rendering *ln_rendering_ref(ln_rendering *r) {
     return r;
 }
 void ln_rendering_free(ln_rendering *r); /* for unref only */
+/* It waits, or will: its bytes count from now to its end, and once, however many wait for it. */
+static inline void ln_rendering_charge(ln_rendering *r, ln_stat *account, size_t bytes) {
+    if (r->account) return;
+    r->account = account;
+    r->charged = (uint32_t)bytes;
+    ln_stat_add(account, bytes);
+}
 static inline void ln_rendering_unref(ln_rendering *r) {
     if (--r->refs == 0) ln_rendering_free(r);
 }

@@ -149,6 +149,7 @@ static void give(ln_conn *c, ln_slice bytes, ln_rendering *keep) {
         widen(c);
         c->inflight = keep;
         c->inflight_bytes = (uint32_t)ln_sock_pending(&c->sock).size;
+        ln_rendering_charge(keep, &env->held, c->inflight_bytes);
         ln_send_more(c, c->inflight_bytes);
         wait_since(c, c->spoke);
         mark_high(c);
@@ -186,7 +187,10 @@ void ln_send_cipher(ln_conn *c) {
         while (last->twins)
             last = last->twins;
         last->twins = r;
-        if (!r) broken(c, LINNET_ERR_NOMEM);
+        if (r)
+            ln_rendering_charge(r, &c->env->held, r->size);
+        else
+            broken(c, LINNET_ERR_NOMEM);
         return;
     }
     give(c, ln_buf_slice(out), NULL);
@@ -225,6 +229,7 @@ static int enqueue(ln_conn *c, ln_rendering *r) {
     }
     int err = account(c, bytes);
     if (err == LINNET_OK) {
+        ln_rendering_charge(r, &c->env->held, bytes);
         err = ln_txq_push(&c->queue, &c->env->blocks, r, ln_conn_now(c));
         if (err < 0) ln_send_less(c, (uint32_t)bytes);
     }
@@ -448,6 +453,7 @@ static ln_rendering *twin_of(ln_env *env, ln_conn *c, ln_rendering *r, uint8_t b
         t = ln_rendering_twin(r, bits, ln_buf_slice(&env->encoded));
     ln_buf_clear(&env->encoded);
     if (!t) return NULL;
+    if (r->account) ln_rendering_charge(t, r->account, t->size);
     t->twins = r->twins;
     r->twins = t;
     return t;
@@ -508,6 +514,7 @@ void ln_send_settle(ln_conn *c) {
         uint32_t at = c->queue.first_at;
         ln_rendering *r = settled(c, pop(c));
         if (r && ln_txq_push(&c->queue, &c->env->blocks, r, at) == LINNET_OK) {
+            ln_rendering_charge(r, &c->env->held, r->size);
             ln_send_more(c, r->size + r->head);
             continue;
         }

@@ -16,6 +16,7 @@ ln_rendering *ln_conn_sift_next(ln_sift *s) {
 void ln_conn_sift_put(ln_sift *s, ln_rendering *r) {
     int err = ln_txq_push(&s->c->queue, &s->c->env->blocks, r, s->at);
     if (err == LINNET_OK) {
+        ln_rendering_charge(r, &s->c->env->held, r->size);
         ln_send_more(s->c, r->size + r->head);
         return;
     }

@@ -6,6 +6,7 @@
 
 #define LINES    "application/x-ndjson"
 #define BODY_MAX (1024u * 1024)
+#define RETRY_MS 1000 /* what a backend waits, that has come at a bad time */
 
 /* What became of one item; written by whoever knows, read by the last one. */
 typedef struct item {
@@ -54,6 +55,10 @@ void ln_api_put_error(ln_json_writer *w, int code, const char *why) {
     ln_json_str(w, ln_slice_str(why && *why ? why : e.words));
     ln_json_key(w, "retry");
     ln_json_bool(w, e.retry);
+    if (code == LN_API_NOT_AVAILABLE || code == LN_API_RATE_LIMITED) {
+        ln_json_key(w, "retry_after");
+        ln_json_u64(w, RETRY_MS);
+    }
     ln_json_close(w, '}');
     ln_json_close(w, '}');
 }
@@ -353,6 +358,14 @@ static bool is_taken(const struct method *m, linnet_request *r) {
     return false;
 }
 
+/* Nobody publishes for a moment: more waits to be sent than there is memory for. */
+static bool is_crowded(const ln_api *api, linnet_request *r) {
+    if (!linnet_server_crowded(api->server)) return false;
+    linnet_request_add_header(r, "Retry-After", "1");
+    ln_api_refuse(r, 503, LN_API_NOT_AVAILABLE, "too much is waiting to be sent");
+    return true;
+}
+
 static void on_call(linnet_request *r, void *user) {
     const ln_api *api = user;
     const struct method *m = method_of(linnet_request_path(r));
@@ -362,7 +375,7 @@ static void on_call(linnet_request *r, void *user) {
         ln_api_refuse(r, 404, LN_API_UNKNOWN_METHOD, "there is no such method");
         return;
     }
-    if (!is_taken(m, r)) return;
+    if (!is_taken(m, r) || (m->scope == LN_SCOPE_PUBLISH && is_crowded(api, r))) return;
     ln_api_ask a = { .api = api, .request = r, .body = linnet_request_body(r) };
     ln_buf_init(&a.scratch, BODY_MAX);
     if (a.body.size && ln_buf_reserve(&a.scratch, a.body.size) < 0)

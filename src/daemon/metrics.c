@@ -76,6 +76,27 @@ static void put_server(ln_exposition *e, const ln_metrics *m) {
     counter(e, "linnet_bytes_sent", "Bytes sent on all connections.", s.bytes_out);
     counter(e, "linnet_socket_sends", "System calls that sent something.", s.sends);
     gauge(e, "linnet_send_queue_bytes", "Bytes that wait to be sent.", s.queued_bytes);
+    counter(
+        e, "linnet_budget_cuts", "Connections cut because too much waited on all of them.", s.cut);
+}
+
+/* ---- memory -------------------------------------------------------------------------- */
+
+static void put_memory(ln_exposition *e, const ln_metrics *m) {
+    linnet_memory s = LINNET_MEMORY_INIT;
+    linnet_server_get_memory(m->server, &s);
+    ln_family(e, "linnet_memory_bytes", "gauge", "Memory by what it is for, about.");
+    ln_sample(e, "purpose", "connections", s.connections);
+    ln_sample(e, "purpose", "queues", s.queues);
+    ln_sample(e, "purpose", "histories", s.histories);
+    ln_sample(e, "purpose", "presence", s.presence);
+    ln_sample(e, "purpose", "compression", s.compression);
+    ln_sample(e, "purpose", "tables", s.tables);
+    ln_family(e, "linnet_memory_budget_bytes", "gauge", "What all of that may take; 0: any.");
+    ln_sample(e, "purpose", "queues", s.queues_max);
+    ln_sample(e, "purpose", "histories", s.histories_max);
+    gauge(e, "linnet_crowded", "1 while more waits to be sent than may, and nobody publishes.",
+        linnet_server_crowded(m->server));
 }
 
 /* ---- channels ------------------------------------------------------------------------ */
@@ -93,6 +114,10 @@ static void put_hub(ln_exposition *e, const ln_metrics *m) {
     counter(e, "linnet_client_replies_stray", "Replies to no call that waits.", s.stray_replies);
     ln_family(e, "linnet_ratelimited", "counter", "Commands refused for coming too fast.");
     ln_sample(e, "scope", "connection", s.rate_limited);
+    counter(e, "linnet_publications_put_off",
+        "Publications of clients refused because too much waited to be sent.", s.crowded);
+    counter(e, "linnet_history_evictions",
+        "Publications dropped from histories before their time, for want of room.", s.evicted);
     ln_family(e, "linnet_recoveries", "counter",
         "Subscriptions that asked to go on where they "
         "had been.");
@@ -187,6 +212,7 @@ int ln_metrics_put(ln_buf *out, const ln_metrics *m, bool openmetrics) {
     ln_family(&e, "linnet_build_info", "gauge", "1; what is running.");
     ln_sample(&e, "version", linnet_version(), 1);
     put_server(&e, m);
+    put_memory(&e, m);
     put_hub(&e, m);
     put_measure(&e, m, LINNET_MEASURE_DELIVERY, "linnet_publish_duration_seconds",
         "From a publish until a worker had queued it for its subscribers; one in eight is timed.");

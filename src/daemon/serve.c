@@ -140,6 +140,7 @@ static int new_server(const ln_options *o, ln_logger *log, linnet_server **out) 
     so.drain_ms = (uint32_t)o->drain_time;
     so.drain_lead_ms = (uint32_t)o->drain_lead;
     so.drain_rate = (uint32_t)o->drain_rate;
+    so.queued_all_max = o->queue_total;
     so.notsent_lowat = (uint32_t)o->notsent_lowat;
     so.user_timeout_ms = (uint32_t)o->user_timeout;
     so.server_name = o->server_name;

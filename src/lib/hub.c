@@ -379,6 +379,8 @@ const char *ln_host_hub_bars(const linnet_loop *w, ln_slice channel, int *status
     const hub_worker *h = w->sessions;
     const ln_auth *auth = h->gate.on ? &h->gate.auth : NULL;
     const ln_asker *asker = h->sessions.asker;
+    *status = 503;
+    if (ln_budget_crowded(&w->server->budget)) return "too much is waiting to be sent\n";
     *status = 401;
     if (auth && !auth->anonymous) return "one has to log in, and can on a WebSocket only\n";
     *status = 403;
@@ -505,10 +507,11 @@ int linnet_hub_describe_error(int code, linnet_hub_error *out) {
 int ln_host_hub_broker(linnet_hub *hub, linnet_loop *w, ln_broker **out) {
     const linnet_hub_options *o = &hub->options;
     *out = NULL;
+    w->server->budget.history_max = ln_budget_of(w->server, o->history_bytes_all);
     ln_memory_options m = {
         .key = w->server->key,
         .rand = &w->env.rand,
-        .total_bytes_max = o->history_bytes_all,
+        .total_bytes_max = ln_budget_of(w->server, o->history_bytes_all),
         .idle_max = o->idle_channels,
         .idle_ms = o->idle_ms,
         .logs_max = o->channels_max,

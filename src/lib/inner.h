@@ -10,8 +10,10 @@
 #include "conn/conn.h"
 #include "conn/exchange.h"
 #include "hub/hub.h"
+#include "lib/budget.h"
 #include "lib/limits.h"
 #include "lib/mail.h"
+#include "lib/memory.h"
 #include "lib/slots.h"
 #include "lib/world.h"
 #include "net/dns.h"
@@ -100,6 +102,8 @@ struct linnet_loop {
     uint32_t drain_spread, drain_window; /* ms */
     uint32_t drain_told, drain_closed;   /* slots before these */
     uint8_t drain_phase;
+    ln_budget_worker budget;
+    ln_memory_told memory;
 };
 
 static inline linnet_loop *ln_worker_of(const linnet_conn *conn) {

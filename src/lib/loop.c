@@ -249,6 +249,7 @@ void ln_worker_unhub(linnet_loop *w) {
     tell_the_last(w);
     ln_host_hub_close(w);
     hub_rounds(w);
+    w->budget.broker = NULL;
     ln_hub_free(w->hub);
     w->hub = NULL;
     take_letters(w, own_mail(w)); /* which discards */
@@ -293,6 +294,7 @@ static ln_msec deadline_of(linnet_loop *w, int timeout_ms) {
     if (hub < at) at = hub;
     ln_msec look = ln_loop_now(w->net) + LN_LIM_MAIL_LOOK;
     if ((w->holding || ln_flag_up(&w->crowded)) && look < at) at = look;
+    if (ln_budget_waits(w) && w->budget.look_at < at) at = w->budget.look_at;
     ln_msec sessions = ln_host_hub_deadline(w);
     if (sessions < at) at = sessions;
     return at;

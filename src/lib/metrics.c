@@ -1,6 +1,7 @@
 /* metrics.c -- what the workers have counted, summed when somebody asks. Nothing here is on the way
  * of a message, and whoever asks touches counters only: no worker is stopped or woken for it.
  */
+#include "broker/memory.h"
 #include "lib/hub.h"
 #include "lib/server.h"
 #include "lib/sized.h"
@@ -20,6 +21,7 @@ static void add_worker(linnet_server_stats *t, const linnet_loop *w) {
     t->opens += ln_stat_get(&env->opens);
     t->closes += ln_stat_get(&env->closes);
     t->queued_bytes += ln_stat_get(&env->queued);
+    t->cut += ln_stat_get(&w->budget.cut);
     t->accept_refusals += ln_stat_get(&w->refused);
     t->accept_failures += ln_stat_get(&w->starved);
     for (unsigned row = 0; row < 64; row++)
@@ -141,6 +143,7 @@ static void add_hub(linnet_hub_stats *t, const ln_hub *h, const ln_sessions *n) 
     t->lost += ln_stat_get(&n->lost);
     t->calls += ln_stat_get(&n->called);
     t->stray_replies += ln_stat_get(&n->strays);
+    t->crowded += ln_stat_get(&n->too_many);
 }
 
 int linnet_hub_get_stats(const linnet_hub *hub, linnet_hub_stats *out) {
@@ -152,6 +155,8 @@ int linnet_hub_get_stats(const linnet_hub *hub, linnet_hub_stats *out) {
         const linnet_loop *w = s->workers[i];
         const ln_sessions *n = w ? ln_host_hub_sessions(w) : NULL;
         if (n && w->hub) add_hub(&t, w->hub, n);
+        if (n && w->budget.broker)
+            t.evicted += ln_stat_get(&ln_memory_stats_of(w->budget.broker)->evicted);
     }
     memset(out, 0, t.size);
     memcpy(out, &t, t.size < sizeof t ? t.size : sizeof t);

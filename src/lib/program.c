@@ -172,7 +172,7 @@ static int made_of(
         .flags = said->is_volatile ? LN_PUB_VOLATILE : 0,
     };
     *home = s->workers[ln_hub_home(s->key, s->worker_count, said->channel)];
-    if (ln_flag_up(&(*home)->crowded)) return LINNET_ERR_AGAIN;
+    if (ln_flag_up(&(*home)->crowded) || ln_budget_crowded(&s->budget)) return LINNET_ERR_AGAIN;
     *out = ln_publication_new(&what, s->worker_count);
     return *out ? LINNET_OK : LINNET_ERR_NOMEM;
 }

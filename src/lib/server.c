@@ -70,6 +70,7 @@ static int worker_hub(linnet_server *s, linnet_loop *w, linnet_hub *hub) {
     w->hub->clock_us = ln_world_clock(s->world);
     ln_raw_use(w->hub);
     if (hub) err = ln_host_hub_open(hub, w);
+    w->budget.broker = err == LINNET_OK ? broker : NULL;
     if (err == LINNET_OK) return LINNET_OK;
     ln_hub_free(w->hub);
     w->hub = NULL;
@@ -127,6 +128,7 @@ static void take_options(linnet_server *s, const linnet_server_options *o) {
     s->options.notsent_lowat = or_default(o->notsent_lowat, LN_LIM_NOTSENT_LOWAT);
     s->options.user_timeout_ms = or_default(o->user_timeout_ms, LN_LIM_USER_TIMEOUT);
     s->connections_max = o->connections_max;
+    if (o->queued_all_max != LINNET_OFF) s->budget.queued_max = ln_budget_of(s, o->queued_all_max);
 }
 
 int ln_server_new_in(ln_world *world, const linnet_server_options *options, linnet_server **out) {
@@ -665,6 +667,8 @@ static void tell_unheard(linnet_loop *w) {
 void ln_server_turned(linnet_loop *w) {
     linnet_server *s = w->server;
     tell_unheard(w);
+    ln_budget_turn(w);
+    ln_memory_turn(w);
     ln_drain_sample(w);
     if (ln_flag_up(&w->through) || !ln_flag_up(&s->stopping) || !ln_flag_up(&s->running)) return;
     ln_drain_begin(w);
@@ -726,7 +730,8 @@ int linnet_server_publish(
         .flags = opcode == LINNET_BINARY ? LN_PUB_BINARY : 0 };
     uint32_t home = ln_hub_home(s->key, s->worker_count, topic);
     if (!s->workers[home]) return LINNET_ERR_STATE; /* the server is being freed */
-    if (ln_flag_up(&s->workers[home]->crowded)) return LINNET_ERR_AGAIN;
+    if (ln_flag_up(&s->workers[home]->crowded) || ln_budget_crowded(&s->budget))
+        return LINNET_ERR_AGAIN;
     ln_publication *p = ln_publication_new(&what, s->worker_count);
     if (!p) return LINNET_ERR_NOMEM;
     ln_letter *letter = ln_publication_post(p, 0, home);

@@ -71,6 +71,7 @@ struct linnet_server {
     size_t trusted_count;
     bool trusts_unix;
     ln_forwarded_by forwarded_by;
+    ln_budget budget;
     char error[256];
 };
 

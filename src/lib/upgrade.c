@@ -137,6 +137,8 @@ void ln_upgrade_begin(linnet_conn *conn, ln_exchange *x, const ln_route *r) {
     ln_http1_fault fault = ln_upgrade_check(&x->head, &asked);
     if (fault == LN_HTTP1_FAULT_NONE && !ln_route_origin_ok(conn, x, r, asked.origin))
         fault = LN_HTTP1_FAULT_UPGRADE_ORIGIN;
+    if (fault == LN_HTTP1_FAULT_NONE && ln_budget_crowded(&ln_worker_of(conn)->server->budget))
+        fault = LN_HTTP1_FAULT_CROWDED;
     if (fault != LN_HTTP1_FAULT_NONE) {
         ln_exchange_refuse(x, fault);
         return;

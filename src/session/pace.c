@@ -1,5 +1,7 @@
 #include "session/inner.h"
 
+#define CROWDED_MS 1000 /* in so long more is read, or cut */
+
 /* LN_PACES: it costs nothing. What has no row of its own here asks for something. */
 static ln_pace pace_of(const ln_session *s, ln_native_verb verb) {
     switch (verb) {
@@ -43,18 +45,28 @@ void ln_session_owe(const ln_session *s) {
         ln_debts_add(&n->debts, &who, ln_hub_now(n->hub));
 }
 
+/* The answer to who is to wait. */
+static void put_off(
+    ln_session *s, const ln_native_command *c, ln_native_code code, uint32_t wait_ms) {
+    ln_native_error error = { .re = c->id, .code = code, .retry_after_ms = wait_ms };
+    if (code == LN_NATIVE_NOT_AVAILABLE) error.message = "too much is waiting to be sent";
+    if (c->channel.size <= LN_CHANNEL_NAME_MAX) error.channel = c->channel;
+    ln_session_error(s, &error);
+}
+
 bool ln_session_pace(ln_session *s, const ln_native_command *c) {
     ln_pace pace = pace_of(s, c->verb);
     uint32_t wait_ms;
     if (pace == LN_PACES) return true;
+    if (pace == LN_PACE_PUBLISH && s->node->crowded) {
+        ln_stat_add(&s->node->too_many, 1);
+        put_off(s, c, LN_NATIVE_NOT_AVAILABLE, CROWDED_MS);
+        return false;
+    }
     ln_rate rate = rate_of(s->limits, pace);
     bool takes = ln_bucket_take(&s->buckets[pace], rate, ln_hub_now(s->node->hub), &wait_ms);
     if (takes && (pace != LN_PACE_AUTH || !owes(s, &wait_ms))) return true;
     ln_stat_add(&s->node->too_fast[pace], 1);
-    ln_native_error error = {
-        .re = c->id, .code = LN_NATIVE_RATE_LIMITED, .retry_after_ms = wait_ms
-    };
-    if (c->channel.size <= LN_CHANNEL_NAME_MAX) error.channel = c->channel;
-    ln_session_error(s, &error);
+    put_off(s, c, LN_NATIVE_RATE_LIMITED, wait_ms);
     return false;
 }

@@ -58,6 +58,12 @@ static void slot_give(ln_sessions *n, const ln_session *s) {
     n->slot_free = s->slot;
 }
 
+uint64_t ln_sessions_memory(const ln_sessions *n) {
+    uint64_t each = sizeof(ln_session) + 2 * LN_NATIVE_EPOCH; /* and its name */
+    return ln_stat_get(&n->count) * each + n->slot_capacity * (uint64_t)sizeof *n->slots +
+           ln_stat_get(&n->hub->subscriptions) * sizeof(ln_sub);
+}
+
 /* Saying ---------------------------------------------------------------------------------- */
 
 void ln_scratch_clear(ln_buf *b) {
@@ -84,15 +90,15 @@ void ln_session_end(ln_session *s, uint16_t code, const char *reason) {
 }
 
 /* A fault of the peer: counted, and too many of them end it. */
-static void blame(ln_session *s, ln_native_code code) {
+static void blame(ln_session *s, const ln_native_error *error) {
     const ln_session_limits *l = s->limits;
     ln_stat_add(&s->node->errors, 1);
     if (ln_session_now(s) - s->window >= l->errors_ms) {
         s->window = ln_session_now(s);
         s->errors = s->overs = 0;
     }
-    if (code == LN_NATIVE_RATE_LIMITED) {
-        ln_stat_add(&s->node->limited, 1);
+    if (error->code == LN_NATIVE_RATE_LIMITED) ln_stat_add(&s->node->limited, 1);
+    if (error->retry_after_ms) { /* it was told how long to wait */
         s->overs++;
     } else {
         s->errors++;
@@ -107,7 +113,7 @@ static void blame(ln_session *s, ln_native_code code) {
 void ln_session_error(ln_session *s, const ln_native_error *error) {
     const ln_dialect *d = ln_session_dialect(s);
     ln_session_say(s, d->error(&s->node->out, error));
-    blame(s, error->code);
+    blame(s, error);
     if (d->mute) ln_session_end(s, 1008, ln_dialect_words(error));
 }
 

@@ -92,8 +92,10 @@ typedef struct ln_sessions { /* of one worker */
     bool (*address_of)(const ln_conn *c, ln_ip *who); /* whose debt it is; NULL: nobody's */
     ln_stat dropped;                                  /* messages left out for slow readers */
     ln_stat too_fast[LN_PACES];                       /* refused, by what they drew on */
-    ln_list callouts;        /* callout.h's, the first that is due in front */
-    ln_stat called, strays;  /* calls to clients; replies to none that waits */
+    ln_list callouts;       /* callout.h's, the first that is due in front */
+    ln_stat called, strays; /* calls to clients; replies to none that waits */
+    bool crowded;           /* too much waits to be sent: nobody publishes; the owner's to set */
+    ln_stat too_many;       /* publications refused for that */
 } ln_sessions;
 
 /* Fills a worker's; names itself to the hub for all dialects. node: at most 16 bytes.
@@ -101,6 +103,8 @@ typedef struct ln_sessions { /* of one worker */
 int ln_sessions_init(ln_sessions *n, ln_hub *hub, ln_rand *rand, ln_slice node);
 /* All sessions are closed. */
 void ln_sessions_fini(ln_sessions *n);
+/* Bytes that sessions and their subscriptions take, about. */
+uint64_t ln_sessions_memory(const ln_sessions *n);
 /* Heartbeats; after ln_hub_tick in each turn. */
 void ln_sessions_tick(ln_sessions *n);
 ln_msec ln_sessions_deadline(const ln_sessions *n);

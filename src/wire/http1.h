@@ -116,7 +116,8 @@
     X(INTERNAL, 500, "internal error", "")                                                         \
     X(OVERLOAD, 503, "too many connections", "Retry-After: 5\r\n")                                 \
     X(UNANSWERED, 503, "no answer in time", "Retry-After: 5\r\n")                                  \
-    X(DRAINING, 503, "shutting down", "Retry-After: 5\r\n")
+    X(DRAINING, 503, "shutting down", "Retry-After: 5\r\n")                                        \
+    X(CROWDED, 503, "too much is waiting to be sent", "Retry-After: 1\r\n")
 
 typedef enum ln_http1_fault {
     LN_HTTP1_FAULT_NONE = 0,
