@@ -57,7 +57,9 @@ int main(int argc, char **argv) {
 
     ask.methods = "GET";
     ask.handler = on_request;
-    options.workers = argc == 5 && strcmp(argv[3], "--workers") == 0 ? (unsigned)atoi(argv[4]) : 0;
+    options.workers = argc == 5 && strcmp(argv[3], "--workers") == 0
+                          ? (unsigned)strtoul(argv[4], NULL, 10)
+                          : 0;
     if (linnet_hub_new(NULL, &hub) < 0 || linnet_server_new(&options, &server) < 0) return 1;
     linnet_server_hub(server, "/ws/*", hub);
     linnet_server_http(server, "/ask", &ask);

@@ -264,7 +264,8 @@ static void test_memory(void **state) {
         for (int i = 0; err == LINNET_OK && !s.told; i++) {
             const char *id = strstr(ann.text, "\"id\":");
             if (id && i < 100) { /* answered once, and once is enough */
-                snprintf(reply, sizeof reply, "{\"type\":\"reply\",\"re\":%d}", atoi(id + 5));
+                snprintf(reply, sizeof reply, "{\"type\":\"reply\",\"re\":%d}",
+                    (int)strtol(id + 5, NULL, 10));
                 ann.size = 0;
                 ann.text[0] = 0;
                 if (linnet_conn_send(ann.conn, LINNET_TEXT, linnet_str(reply)) < 0) break;

@@ -31,7 +31,7 @@
 #define LN_LIM_USER_TIMEOUT  30000u /* a vanished peer with unacknowledged data */
 #define LN_LIM_BODY          (1024u * 1024)
 #define LN_LIM_TOPICS        128u
-#define LN_LIM_AUTH_FAILURES 20u /* of an address in 10 s: nobody mistypes a token so often */
+#define LN_LIM_AUTH_FAILURES 20u    /* of an address in 10 s: nobody mistypes a token so often */
 #define LN_LIM_CALL_MS       10000u /* who asks a person wants more, and says so */
 #define LN_LIM_CALL_MS_MAX   600000u
 #define LN_LIM_PROXIES       1024u

@@ -267,8 +267,7 @@ static const struct {
         "{\"type\":\"welcome\",\"client\":\"c1\",\"session\":\"s1\",\"ping\":25,\"timeout\":10,"
         "\"max\":65536,"
         "\"auth\":false,\"node\":\"n1\",\"ts\":1700,\"caps\":[\"batch\"]}" },
-    { "a call", w_call,
-        "{\"type\":\"call\",\"id\":7,\"event\":\"m\\n\",\"data\":[ 1 ]}" },
+    { "a call", w_call, "{\"type\":\"call\",\"id\":7,\"event\":\"m\\n\",\"data\":[ 1 ]}" },
     { "goaway", w_goaway, "{\"type\":\"goaway\",\"after_ms\":1500,\"reason\":\"draining\"}" },
     { "put out", w_put_out,
         "{\"type\":\"unsubscribed\",\"channel\":\"c\",\"code\":103,"
