@@ -93,6 +93,18 @@ typedef enum linnet_auth_reject {
     LINNET_AUTH_REJECT_CLOSE = 2 /* 101, an error, and a close */
 } linnet_auth_reject;
 
+/* Keys that are fetched: a JSON Web Key set at an URL, again and again, by one of the workers. A
+ * token of this issuer whose key is not among them makes the hub look again, at most once in 30 s,
+ * and waits for that. Nothing a token says changes who is asked. */
+typedef struct linnet_jwks {
+    size_t size;        /* of this struct */
+    const char *issuer; /* these keys are for its tokens, and for no others */
+    const char *url;    /* http:// or https:// */
+    const char *alg;    /* what keys are for that do not say so themselves; NULL: nothing */
+} linnet_jwks;
+#define LINNET_JWKS_INIT                                                                           \
+    { sizeof(linnet_jwks), NULL, NULL, NULL }
+
 /* How clients show who they are (docs/guide/auth.md): by a token in the Authorization field, in
  * ?token=, in a subprotocol "linnet.token.TOKEN", in a cookie, or in an `auth` message. */
 typedef struct linnet_auth_options {
@@ -103,12 +115,15 @@ typedef struct linnet_auth_options {
     const char *cookie;           /* the cookie a token may be in; NULL: none */
     linnet_anonymous anonymous;
     linnet_auth_reject reject;
-    bool personal; /* a user is put into @user when logging in */
+    bool personal;           /* a user is put into @user when logging in */
+    const linnet_jwks *jwks; /* each with the size of the first; at most 16 */
+    size_t jwks_count;
+    const char *jwks_ca; /* PEM, who signs the certificates of their servers; NULL: the system's */
 } linnet_auth_options;
 #define LINNET_AUTH_OPTIONS_INIT                                                                   \
     {                                                                                              \
         sizeof(linnet_auth_options), NULL, NULL, NULL, NULL, LINNET_ANONYMOUS_NOTHING,             \
-            LINNET_AUTH_REJECT_AUTO, false                                                         \
+            LINNET_AUTH_REJECT_AUTO, false, NULL, 0, NULL                                          \
     }
 
 /* 0 in a number means its default, which stands behind it. */
@@ -430,6 +445,20 @@ LINNET_API const char *linnet_hub_next_dialect(
  * what they drew on: "publish", "subscribe", "read", "auth", in this order. Start with *at = 0;
  * NULL at the end. */
 LINNET_API const char *linnet_hub_next_limit(const linnet_hub *hub, unsigned *at, uint64_t *count);
+
+/* What became of keys that are fetched, since start. */
+typedef struct linnet_jwks_stats {
+    size_t size;                /* of this struct */
+    uint64_t fetches, failures; /* begun; of those, no set of keys came */
+    uint64_t keys;              /* in use now */
+    uint64_t came_ms;           /* when they came, ms since 1970; 0: none have */
+} linnet_jwks_stats;
+#define LINNET_JWKS_STATS_INIT                                                                     \
+    { sizeof(linnet_jwks_stats), 0, 0, 0, 0 }
+/* The issuer of the next source, in the order they were given. Start with *at = 0; NULL at the end.
+ * Any thread. */
+LINNET_API const char *linnet_hub_next_jwks(
+    const linnet_hub *hub, unsigned *at, linnet_jwks_stats *out);
 
 #ifdef __cplusplus
 }

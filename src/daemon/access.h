@@ -3,12 +3,15 @@
  */
 #ifndef LN_DAEMON_ACCESS_H
 #define LN_DAEMON_ACCESS_H
-#include "daemon/options.h"
+#include "daemon/jwks.h"
 #include <linnet/hub.h>
 
 typedef struct ln_access { /* lives until the hub was made */
     linnet_auth_options auth;
     linnet_keys *keys; /* NULL: nobody has to log in */
+    linnet_jwks jwks[LN_JWKS_MAX];
+    ln_jwks from[LN_JWKS_MAX];
+    char *issuers[LN_JWKS_MAX];
 } ln_access;
 
 /* Whether the options say how clients show who they are. */

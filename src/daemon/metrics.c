@@ -125,6 +125,34 @@ static void put_hub(ln_exposition *e, const ln_metrics *m) {
     ln_sample(e, "result", "lost", s.lost);
 }
 
+/* One family at a time, as the format wants it. 0 for an age: no keys have come yet. */
+static void put_jwks_family(ln_exposition *e, const ln_metrics *m, int which) {
+    unsigned at = 0;
+    linnet_jwks_stats s = LINNET_JWKS_STATS_INIT;
+    struct timespec wall;
+    clock_gettime(CLOCK_REALTIME, &wall);
+    uint64_t now = (uint64_t)wall.tv_sec * 1000 + (uint64_t)wall.tv_nsec / 1000000;
+    for (const char *issuer; (issuer = linnet_hub_next_jwks(m->hub, &at, &s));) {
+        uint64_t age = s.came_ms && now > s.came_ms ? (now - s.came_ms) / 1000 : 0;
+        const uint64_t values[] = { s.fetches, s.failures, s.keys, age };
+        ln_sample(e, "issuer", issuer, values[which]);
+    }
+}
+
+static void put_jwks(ln_exposition *e, const ln_metrics *m) {
+    unsigned at = 0;
+    linnet_jwks_stats s = LINNET_JWKS_STATS_INIT;
+    if (!linnet_hub_next_jwks(m->hub, &at, &s)) return;
+    ln_family(e, "linnet_jwks_fetches", "counter", "Times keys of an issuer were fetched.");
+    put_jwks_family(e, m, 0);
+    ln_family(e, "linnet_jwks_failures", "counter", "Of those, without a set of keys.");
+    put_jwks_family(e, m, 1);
+    ln_family(e, "linnet_jwks_keys", "gauge", "Keys of an issuer in use.");
+    put_jwks_family(e, m, 2);
+    ln_family(e, "linnet_jwks_age_seconds", "gauge", "How long ago they came.");
+    put_jwks_family(e, m, 3);
+}
+
 /* ---- time ---------------------------------------------------------------------------- */
 
 static void put_measure(ln_exposition *e, const ln_metrics *m, linnet_measure what,
@@ -214,6 +242,7 @@ int ln_metrics_put(ln_buf *out, const ln_metrics *m, bool openmetrics) {
     put_server(&e, m);
     put_memory(&e, m);
     put_hub(&e, m);
+    put_jwks(&e, m);
     put_measure(&e, m, LINNET_MEASURE_DELIVERY, "linnet_publish_duration_seconds",
         "From a publish until a worker had queued it for its subscribers; one in eight is timed.");
     put_measure(&e, m, LINNET_MEASURE_RTT, "linnet_rtt_seconds", "Round trip of WebSocket pings.");

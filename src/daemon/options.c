@@ -1,6 +1,7 @@
 #include "daemon/options.h"
 #include "base/ip.h"
 #include "daemon/config.h"
+#include "daemon/jwks.h"
 #include <assert.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -202,6 +203,15 @@ static void check_doors(const ln_options *o, ln_problems *p) {
         wrong(p, o, row_of("tls.certificates"), "wants a TLS listener: tls.cert and tls.key");
 }
 
+static void check_jwks(const ln_options *o, ln_problems *p) {
+    for (size_t i = 0; i < o->auth_jwks.count; i++) {
+        const char *wrong_with = ln_jwks_wrong(o, o->auth_jwks.items[i]);
+        if (wrong_with)
+            wrong(p, o, row_of("auth.jwks"), "%s: '%.200s'", wrong_with, o->auth_jwks.items[i]);
+    }
+    if (o->auth_jwks.count > LN_JWKS_MAX) wrong(p, o, row_of("auth.jwks"), "wants at most 16");
+}
+
 /* What a request would be refused for is told before there is one. */
 static void check_webhooks(const ln_options *o, ln_problems *p) {
     static const char *const paths[] = { "webhooks.connect", "webhooks.subscribe",
@@ -249,6 +259,7 @@ static void check(const ln_options *o, ln_problems *p) {
     check_doors(o, p);
     check_queue(o, p);
     check_proxies(o, p);
+    check_jwks(o, p);
     check_webhooks(o, p);
     check_spaces(o, p);
     for (size_t i = 0; i < o->origins.count; i++)

@@ -292,7 +292,8 @@ static void take_doors(const ln_options *o, doors *d) {
 
 static int apply_hub(const ln_options *o, service *v) {
     if (ln_access_wanted(o) != ln_access_wanted(v->o)) {
-        ln_say("reload: whether clients have to log in wants a restart (auth.keys, auth.secrets)");
+        ln_say("reload: whether clients have to log in wants a restart (auth.keys, auth.secrets, "
+               "auth.jwks)");
         return LINNET_ERR_STATE;
     }
     ln_access access;

@@ -10,6 +10,7 @@
 #define CONNECTIONS_KEPT 32
 #define CONNECTIONS_MAX  64
 #define HEADER_BYTES     (64u * 1024)
+#define CACHE_WORDS      256
 
 struct ln_fetcher {
     ln_loop *loop;
@@ -68,7 +69,19 @@ static void fetch_free(ln_fetch *x) {
 
 /* -- the end of a fetch ---------------------------------------------------------------------- */
 
+/* Copied, because it goes with the fetch. */
+static ln_slice cache_words(const ln_fetch *x, char out[CACHE_WORDS]) {
+    struct curl_header *h;
+    if (curl_easy_header(x->easy, "Cache-Control", 0, CURLH_HEADER, -1, &h) != CURLHE_OK)
+        return LN_SLICE("");
+    size_t size = strlen(h->value);
+    if (size > CACHE_WORDS) return LN_SLICE("");
+    memcpy(out, h->value, size);
+    return ln_slice_of(out, size);
+}
+
 static void finish(ln_fetch *x, int err) {
+    char words[CACHE_WORDS];
     ln_fetch_reply reply = { .err = err };
     ln_fetch_done *done = x->done;
     void *user = x->user;
@@ -77,6 +90,7 @@ static void finish(ln_fetch *x, int err) {
         curl_easy_getinfo(x->easy, CURLINFO_RESPONSE_CODE, &status);
         reply.status = (unsigned)status;
         reply.body = ln_buf_slice(&x->reply);
+        reply.cache = cache_words(x, words);
     }
     ln_buf body = x->reply; /* outlives the fetch, so that the callback may begin another */
     ln_buf_init(&x->reply, body.max);

@@ -48,6 +48,7 @@ typedef struct ln_fetch_reply { /* borrowed for the callback */
                         CONNECT, RESET, TLS, TLS_VERIFY, HTTP, TOO_BIG, NOMEM, CANCELLED */
     unsigned status; /* 0 with an err */
     ln_slice body;
+    ln_slice cache; /* what Cache-Control says, the first field; empty: nothing, or too much */
 } ln_fetch_reply;
 typedef void ln_fetch_done(void *user, const ln_fetch_reply *reply);
 

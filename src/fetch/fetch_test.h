@@ -21,6 +21,7 @@ typedef struct faulty {
     SSL_CTX *tls; /* NULL: plain */
     pthread_t thread;
     atomic_int connections, requests;
+    _Atomic(const char *) set; /* what /set answers, headers and all; NULL: nothing */
 } faulty;
 
 typedef struct faulty_peer {
@@ -133,6 +134,8 @@ static inline bool faulty_request(faulty *s, const faulty_peer *p) {
     char *path = strchr(data, ' '), *rest = path ? strchr(path + 1, ' ') : NULL;
     if (!rest) return false;
     *rest = 0;
+    const char *set = atomic_load(&s->set);
+    if (strcmp(path + 1, "/set") == 0 && set) return faulty_say(p, set);
     return faulty_answer(p, path + 1, end, length);
 }
 

@@ -47,7 +47,8 @@ static int take(ln_gate *g, const linnet_auth_options *o) {
     o->keys->used = true;
     ln_jws_keys_ref(g->keys);
     if (o->cookie && !(g->cookie = ln_slice_dup(linnet_str(o->cookie)))) return LINNET_ERR_NOMEM;
-    return copy_names(g, o);
+    int err = ln_keyring_config_new(o, &g->jwks);
+    return err < 0 ? err : copy_names(g, o);
 }
 
 int ln_gate_init(ln_gate *g, const linnet_auth_options *o) {
@@ -63,6 +64,7 @@ void ln_gate_fini(ln_gate *g) {
     ln_free(g->names);
     ln_free(g->cookie);
     ln_jws_keys_unref(g->keys);
+    ln_keyring_config_free(g->jwks);
     *g = (ln_gate){ 0 };
 }
 
@@ -168,6 +170,9 @@ linnet_verdict ln_gate_ask(
     if (err == LINNET_ERR_DENIED && known) ln_debts_add(debts, &who, now);
     if (err == LINNET_ERR_DENIED) return refuse(g, u, at, out);
     if (err == LINNET_OK) return LINNET_ACCEPT;
+    linnet_loop *w = ln_worker_of(u->conn);
+    if (err == LN_PENDING && ln_keyring_hold(w->keyring, ln_conn_name(u->conn)))
+        return LINNET_DEFER;
     linnet_upgrade_reject(u, 503, NULL);
     return LINNET_REJECT;
 }

@@ -8,6 +8,7 @@
 #ifndef LN_LIB_AUTH_H
 #define LN_LIB_AUTH_H
 #include "hub/limit.h"
+#include "lib/keyring.h"
 #include "session/auth.h"
 #include <linnet/hub.h>
 
@@ -18,9 +19,11 @@ typedef struct ln_gate {
     char *cookie;
     ln_slice *names; /* issuers, then audiences */
     ln_jws_keys *keys;
+    ln_keyring_config *jwks; /* NULL: none are fetched */
 } ln_gate;
 
-/* options NULL: nobody has to log in. LINNET_ERR_INVAL, LINNET_ERR_NOMEM. */
+/* options NULL: nobody has to log in. LINNET_ERR_INVAL, LINNET_ERR_NOMEM; for keys that are fetched
+ * also LINNET_ERR_LIMIT, LINNET_ERR_URL. */
 int ln_gate_init(ln_gate *gate, const linnet_auth_options *options);
 void ln_gate_fini(ln_gate *gate);
 
@@ -28,7 +31,8 @@ typedef struct ln_entrant { /* what on_upgrade has learned */
     ln_identity *identity;  /* NULL: nobody yet */
     ln_jws_fault refused;
 } ln_entrant;
-/* debts: what addresses have on their account for bad tokens; 429 for who has too much.
+/* DEFER: the key of his token may be on its way, and he is asked again when it has come.
+ * debts: what addresses have on their account for bad tokens; 429 for who has too much.
  * Answers a request that is refused. *out->identity is the caller's. */
 linnet_verdict ln_gate_ask(
     const ln_gate *gate, linnet_upgrade *u, ln_debts *debts, uint64_t now_s, ln_entrant *out);

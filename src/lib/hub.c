@@ -196,20 +196,6 @@ void linnet_hub_free(linnet_hub *hub) {
     ln_free(hub);
 }
 
-const char *linnet_hub_next_limit(const linnet_hub *hub, unsigned *at, uint64_t *count) {
-    static const char *const names[LN_PACES] = { "publish", "subscribe", "read", "auth" };
-    if (*at >= LN_PACES) return NULL;
-    unsigned pace = (*at)++;
-    uint64_t n = 0;
-    for (unsigned i = 0; hub->server && i < hub->server->worker_count; i++) {
-        const linnet_loop *w = hub->server->workers[i];
-        const hub_worker *h = w ? w->sessions : NULL;
-        if (h) n += ln_stat_get(&h->sessions.too_fast[pace]);
-    }
-    *count = n;
-    return names[pace];
-}
-
 /* ---- the route ----------------------------------------------------------------------- */
 
 static bool is_name(ln_slice s) {
@@ -459,6 +445,7 @@ void ln_host_hub_news(linnet_loop *w, ln_post *m) {
     h->gate.keys = h->news->keys;
     h->gate.auth.keys = h->news->keys;
     ln_hub_reload(w->hub, h->news->namespaces);
+    ln_keyring_refresh(w->keyring);
     ln_news_unref(old);
 }
 
@@ -523,6 +510,10 @@ void ln_host_hub_leave(linnet_hub *hub) {
     hub->server = NULL;
 }
 
+const ln_keyring_config *ln_host_hub_jwks(const linnet_hub *hub) {
+    return hub->gate.jwks;
+}
+
 ln_namespaces *ln_host_hub_namespaces(const linnet_hub *hub) {
     return hub->namespaces;
 }
@@ -558,7 +549,12 @@ int ln_host_hub_open(linnet_hub *hub, linnet_loop *w) {
     }
     ln_debts_init(&h->sessions.debts, failures_rate(hub, w->server->worker_count), w->server->key);
     h->sessions.address_of = address_of;
-    if ((err = ln_hook_worker_new(hub->hooks, hub, w, &h->sessions, node, &w->hooks)) < 0) {
+    err = ln_keyring_new(hub->gate.jwks, w, &h->sessions, &h->gate.auth, &w->keyring);
+    if (err == LINNET_OK)
+        err = ln_hook_worker_new(hub->hooks, hub, w, &h->sessions, node, &w->hooks);
+    if (err < 0) {
+        ln_keyring_free(w->keyring);
+        w->keyring = NULL;
         ln_sessions_fini(&h->sessions);
         ln_free(h);
         return err;
@@ -584,6 +580,8 @@ void ln_host_hub_close(linnet_loop *w) {
     ln_host_presence_close(w);
     ln_free(h->entry.identity);
     h->entry.identity = NULL;
+    ln_keyring_free(w->keyring);
+    w->keyring = NULL;
     ln_hook_worker_end(w->hooks);
     ln_doorman_fini(&h->doorman);
     ln_sessions_fini(&h->sessions);
@@ -619,6 +617,7 @@ void ln_host_hub_tick(linnet_loop *w) {
     if (!h) return;
     ln_sessions_tick(&h->sessions);
     ln_doorman_tick(&h->doorman);
+    ln_keyring_tick(w->keyring);
     ln_sse_tick(w);
 }
 
@@ -626,6 +625,8 @@ ln_msec ln_host_hub_deadline(const linnet_loop *w) {
     const hub_worker *h = w->sessions;
     if (!h) return LN_NEVER;
     ln_msec at = ln_sessions_deadline(&h->sessions), other = ln_doorman_deadline(&h->doorman);
+    if (other < at) at = other;
+    other = ln_keyring_deadline(w->keyring);
     if (other < at) at = other;
     other = ln_sse_deadline(w);
     return other < at ? other : at;

@@ -10,6 +10,8 @@ int ln_host_hub_broker(linnet_hub *hub, linnet_loop *w, ln_broker **out);
 /* Its server is being freed: whoever calls from an `end` finds none. */
 void ln_host_hub_leave(linnet_hub *hub);
 ln_namespaces *ln_host_hub_namespaces(const linnet_hub *hub);
+/* NULL: no keys are fetched. */
+const struct ln_keyring_config *ln_host_hub_jwks(const linnet_hub *hub);
 uint32_t ln_host_hub_channels(const linnet_hub *hub);
 /* Which pages may come to a route of the hub since a reload; other routes, and those of a hub that
  * was not reloaded, stay as they are. */

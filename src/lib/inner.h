@@ -32,7 +32,8 @@ enum { /* ln_timer.kind */
     LN_TIMER_OF_HOST,
     LN_TIMER_OF_DNS,
     LN_TIMER_OF_DRAIN,
-    LN_TIMER_OF_HOOKS
+    LN_TIMER_OF_HOOKS,
+    LN_TIMER_OF_KEYS
 };
 typedef enum ln_drain_phase { /* drain.c */
     LN_DRAIN_NOT,
@@ -71,6 +72,7 @@ struct linnet_loop {
     ln_hub *hub;                  /* on workers of a server */
     void *sessions;               /* hub.c's, when the server was given a hub */
     struct ln_hook_worker *hooks; /* hooks.c's, when that has some */
+    struct ln_keyring *keyring;   /* keyring.c's, when keys are fetched */
     ln_letter *own, **own_tail;   /* mail to itself, for this turn */
     ln_list timers;               /* of the host: linnet_timer.all */
     ln_list tls_cache;            /* client.c's */

@@ -7,6 +7,7 @@
 #include "lib/hooks.h"
 #include "lib/hub.h"
 #include "lib/inner.h"
+#include "lib/keyring.h"
 #include "lib/orders.h"
 #include "lib/presence.h"
 #include "lib/server.h"
@@ -178,6 +179,8 @@ static void take_lib(linnet_loop *w, ln_post *m) {
     case LN_POST_LEAVE:
     case LN_POST_PUBLISH: ln_host_hub_mail(w, m); break;
     case LN_POST_RELOAD: ln_host_hub_news(w, m); break;
+    case LN_POST_WANT:
+    case LN_POST_KEYS: ln_keyring_mail(w->keyring, m); break;
     case LN_POST_ORDER: ln_order_mail(w, m); break;
     case LN_POST_ASK:
     case LN_POST_ASKED:
@@ -262,7 +265,8 @@ static void complete(linnet_loop *w, ln_completion *c) {
     case LN_C_ACCEPT: ln_server_accepted(w, c); return;
     case LN_C_LISTENER_CLOSED: ln_server_unlistened(w, c->listener); return;
     case LN_C_WATCH:
-        if (!ln_hook_worker_ready(w->hooks, c)) ln_dns_ready(w->dns, c->fd, c->events);
+        if (!ln_hook_worker_ready(w->hooks, c) && !ln_keyring_ready(w->keyring, c))
+            ln_dns_ready(w->dns, c->fd, c->events);
         return;
     case LN_C_WAKE: return;
     default: ln_conn_complete(ln_list_item(c->sock, ln_conn, sock), c); return;
@@ -275,6 +279,7 @@ static void fire(linnet_loop *w, ln_timer *timer) {
     case LN_TIMER_OF_HOST: ln_host_timer(timer); return;
     case LN_TIMER_OF_DNS: ln_dns_timer(w->dns, timer); return;
     case LN_TIMER_OF_DRAIN: ln_drain_timer(w); return;
+    case LN_TIMER_OF_KEYS: ln_keyring_timer(w->keyring, timer); return;
     case LN_TIMER_OF_HOOKS: ln_hook_worker_timer(w->hooks, timer); return;
     default: assert(false && "a timer of nobody");
     }

@@ -4,6 +4,7 @@
 #include "lib/hub.h"
 #include "lib/orders.h"
 #include "lib/presence.h"
+#include "session/jws.h"
 #include <unistd.h>
 
 #define MAIL_MAX (UINT32_C(0x7fffff00))
@@ -39,5 +40,6 @@ void ln_post_free(ln_post *m) {
     if (m->letter.kind >= LN_POST_ASK && m->letter.kind <= LN_POST_REPLIED && m->ctx)
         ln_call_lost(m->ctx);
     if (m->letter.kind == LN_POST_PRESENCE && m->ctx) ln_host_presence_unasked(m->ctx);
+    if (m->letter.kind == LN_POST_KEYS) ln_jws_keys_unref(m->ctx);
     ln_free(m);
 }

@@ -21,6 +21,9 @@
  *   ASKED     who was sent ASK             the same memory; code: how many were asked, id: an error
  *   REPLIED   who was asked                ctx: as ASK; code: an error or the refusal's; text: its
  *                                          words; bytes: calls.c's
+ *   WANT      keyring.c                    code: the source that lacks a key; id: the worker
+ *   KEYS      keeper.c                     code: the source; ctx: its keys, one reference (NULL:
+ *                                          they are as they were); id: ms not to ask again
  *
  * One block of memory each; freed by the worker that took it in, or by whoever could not post it.
  */
@@ -50,7 +53,9 @@ typedef enum ln_post_kind {
     LN_POST_PRESENCE,
     LN_POST_ASK,
     LN_POST_ASKED,
-    LN_POST_REPLIED
+    LN_POST_REPLIED,
+    LN_POST_WANT,
+    LN_POST_KEYS
 } ln_post_kind;
 
 typedef struct ln_post {

@@ -174,3 +174,16 @@ const char *linnet_hub_next_dialect(const linnet_hub *hub, unsigned *at, uint64_
     }
     return dialect == LN_DIALECTS ? "undecided" : ln_dialects[dialect]->name;
 }
+
+const char *linnet_hub_next_limit(const linnet_hub *hub, unsigned *at, uint64_t *count) {
+    static const char *const names[LN_PACES] = { "publish", "subscribe", "read", "auth" };
+    if (*at >= LN_PACES) return NULL;
+    unsigned pace = (*at)++;
+    const linnet_server *s = ln_host_hub_server(hub);
+    *count = 0;
+    for (unsigned i = 0; s && i < s->worker_count; i++) {
+        const ln_sessions *n = s->workers[i] ? ln_host_hub_sessions(s->workers[i]) : NULL;
+        if (n) *count += ln_stat_get(&n->too_fast[pace]);
+    }
+    return names[pace];
+}

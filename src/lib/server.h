@@ -189,6 +189,8 @@ void ln_asset_free(ln_asset *asset);
 void ln_asset_answer(ln_exchange *x, const ln_route *route);
 /* ACCEPT to END of mail.h. */
 void ln_upgrade_mail(linnet_loop *w, ln_post *mail);
+/* One that waits is to be decided anew, by its name. */
+void ln_upgrade_again(linnet_loop *w, linnet_conn_id id);
 /* An ACCEPT that leads to no connection: its user goes back to the host. */
 void ln_upgrade_abandon(const linnet_server *s, const ln_post *mail);
 void ln_request_mail(linnet_loop *w, ln_post *mail);

@@ -132,6 +132,19 @@ static void admitted(void *ctx, ln_admission *a) {
         decide(conn, x, r, &asked);
 }
 
+void ln_upgrade_again(linnet_loop *w, linnet_conn_id id) {
+    linnet_conn *conn = ln_worker_find(w, id);
+    ln_upgrade asked;
+    ln_exchange *x = waiting(conn, &asked);
+    if (!x) return;
+    const ln_route *r = x->host;
+    x->host = NULL;
+    if (w->draining)
+        ln_exchange_refuse(x, LN_HTTP1_FAULT_DRAINING);
+    else
+        decide(conn, x, r, &asked);
+}
+
 void ln_upgrade_begin(linnet_conn *conn, ln_exchange *x, const ln_route *r) {
     ln_upgrade asked;
     ln_http1_fault fault = ln_upgrade_check(&x->head, &asked);

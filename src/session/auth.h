@@ -54,17 +54,23 @@ typedef struct ln_auth {
     ln_jws_policy policy;
     bool anonymous; /* who has no token may stay */
     bool personal;  /* users are put into their own channel when they log in */
+    /* A token's key is not among those of its issuer's source. LN_PENDING: it may be on its way, so
+     * ask again when it has come; LINNET_ERR_DENIED: it is not; LINNET_ERR_AGAIN: nobody can know,
+     * because no keys of that source have come yet. NULL when there are no sources. */
+    int (*want)(void *ctx, uint32_t source);
+    void *ctx;
 } ln_auth;
 
-/* The identity a token gives, for ln_free. LINNET_ERR_DENIED with *fault, LINNET_ERR_NOMEM. */
+/* The identity a token gives, for ln_free. LINNET_ERR_DENIED with *fault, LINNET_ERR_NOMEM; and, as
+ * `want` above, LN_PENDING, LINNET_ERR_AGAIN. */
 int ln_identity_read(
     const ln_auth *auth, ln_slice token, uint64_t now_s, ln_identity **out, ln_jws_fault *fault);
 /* The identity somebody else vouches for, in claims as they stand in a token; for ln_free. expires:
  * seconds since 1970, 0: never. LINNET_ERR_DENIED (malformed), LINNET_ERR_NOMEM. */
 int ln_identity_from(const ln_json_value *claims, uint64_t expires, ln_identity **out);
 /* Whether a token lets this user (empty: nobody in particular) into this channel. `sub` must be
- * that user, and may be missing only for nobody. LINNET_OK with *expires, LINNET_ERR_DENIED,
- * LINNET_ERR_NOMEM. */
+ * that user, and may be missing only for nobody. LINNET_OK with *expires; else as
+ * ln_identity_read. */
 int ln_channel_token_check(const ln_auth *auth, ln_slice token, uint64_t now_s, ln_slice user,
     ln_slice channel, uint64_t *expires);
 #endif

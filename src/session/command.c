@@ -19,7 +19,7 @@ static bool must_wait(ln_session *s, const ln_native_command *c) {
 }
 
 /* By what it is, or by a token for this one channel. */
-static int may_subscribe(const ln_session *s, const ln_native_command *c, uint64_t *expires) {
+static int may_subscribe(ln_session *s, const ln_native_command *c, uint64_t *expires) {
     int err = ln_session_may(s, LN_ACT_SUBSCRIBE, c->channel);
     if (err != LINNET_ERR_DENIED || !c->token.data) return err;
     return ln_login_channel_token(s, c, expires);
@@ -53,6 +53,7 @@ void ln_session_subscribe(ln_session *s, const ln_native_command *c, bool pushed
     if (err == LINNET_OK && s->limits->channels_max && count >= s->limits->channels_max)
         err = LINNET_ERR_LIMIT;
     if (err == LINNET_OK) err = may_subscribe(s, c, &expires);
+    if (err == LN_PENDING) return; /* for a key */
     if (err < 0) {
         ln_session_refuse_err(s, c, err);
         return;
@@ -344,7 +345,8 @@ static void command(ln_session *s, const ln_json_value *value) {
         ln_session_refuse(s, &c, LN_NATIVE_BAD_REQUEST, why);
     else if (ln_session_dialect(s)->mute && !is_sign_of_life(&c))
         ln_session_refuse(s, &c, LN_NATIVE_PERMISSION_DENIED, "a feed takes no messages");
-    else if (ln_session_pace(s, &c) && (!s->pending || !ln_ask_behind(s, &c)))
+    else if ((ln_login_again(s) || ln_session_pace(s, &c)) &&
+             (!s->pending || !ln_ask_behind(s, &c)))
         obey(s, &c);
 }
 

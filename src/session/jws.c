@@ -179,17 +179,41 @@ static bool is_asked(const ln_jws_key *k, const checking *c) {
     return !c->kid.data || !k->kid_size || ln_slice_eq(ln_jws_key_kid(k), c->kid);
 }
 
-static ln_jws_fault check_signature(const ln_jws_keys *keys, const checking *c) {
-    uint32_t tries = 0;
-    bool good = false;
-    for (uint32_t i = 0; i < keys->count && tries < LN_JWS_TRIES && !good; i++) {
+static bool try_keys(const ln_jws_keys *keys, const checking *c, uint32_t *tries) {
+    for (uint32_t i = 0; keys && i < keys->count && *tries < LN_JWS_TRIES; i++) {
         if (!is_asked(&keys->items[i], c)) continue;
-        tries++;
-        good = matches(&keys->items[i], c);
+        ++*tries;
+        if (matches(&keys->items[i], c)) return true;
+    }
+    return false;
+}
+
+/* Whether it has never heard of the key. One of that name for another algorithm is there, and to
+ * fetch it again would not change what it is for; and secrets never come from there. */
+static bool lacks_key(const ln_jws_source *s, const checking *c) {
+    if (ln_jws_family_of(c->alg) == LN_JWS_FAMILY_HMAC) return false;
+    for (uint32_t i = 0; s->keys && i < s->keys->count; i++) {
+        const ln_jws_key *k = &s->keys->items[i];
+        bool named = c->kid.data && ln_slice_eq(ln_jws_key_kid(k), c->kid);
+        if (named || (!c->kid.data && (ln_jws_alg)k->alg == c->alg)) return false;
+    }
+    return true;
+}
+
+/* A token is held against the keys of the issuer it names, and of no other. */
+static ln_jws_fault check_signature(
+    const ln_jws_keys *keys, const ln_jws_policy *p, const checking *c, uint32_t *lacking) {
+    uint32_t tries = 0;
+    bool good = try_keys(keys, c, &tries);
+    for (uint32_t i = 0; i < p->source_count && !good; i++) {
+        const ln_jws_source *s = &p->sources[i];
+        if (!c->issuer.data || !ln_slice_eq(s->issuer, c->issuer)) continue;
+        good = try_keys(s->keys, c, &tries);
+        if (*lacking == LN_JWS_NO_SOURCE && lacks_key(s, c)) *lacking = i;
     }
     ERR_clear_error();
     if (good) return LN_JWS_FAULT_NONE;
-    return tries ? LN_JWS_FAULT_SIGNATURE : LN_JWS_FAULT_KEY;
+    return tries && *lacking == LN_JWS_NO_SOURCE ? LN_JWS_FAULT_SIGNATURE : LN_JWS_FAULT_KEY;
 }
 
 /* Claims ---------------------------------------------------------------------------------- */
@@ -244,6 +268,7 @@ static bool issuer_ok(const checking *c, const ln_jws_policy *p) {
 int ln_jws_check(const ln_jws_keys *keys, const ln_jws_policy *policy, ln_slice token,
     uint64_t now_s, ln_buf *scratch, ln_jws_token *out, ln_jws_fault *fault) {
     *fault = LN_JWS_FAULT_SIZE;
+    out->source = LN_JWS_NO_SOURCE;
     if (token.size > LN_JWS_TOKEN_MAX) return LINNET_ERR_DENIED;
     checking c = { .scratch = scratch };
     ln_buf_clear(scratch);
@@ -251,7 +276,7 @@ int ln_jws_check(const ln_jws_keys *keys, const ln_jws_policy *policy, ln_slice 
     *fault = read(&c, token);
     /* Who is not allowed to speak here is not even asked for a signature. */
     if (!*fault && !issuer_ok(&c, policy)) *fault = LN_JWS_FAULT_ISSUER;
-    if (!*fault) *fault = check_signature(keys, &c);
+    if (!*fault) *fault = check_signature(keys, policy, &c, &out->source);
     if (!*fault) *fault = check_times(&c.claims, now_s, &out->expires);
     if (!*fault) *fault = check_audience(&c, policy);
     if (*fault) return LINNET_ERR_DENIED;

@@ -12,6 +12,10 @@
  * that were given without a name; a token without one by every key of its algorithm, at most
  * LN_JWS_TRIES. A key with an issuer is asked only for tokens that name it: two issuers may use the
  * same kid. Keys are few and never change: a reload makes another set.
+ *
+ * Sources. The keys of an issuer may come from elsewhere, and others later (lib/keyring.h). For who
+ * checks, a source is an issuer and the set that came last. A token whose issuer has a source that
+ * lacks its key is told apart from other bad ones, because its key may be on its way.
  */
 #ifndef LN_SESSION_JWS_H
 #define LN_SESSION_JWS_H
@@ -102,17 +106,35 @@ int ln_jws_keys_pem(ln_jws_keys *keys, const ln_jws_name *name, ln_slice pem, co
  * set pins its keys to that issuer, unless name->issuer does. */
 int ln_jws_keys_jwk(ln_jws_keys *keys, const ln_jws_name *name, ln_slice json, const char **why);
 
+/* As ln_jws_keys_jwk, for a set that somebody else may change: its keys are for name->issuer,
+ * whatever it says itself. What is no key for signatures here is left out: one that is malformed,
+ * private or a secret, one of another kind, one without an algorithm unless name->alg fits it. */
+int ln_jws_keys_foreign(
+    ln_jws_keys *keys, const ln_jws_name *name, ln_slice json, const char **why);
+
+#define LN_JWS_SOURCES_MAX 16
+typedef struct ln_jws_source { /* borrowed */
+    ln_slice issuer;
+    const ln_jws_keys *keys; /* NULL: none have come yet */
+} ln_jws_source;
+
 typedef struct ln_jws_policy { /* what is wanted of claims; slices are borrowed */
     const ln_slice *issuers;   /* compared byte by byte; none: any, or none at all */
     size_t issuer_count;
     const ln_slice *audiences; /* one of them must be in `aud`; none: `aud` is not looked at */
     size_t audience_count;
+    const ln_jws_source *sources; /* keys beside those that never change */
+    size_t source_count;
 } ln_jws_policy;
+
+#define LN_JWS_NO_SOURCE UINT32_MAX
 
 /* What a good token says. Slices lie in the scratch it was checked with. */
 typedef struct ln_jws_token {
     ln_json_value claims; /* an object, checked; no key of it is there twice */
     uint64_t expires;     /* `exp`, seconds since 1970: it is always there */
+    uint32_t source;      /* of one with LN_JWS_FAULT_KEY: the source that does not have its key, so
+                           * that it may get it; LN_JWS_NO_SOURCE: there is none for its issuer */
 } ln_jws_token;
 
 /* Checks a token: signature, times (30 s of skew), issuer, audience. now_s: seconds since 1970.

@@ -236,6 +236,7 @@ typedef struct jwk {
     ln_json_value m[MEMBERS]; /* raw empty: not there */
     ln_buf bytes;             /* decoded values */
     const char **why;
+    bool foreign; /* of a set that somebody else may change */
 } jwk;
 
 static const ln_slice member_names[MEMBERS] = { LN_SLICE_INIT("kty"), LN_SLICE_INIT("kid"),
@@ -392,6 +393,7 @@ static int add_jwk(ln_jws_keys *keys, ln_jws_name *name, jwk *j) {
         ln_slice all = ln_buf_slice(&j->bytes);
         name->kid = ln_slice_sub(all, before, all.size);
     }
+    if (j->foreign && (is(j, KTY, "oct") || !name->alg)) return LINNET_OK;
     if (is(j, KTY, "oct")) {
         ln_slice secret;
         int err = bytes_of(j, K, &secret);
@@ -403,14 +405,14 @@ static int add_jwk(ln_jws_keys *keys, ln_jws_name *name, jwk *j) {
     if (err < 0 || !pkey) return err < 0 ? err : LINNET_OK;
     /* What was asked for all keys of a set can only be meant for those it fits. */
     bool rsa = EVP_PKEY_is_a(pkey, "RSA");
-    if (!alg->raw.size && is_rsa_alg(usual) != rsa) name->alg = LN_JWS_NO_ALG;
+    if (!j->foreign && !alg->raw.size && is_rsa_alg(usual) != rsa) name->alg = LN_JWS_NO_ALG;
     return add(keys, name, pkey, j->why);
 }
 
-static int one_jwk(
-    ln_jws_keys *keys, const ln_jws_name *name, const ln_json_value *v, const char **why) {
+static int one_jwk(ln_jws_keys *keys, const ln_jws_name *name, const ln_json_value *v, bool foreign,
+    const char **why) {
     if (v->kind != LN_JSON_OBJECT) return refuse(why, "a key is a JSON object");
-    jwk j = { .why = why };
+    jwk j = { .why = why, .foreign = foreign };
     int err = collect(&j, v);
     if (err < 0) return err;
     if (!for_signatures(&j)) return LINNET_OK;
@@ -436,28 +438,53 @@ static int set_of_jwk(ln_jws_keys *keys, const ln_jws_name *name, const ln_json_
     ln_json_iter it = ln_json_iter_of(list);
     ln_json_value key, item;
     while (err == LINNET_OK && ln_json_next(&it, &key, &item))
-        err = one_jwk(keys, &own, &item, why);
+        err = one_jwk(keys, &own, &item, false, why);
     ln_buf_fini(&text);
     return err;
 }
 
+/* Finds the keys of a set, and its issuer; raw empty: not there. Why that cannot be; or NULL. */
+static const char *list_of(
+    ln_slice json, ln_json_value *top, ln_json_value *list, ln_json_value *issuer) {
+    ln_json_value key, value;
+    if (ln_json_check(json, top) < 0 || top->kind != LN_JSON_OBJECT)
+        return "it is not a JSON object";
+    for (ln_json_iter it = ln_json_iter_of(top); ln_json_next(&it, &key, &value);) {
+        if (ln_json_is(&key, LN_SLICE("keys"))) *list = value;
+        if (ln_json_is(&key, LN_SLICE("issuer"))) *issuer = value;
+    }
+    return list->raw.size && list->kind != LN_JSON_ARRAY ? "its keys are not an array" : NULL;
+}
+
 int ln_jws_keys_jwk(ln_jws_keys *keys, const ln_jws_name *name, ln_slice json, const char **why) {
     *why = NULL;
-    ln_json_value top, key, value, list = { 0 }, issuer = { 0 };
-    if (ln_json_check(json, &top) < 0 || top.kind != LN_JSON_OBJECT)
-        return refuse(why, "it is not a JSON object");
-    ln_json_iter it = ln_json_iter_of(&top);
-    while (ln_json_next(&it, &key, &value)) {
-        if (ln_json_is(&key, LN_SLICE("keys"))) list = value;
-        if (ln_json_is(&key, LN_SLICE("issuer"))) issuer = value;
-    }
+    ln_json_value top, list = { 0 }, issuer = { 0 };
+    const char *wrong = list_of(json, &top, &list, &issuer);
+    if (wrong) return refuse(why, wrong);
     if (issuer.raw.size && issuer.kind != LN_JSON_STRING)
         return refuse(why, "its issuer is not a string");
-    if (list.raw.size && list.kind != LN_JSON_ARRAY)
-        return refuse(why, "its keys are not an array");
     uint32_t before = keys->count;
     int err = list.raw.size ? set_of_jwk(keys, name, &list, &issuer, why)
-                            : one_jwk(keys, name, &top, why);
+                            : one_jwk(keys, name, &top, false, why);
+    if (err == LINNET_OK && keys->count == before)
+        err = refuse(why, "there is no key for signatures in it");
+    if (err < 0) cut(keys, before);
+    return err;
+}
+
+int ln_jws_keys_foreign(
+    ln_jws_keys *keys, const ln_jws_name *name, ln_slice json, const char **why) {
+    ln_json_value top, list = { 0 }, issuer = { 0 }, key, item;
+    const char *wrong = list_of(json, &top, &list, &issuer), *ignored = NULL;
+    *why = NULL;
+    if (wrong || !list.raw.size) return refuse(why, wrong ? wrong : "it is no set of keys");
+    uint32_t before = keys->count;
+    int err = LINNET_OK;
+    ln_json_iter it = ln_json_iter_of(&list);
+    while ((err == LINNET_OK || err == LINNET_ERR_INVAL) && ln_json_next(&it, &key, &item))
+        err = one_jwk(keys, name, &item, true, &ignored);
+    if (err == LINNET_ERR_INVAL) err = LINNET_OK;
+    if (err == LINNET_ERR_LIMIT) *why = "there are more than 64 keys in it";
     if (err == LINNET_OK && keys->count == before)
         err = refuse(why, "there is no key for signatures in it");
     if (err < 0) cut(keys, before);

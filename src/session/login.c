@@ -57,6 +57,7 @@ int ln_login_open(ln_session *s, const ln_session_options *o) {
     }
     *l = (ln_login){ .session = s, .auth = o->auth };
     ln_list_init(&l->node);
+    ln_list_init(&l->lacking);
     s->login = l;
     if (o->identity) {
         become(l, o->identity);
@@ -74,6 +75,7 @@ void ln_login_close(ln_session *s) {
     if (!l) return;
     widen(l);
     ln_list_remove(&l->node);
+    ln_list_remove(&l->lacking);
     ln_free(l->id);
     ln_free(l);
     s->login = NULL;
@@ -182,13 +184,52 @@ static void say_known(ln_session *s, const ln_native_command *c) {
     ln_session_ok(s, &reply);
 }
 
-/* Reads the token of a command. LINNET_OK with *id. */
+bool ln_login_wait(ln_session *s) {
+    ln_sessions *n = s->node;
+    ln_login *l = s->login;
+    if (n->late || n->turn) return false;
+    if (!ln_list_linked(&l->lacking)) {
+        l->lacks_until = ln_hub_now(n->hub) + LN_LOGIN_LACKS_MS;
+        ln_list_push(&n->lacking, &l->lacking);
+    }
+    l->again = true;
+    ln_session_hold(s, n->text, true);
+    return true;
+}
+
+bool ln_login_again(const ln_session *s) {
+    bool again = s->login && s->login->again;
+    if (again) s->login->again = false;
+    return again;
+}
+
+void ln_sessions_keys(ln_sessions *n) {
+    ln_list some;
+    ln_list_init(&some);
+    ln_list_splice(&some, &n->lacking);
+    for (ln_list *node; (node = ln_list_pop(&some));)
+        ln_session_answered(ln_list_item(node, ln_login, lacking)->session);
+}
+
+/* Whose keys have not come in time. */
+static void end_lacking(ln_sessions *n) {
+    n->late = true;
+    while (!ln_list_empty(&n->lacking)) {
+        ln_login *l = ln_list_item(n->lacking.next, ln_login, lacking);
+        if (l->lacks_until > ln_hub_now(n->hub)) break;
+        ln_list_remove(&l->lacking);
+        ln_session_answered(l->session);
+    }
+    n->late = false;
+}
+
+/* Reads the token of a command. LINNET_OK with *id; LN_PENDING: the command waits. */
 static int read_token(
     ln_session *s, const ln_native_command *c, ln_identity **id, ln_jws_fault *fault) {
     *fault = LN_JWS_FAULT_FORM;
     int err = ln_identity_read(s->login->auth, c->token, wall_s(s), id, fault);
     if (err == LINNET_ERR_DENIED) ln_session_owe(s);
-    return err;
+    return err == LN_PENDING && !ln_login_wait(s) ? LINNET_ERR_AGAIN : err;
 }
 
 void ln_login_auth(ln_session *s, const ln_native_command *c) {
@@ -203,6 +244,7 @@ void ln_login_auth(ln_session *s, const ln_native_command *c) {
     ln_identity *id = NULL;
     ln_jws_fault fault;
     int err = c->token.data ? read_token(s, c, &id, &fault) : LINNET_ERR_INVAL;
+    if (err == LN_PENDING) return;
     if (err == LINNET_ERR_INVAL) {
         ln_session_refuse(s, c, LN_NATIVE_BAD_REQUEST, "token is missing");
     } else if (err == LINNET_ERR_DENIED) {
@@ -226,6 +268,7 @@ void ln_login_refresh(ln_session *s, const ln_native_command *c) {
     ln_identity *id = NULL;
     ln_jws_fault fault;
     int err = c->token.data ? read_token(s, c, &id, &fault) : LINNET_ERR_INVAL;
+    if (err == LN_PENDING) return;
     if (err == LINNET_ERR_INVAL) {
         ln_session_refuse(s, c, LN_NATIVE_BAD_REQUEST, "token is missing");
     } else if (err == LINNET_ERR_DENIED) {
@@ -245,11 +288,12 @@ void ln_login_refresh(ln_session *s, const ln_native_command *c) {
     }
 }
 
-int ln_login_channel_token(const ln_session *s, const ln_native_command *c, uint64_t *expires) {
+int ln_login_channel_token(ln_session *s, const ln_native_command *c, uint64_t *expires) {
     const ln_login *l = s->login;
     if (!l) return LINNET_ERR_DENIED;
     ln_slice user = l->id ? ln_identity_user(l->id) : LN_SLICE("");
-    return ln_channel_token_check(l->auth, c->token, wall_s(s), user, c->channel, expires);
+    int err = ln_channel_token_check(l->auth, c->token, wall_s(s), user, c->channel, expires);
+    return err == LN_PENDING && !ln_login_wait(s) ? LINNET_ERR_AGAIN : err;
 }
 
 /* Time ---------------------------------------------------------------------------------- */
@@ -311,6 +355,7 @@ void ln_login_watch(ln_session *s) {
 }
 
 void ln_logins_tick(ln_sessions *n) {
+    if (!ln_list_empty(&n->lacking)) end_lacking(n);
     uint64_t second = ln_hub_now(n->hub) / 1000;
     if (second < n->login_due) return;
     uint64_t from = n->login_due + SLOTS > second ? n->login_due : second - SLOTS + 1;
@@ -326,5 +371,8 @@ void ln_logins_tick(ln_sessions *n) {
 }
 
 ln_msec ln_logins_deadline(const ln_sessions *n) {
-    return n->login_due == UINT64_MAX ? LN_NEVER : n->login_due * 1000;
+    ln_msec due = n->login_due == UINT64_MAX ? LN_NEVER : n->login_due * 1000;
+    if (ln_list_empty(&n->lacking)) return due;
+    ln_msec lacks = ln_list_item(n->lacking.next, ln_login, lacking)->lacks_until;
+    return lacks < due ? lacks : due;
 }

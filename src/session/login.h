@@ -10,6 +10,9 @@
  * and messages are small GUEST   nobody, and may stay so
  *
  * A session of a hub that asks nobody has no login at all.
+ *
+ * A token whose key may be on its way is not judged yet: its command is held, with all that come
+ * behind it, until keys have come or LN_LOGIN_LACKS_MS are over, when it is error 108.
  */
 #ifndef LN_SESSION_LOGIN_H
 #define LN_SESSION_LOGIN_H
@@ -18,6 +21,7 @@
 #define LN_LOGIN_DEADLINE_S 10
 #define LN_LOGIN_WARN_S     25
 #define LN_LOGIN_GRACE_S    LN_JWS_SKEW_S
+#define LN_LOGIN_LACKS_MS   3000 /* a command waits for a key, a second longer than it takes */
 
 typedef enum ln_login_state {
     LN_LOGIN_WANTED,
@@ -32,8 +36,11 @@ typedef struct ln_login {
     const ln_auth *auth;
     ln_identity *id;          /* KNOWN, WARNED */
     const ln_ws_config *wide; /* what the connection had before it was made narrow; NULL: has */
+    ln_list lacking;          /* in sessions->lacking: a command of it waits for a key */
+    ln_msec lacks_until;      /* and no longer than that */
     uint8_t state;            /* ln_login_state */
     bool settled;             /* it is in the channels that its token names */
+    bool again;               /* the next command has waited, and was counted then */
 } ln_login;
 
 /* Of a session just made, which has its dialect. o->identity is taken, also on failure.
@@ -51,11 +58,16 @@ bool ln_login_bars_text(ln_session *s);
 /* The verbs. */
 void ln_login_auth(ln_session *s, const ln_native_command *c);
 void ln_login_refresh(ln_session *s, const ln_native_command *c);
-/* A token for one channel, in a subscribe: LINNET_OK with *expires. LINNET_ERR_DENIED,
- * LINNET_ERR_NOMEM. */
-int ln_login_channel_token(const ln_session *s, const ln_native_command *c, uint64_t *expires);
+/* A token for one channel, in a subscribe: LINNET_OK with *expires. LN_PENDING: the
+ * command waits. LINNET_ERR_DENIED, LINNET_ERR_AGAIN, LINNET_ERR_NOMEM. */
+int ln_login_channel_token(ln_session *s, const ln_native_command *c, uint64_t *expires);
 /* The handshake brought a token that is no good. */
 void ln_login_refused(ln_session *s, ln_jws_fault fault);
+/* The key of a token in the command at hand may be on its way: the command waits, and all behind
+ * it. False: it cannot any more, and nobody can say what the token is worth. */
+bool ln_login_wait(ln_session *s);
+/* Whether the command at hand comes back from there. */
+bool ln_login_again(const ln_session *s);
 /* A subscription was let in for a time. */
 void ln_login_watch(ln_session *s);
 /* What is due. */

@@ -434,6 +434,7 @@ int ln_sessions_init(ln_sessions *n, ln_hub *hub, ln_rand *rand, ln_slice node) 
     ln_list_init(&n->gone);
     ln_list_init(&n->asked);
     ln_list_init(&n->callouts);
+    ln_list_init(&n->lacking);
     ln_buf_init(&n->scratch, LN_NATIVE_SCRATCH);
     ln_buf_init(&n->out, LN_BUF_MAX);
     ln_buf_init(&n->packed, LN_BUF_MAX);

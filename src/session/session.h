@@ -96,6 +96,8 @@ typedef struct ln_sessions { /* of one worker */
     ln_stat called, strays; /* calls to clients; replies to none that waits */
     bool crowded;           /* too much waits to be sent: nobody publishes; the owner's to set */
     ln_stat too_many;       /* publications refused for that */
+    ln_list lacking;        /* logins whose command waits for a key, by how long yet */
+    bool late;              /* and has waited too long */
 } ln_sessions;
 
 /* Fills a worker's; names itself to the hub for all dialects. node: at most 16 bytes.
@@ -112,6 +114,9 @@ ln_msec ln_sessions_deadline(const ln_sessions *n);
 /* The answer to a question for which ask() said LN_PENDING. An answer nobody waits for any more is
  * no mistake. */
 void ln_sessions_answer(ln_sessions *n, uint64_t who, uint32_t ticket, const ln_answer *answer);
+
+/* Keys have come, or not: commands that wait for one are read again. */
+void ln_sessions_keys(ln_sessions *n);
 
 typedef struct ln_session_options {
     const ln_session_limits *limits;
