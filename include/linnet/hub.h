@@ -162,12 +162,14 @@ typedef struct linnet_hub_options {
     linnet_slow slow;                /* channels of no namespace */
     uint32_t auth_failures; /* tokens of an address that are no good, in 10 s; then 429, and error
                                111 to `auth`; 20; LINNET_OFF */
+    const char *bans_file;  /* where linnet_hub_ban writes, and what is read at the start; copied.
+                               NULL: nowhere */
 } linnet_hub_options;
 #define LINNET_HUB_OPTIONS_INIT                                                                    \
     {                                                                                              \
         sizeof(linnet_hub_options), false, LINNET_HUB_TEXT_REFUSE, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,   \
             0, 0, 0, LINNET_CONN_LIMITS_INIT, NULL, NULL, 0, 0, 0, 0, 0, 0, 0,                     \
-            LINNET_NAMESPACE_RULES_INIT, NULL, NULL, false, LINNET_SLOW_DISCONNECT, 0              \
+            LINNET_NAMESPACE_RULES_INIT, NULL, NULL, false, LINNET_SLOW_DISCONNECT, 0, NULL        \
     }
 
 /* LINNET_ERR_INVAL, LINNET_ERR_EXISTS (a namespace twice), LINNET_ERR_LIMIT, LINNET_ERR_NOMEM. The
@@ -374,6 +376,44 @@ typedef void linnet_hub_called_fn(
  * server), LINNET_ERR_AGAIN (too much is waiting), LINNET_ERR_NOMEM: fn is not called. */
 LINNET_API int linnet_hub_call(linnet_hub *hub, const linnet_whom *whom, const linnet_call *call,
     linnet_hub_called_fn *fn, void *ctx);
+
+/* Who may not be here, and what counts no more. All workers know within a moment, and so do live
+ * connections: whom it means is closed with 3503, or 3500 for what was revoked (dialects of others:
+ * 1008), and gets 403, or 401, and 3507, or 3500, when he comes again. At most 65,536 at a time,
+ * kept where linnet_hub_options.bans_file says, or until the server ends. */
+typedef enum linnet_ban_kind {
+    LINNET_BAN_USER = 0,
+    LINNET_BAN_ADDRESS = 1,   /* "192.0.2.1"; of IPv6 it means the whole /64 */
+    LINNET_REVOKE_USER = 2,   /* what was issued to a user before a moment: tokens by their `iat`
+                               * (without one: before any moment), sessions, what a backend said */
+    LINNET_REVOKE_TOKEN = 3,  /* by its `jti` */
+    LINNET_REVOKE_SESSION = 4 /* by its id, `session` of welcome, and what continues it */
+} linnet_ban_kind;
+typedef struct linnet_ban {
+    size_t size; /* of this struct */
+    linnet_ban_kind kind;
+    linnet_slice subject; /* whom or what: 1 to 255 bytes without control characters */
+    uint64_t for_s;       /* how long; 0: for good, and revocations for 30 days: has to be longer
+                           * than tokens and sessions live. In a list: what is left of it */
+    uint64_t before;      /* LINNET_REVOKE_USER: seconds since 1970; 0: up to and with now */
+} linnet_ban;
+#define LINNET_BAN_INIT                                                                            \
+    { sizeof(linnet_ban), LINNET_BAN_USER, { NULL, 0 }, 0, 0 }
+/* Any thread; done (may be NULL) is told how many sessions were closed; err also LINNET_ERR_LIMIT
+ * (there are too many: nothing happened), LINNET_ERR_INVAL (`before` is still to come: likewise),
+ * LINNET_ERR_SYS (it counts, but is not in the file). What is there already gets another end; of
+ * two moments the later one counts. LINNET_ERR_INVAL, LINNET_ERR_STATE (no server),
+ * LINNET_ERR_AGAIN (too much is waiting), LINNET_ERR_NOMEM. */
+LINNET_API int linnet_hub_ban(
+    linnet_hub *hub, const linnet_ban *ban, linnet_hub_done_fn *done, void *ctx);
+/* Takes it back, by kind and subject; done is told 1, or 0 if there was none. Errors as above. */
+LINNET_API int linnet_hub_unban(
+    linnet_hub *hub, const linnet_ban *ban, linnet_hub_done_fn *done, void *ctx);
+/* Called once, on a worker; borrowed for the call. more: there are others beyond the limit. */
+typedef void linnet_hub_bans_fn(
+    void *ctx, linnet_hub *hub, int err, const linnet_ban *bans, size_t count, bool more);
+/* What counts now, in no order. limit: 1 to 10,000. Errors as above. */
+LINNET_API int linnet_hub_bans(linnet_hub *hub, size_t limit, linnet_hub_bans_fn *list, void *ctx);
 
 /* Who is in a channel whose members are kept (linnet_namespace.members). */
 typedef struct linnet_member {

@@ -1,5 +1,6 @@
 #include "daemon/serve.h"
 #include "daemon/access.h"
+#include "daemon/folder.h"
 #include "daemon/log.h"
 #include "daemon/ops.h"
 #include "daemon/pages.h"
@@ -231,8 +232,10 @@ static void take_hooks(const ln_options *o, linnet_webhook *list, linnet_hooks *
     out->queue_bytes = o->webhook_queue_bytes;
 }
 
-/* A hub, or the one that is there with other options. */
-static int make_hub(const ln_options *o, const linnet_auth_options *auth, linnet_hub **hub) {
+/* A hub, or the one that is there with other options. keeps: in files what is to outlive it. */
+static int make_hub(
+    const ln_options *o, const linnet_auth_options *auth, bool keeps, linnet_hub **hub) {
+    char bans[LN_FOLDER_PATH_MAX];
     linnet_hub_options ho = LINNET_HUB_OPTIONS_INIT;
     linnet_namespace spaces[SPACES_MAX];
     for (size_t i = 0; i < o->namespaces.count; i++)
@@ -261,6 +264,7 @@ static int make_hub(const ln_options *o, const linnet_auth_options *auth, linnet
     ho.auth_failures = (uint32_t)o->auth_failures;
     if (o->origins.count) ho.origins = o->origins.items;
     ho.auth = auth;
+    if (keeps) ho.bans_file = ln_folder_file(o, "bans", bans);
     linnet_webhook webhooks[HOOKS];
     linnet_hooks hooks = LINNET_HOOKS_INIT;
     take_hooks(o, webhooks, &hooks);
@@ -299,7 +303,7 @@ static int apply_hub(const ln_options *o, service *v) {
     ln_access access;
     if (!ln_access_init(&access, o)) return LINNET_ERR_INVAL;
     access.auth.anonymous = (linnet_anonymous)v->o->auth_anonymous; /* until a restart */
-    int err = make_hub(o, ln_access_auth(&access), &v->hub);
+    int err = make_hub(o, ln_access_auth(&access), true, &v->hub);
     ln_access_fini(&access);
     if (err < 0) ln_say("reload: %s", linnet_strerror(err));
     return err;
@@ -360,13 +364,14 @@ int ln_serve(const ln_options *o, const ln_told *told) {
     }
     int err = ln_logger_new((ln_log_format)o->log_format, STDERR_FILENO, &v.log);
     if (err == LINNET_OK) err = new_server(o, v.log, &v.server);
-    if (err == LINNET_OK) err = make_hub(o, ln_access_auth(&access), &v.hub);
+    if (err == LINNET_OK) err = make_hub(o, ln_access_auth(&access), true, &v.hub);
     ln_access_fini(&access);
     if (err == LINNET_OK) err = declare(v.server, v.hub);
     if (err == LINNET_OK) err = ln_ops_declare(v.ops, v.server, v.hub, v.log);
     code = 1;
+    const char *words = v.server ? linnet_server_error(v.server) : "";
     if (err < 0)
-        ln_say("cannot start: %s", linnet_strerror(err));
+        ln_say("cannot start: %s", *words ? words : linnet_strerror(err));
     else
         code = run(&v);
     ln_ops_free(v.ops);
@@ -418,7 +423,7 @@ int ln_serve_try(const ln_options *o) {
     ln_access access;
     if (!ln_access_init(&access, o)) return 1;
     int err = new_server(o, NULL, &server);
-    if (err == LINNET_OK) err = make_hub(o, ln_access_auth(&access), &hub);
+    if (err == LINNET_OK) err = make_hub(o, ln_access_auth(&access), false, &hub);
     ln_access_fini(&access);
     if (err == LINNET_OK) err = declare(server, hub);
     const char *words = linnet_strerror(err);

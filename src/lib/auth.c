@@ -127,10 +127,16 @@ static linnet_verdict unauthorized(linnet_upgrade *u, const char *words) {
     return LINNET_REJECT;
 }
 
+static linnet_verdict forbidden(linnet_upgrade *u) {
+    linnet_upgrade_reject(u, 403, "banned\n");
+    return LINNET_REJECT;
+}
+
 static linnet_verdict refuse(const ln_gate *g, linnet_upgrade *u, place at, ln_entrant *out) {
     bool close = g->reject == LINNET_AUTH_REJECT_CLOSE ||
                  (g->reject == LINNET_AUTH_REJECT_AUTO && at == IN_ADDRESS);
-    return close && out->refused ? LINNET_ACCEPT : unauthorized(u, "invalid token\n");
+    if (close && out->refused) return LINNET_ACCEPT;
+    return out->refused == LN_JWS_FAULT_BANNED ? forbidden(u) : unauthorized(u, "invalid token\n");
 }
 
 /* A token that is not looked at: too many of that address were no good. */
@@ -145,6 +151,11 @@ static linnet_verdict too_many(linnet_upgrade *u, uint32_t wait_ms) {
     return LINNET_REJECT;
 }
 
+static bool is_banned(const ln_gate *g, const ln_ip *address, uint64_t now_s) {
+    const ln_ban_who who = { .address = address };
+    return ln_bans_judge(g->auth.bans, &who, now_s) != LN_BAN_FREE;
+}
+
 linnet_verdict ln_gate_ask(
     const ln_gate *g, linnet_upgrade *u, ln_debts *debts, uint64_t now_s, ln_entrant *out) {
     ln_msec now = ln_loop_now(u->conn->c.env->loop);
@@ -152,6 +163,8 @@ linnet_verdict ln_gate_ask(
     ln_ip who;
     ln_slice token;
     *out = (ln_entrant){ 0 };
+    bool known = ln_visitor_address(u->conn, &u->x->head, &who);
+    if (known && is_banned(g, &who, now_s)) return forbidden(u);
     if (!g->on) return LINNET_ACCEPT;
     place at = find(g, u, &token);
     if (at == NOWHERE) {
@@ -162,12 +175,12 @@ linnet_verdict ln_gate_ask(
         linnet_upgrade_reject(u, 403, "with a cookie, Origin is wanted\n");
         return LINNET_REJECT;
     }
-    bool known = ln_visitor_address(u->conn, &u->x->head, &who);
     if (known && ln_debts_owed(debts, &who, now, &wait_ms)) return too_many(u, wait_ms);
     out->refused = LN_JWS_FAULT_FORM;
     if (at == TWICE) return refuse(g, u, at, out);
     int err = ln_identity_read(&g->auth, token, now_s, &out->identity, &out->refused);
-    if (err == LINNET_ERR_DENIED && known) ln_debts_add(debts, &who, now);
+    bool bad = err == LINNET_ERR_DENIED && out->refused != LN_JWS_FAULT_BANNED;
+    if (bad && known) ln_debts_add(debts, &who, now);
     if (err == LINNET_ERR_DENIED) return refuse(g, u, at, out);
     if (err == LINNET_OK) return LINNET_ACCEPT;
     linnet_loop *w = ln_worker_of(u->conn);

@@ -1,5 +1,6 @@
 #include "lib/doorman.h"
 #include "base/mem.h"
+#include "lib/hub.h"
 
 #define HEADER_MAX (16u * 1024) /* of one field */
 
@@ -90,7 +91,7 @@ static void put_claim(ln_json_writer *w, const char *key, ln_slice json) {
 
 /* What a backend says of somebody is what a token would say. A user who was known before stays
  * who he is. */
-static int identify(ln_entry *e, const ln_answer *a) {
+static int identify(ln_entry *e, const ln_answer *a, uint64_t now_s) {
     ln_buf claims;
     ln_json_value top;
     if (e->identity || !a->user.size)
@@ -102,6 +103,8 @@ static int identify(ln_entry *e, const ln_answer *a) {
     ln_json_open(&w, '{');
     ln_json_key(&w, "sub");
     ln_json_str(&w, a->user);
+    ln_json_key(&w, "iat");
+    ln_json_u64(&w, now_s);
     put_claim(&w, "info", a->info);
     put_claim(&w, "subs", a->channels);
     ln_json_close(&w, '}');
@@ -127,9 +130,23 @@ static char *words_of(const ln_answer *a, ln_buf *out) {
     return ln_buf_add(out, LN_SLICE("\n\0")) < 0 ? NULL : (char *)out->data;
 }
 
+/* Whether bans mean whom the backend has named; he was asked for as nobody. */
+static bool is_barred(const ln_doorman *d, const ln_entry *e, uint64_t now_s) {
+    if (!e->identity) return false;
+    const ln_ban_who who = { .user = ln_identity_user(e->identity),
+        .jti = ln_identity_jti(e->identity),
+        .issued = e->identity->issued };
+    return ln_bans_judge(&ln_host_hub_people(d->w)->bans, &who, now_s) != LN_BAN_FREE;
+}
+
 /* LINNET_OK: he may come, and e says as whom. Else *a says why not. */
-static int judge(ln_entry *e, ln_answer *a) {
-    if (!a->err && !a->code && identify(e, a) < 0) a->err = LINNET_ERR_HTTP;
+static int judge(const ln_doorman *d, ln_entry *e, ln_answer *a) {
+    uint64_t now_s = ln_hub_wall(d->w->hub) / 1000;
+    if (!a->err && !a->code && identify(e, a, now_s) < 0) a->err = LINNET_ERR_HTTP;
+    if (!a->err && !a->code && is_barred(d, e, now_s)) {
+        a->code = LN_NATIVE_PERMISSION_DENIED;
+        a->message = LN_SLICE("banned");
+    }
     e->vouched = !a->err && !a->code;
     return e->vouched ? LINNET_OK : LINNET_ERR_DENIED;
 }
@@ -156,7 +173,7 @@ linnet_verdict ln_doorman_ask(ln_doorman *d, linnet_upgrade *u) {
     if (err != LN_PENDING) {
         ln_free(v);
         if (err < 0) now.err = err;
-        return judge(e, &now) == LINNET_OK ? LINNET_ACCEPT : refuse(u, &now);
+        return judge(d, e, &now) == LINNET_OK ? LINNET_ACCEPT : refuse(u, &now);
     }
     *v = (visitor){ .who = who, .deadline = ln_loop_now(d->w->net) + LN_ASK_MS, .entry = *e };
     e->identity = NULL;
@@ -217,7 +234,7 @@ void ln_doorman_answer(ln_doorman *d, uint64_t who, const ln_answer *answer) {
     visitor *v = find(d, who);
     if (!v) return;
     ln_answer a = *answer;
-    if (judge(&v->entry, &a) == LINNET_OK)
+    if (judge(d, &v->entry, &a) == LINNET_OK)
         let_in(d, v);
     else
         turn_away(d, v, &a);

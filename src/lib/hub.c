@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "broker/memory.h"
 #include "lib/auth.h"
+#include "lib/bans.h"
 #include "lib/doorman.h"
 #include "lib/news.h"
 #include "lib/presence.h"
@@ -23,10 +24,11 @@ struct linnet_hub {
     ln_gate gate;
     ln_namespaces *namespaces;
     ln_hooks *hooks;
-    ln_auth vouched; /* of whom a backend names, where nobody else does: without keys */
     ln_jws_keys *no_keys;
     linnet_server *server;
-    ln_heard heard; /* of members that come and go */
+    ln_heard heard;   /* of members that come and go */
+    char *bans_file;  /* NULL: they are not written down */
+    ln_ledger ledger; /* worker 0's */
     char node[16];
 };
 
@@ -39,6 +41,7 @@ typedef struct hub_worker {
     ln_session_limits limits; /* what its sessions go by; a reload changes them under them */
     ln_news *news;            /* of the last reload; NULL: there was none */
     ln_gate gate;             /* the hub's, with the keys of the last reload */
+    ln_auth vouched;          /* of whom a backend names, where nobody else does: without keys */
     ln_entry entry;
     ln_doorman doorman;
 } hub_worker;
@@ -176,10 +179,14 @@ int linnet_hub_new(const linnet_hub_options *options, linnet_hub **out) {
     if (err == LINNET_OK) err = take_namespaces(&hub->options, &hub->namespaces);
     if (err == LINNET_OK) err = ln_hooks_new(options->hooks, &hub->hooks);
     if (err == LINNET_OK && hub->hooks) err = ln_jws_keys_new(&hub->no_keys);
-    hub->vouched = (ln_auth){ .keys = hub->no_keys, .anonymous = true };
     hub->options.namespaces = NULL; /* the caller's, like the next two */
     hub->options.auth = NULL;
     hub->options.hooks = NULL;
+    hub->options.bans_file = NULL;
+    hub->ledger.fd = -1;
+    if (err == LINNET_OK && options->bans_file &&
+        !(hub->bans_file = ln_slice_dup(linnet_str(options->bans_file))))
+        err = LINNET_ERR_NOMEM;
     if (err < 0)
         linnet_hub_free(hub);
     else
@@ -193,6 +200,8 @@ void linnet_hub_free(linnet_hub *hub) {
     ln_gate_fini(&hub->gate);
     ln_hooks_free(hub->hooks);
     ln_jws_keys_unref(hub->no_keys);
+    ln_ledger_close(&hub->ledger);
+    ln_free(hub->bans_file);
     ln_free(hub);
 }
 
@@ -267,7 +276,7 @@ static linnet_verdict hub_upgrade(linnet_upgrade *u, void *user) {
 /* NULL: nobody is asked who he is. */
 static const ln_auth *auth_of(const hub_worker *h) {
     if (h->gate.on) return &h->gate.auth;
-    return h->entry.identity ? &h->hub->vouched : NULL;
+    return h->entry.identity ? &h->vouched : NULL;
 }
 
 static void hub_open(ln_conn *c) {
@@ -514,6 +523,10 @@ const ln_keyring_config *ln_host_hub_jwks(const linnet_hub *hub) {
     return hub->gate.jwks;
 }
 
+ln_ledger *ln_host_hub_ledger(linnet_hub *hub) {
+    return hub->ledger.fd >= 0 ? &hub->ledger : NULL;
+}
+
 ln_namespaces *ln_host_hub_namespaces(const linnet_hub *hub) {
     return hub->namespaces;
 }
@@ -547,6 +560,8 @@ int ln_host_hub_open(linnet_hub *hub, linnet_loop *w) {
         ln_free(h);
         return err;
     }
+    h->gate.auth.bans = &h->sessions.bans;
+    h->vouched = (ln_auth){ .keys = hub->no_keys, .anonymous = true, .bans = &h->sessions.bans };
     ln_debts_init(&h->sessions.debts, failures_rate(hub, w->server->worker_count), w->server->key);
     h->sessions.address_of = address_of;
     err = ln_keyring_new(hub->gate.jwks, w, &h->sessions, &h->gate.auth, &w->keyring);
@@ -565,7 +580,8 @@ int ln_host_hub_open(linnet_hub *hub, linnet_loop *w) {
     ln_sse_use(w, &hub->plain);
     w->sessions = h;
     ln_host_presence_open(hub, w);
-    return LINNET_OK;
+    if ((err = ln_bans_open(w, hub->bans_file, &hub->ledger)) < 0) ln_host_hub_close(w);
+    return err;
 }
 
 void ln_host_hub_end(linnet_loop *w) {
@@ -589,6 +605,7 @@ void ln_host_hub_close(linnet_loop *w) {
     w->hooks = NULL;
     ln_program_fini(&h->program);
     ln_news_unref(h->news);
+    if (w->index == 0) ln_ledger_close(&h->hub->ledger);
     ln_free(h);
     w->sessions = NULL;
 }

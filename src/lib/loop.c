@@ -3,6 +3,7 @@
  */
 #include "base/mem.h"
 #include "conn/inner.h"
+#include "lib/bans.h"
 #include "lib/calls.h"
 #include "lib/hooks.h"
 #include "lib/hub.h"
@@ -187,6 +188,7 @@ static void take_lib(linnet_loop *w, ln_post *m) {
     case LN_POST_REPLIED:
         if (ln_call_mail(w, m)) return;
         break;
+    case LN_POST_BAN: ln_bans_mail(w, m); break;
     case LN_POST_PRESENCE:
         ln_host_presence_mail(w, m->ctx);
         m->ctx = NULL;

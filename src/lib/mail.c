@@ -1,5 +1,6 @@
 #include "lib/mail.h"
 #include "base/mem.h"
+#include "lib/bans.h"
 #include "lib/calls.h"
 #include "lib/hub.h"
 #include "lib/orders.h"
@@ -39,6 +40,7 @@ void ln_post_free(ln_post *m) {
     if (m->letter.kind == LN_POST_ORDER && m->ctx) ln_order_lost(m->ctx, (unsigned)m->code);
     if (m->letter.kind >= LN_POST_ASK && m->letter.kind <= LN_POST_REPLIED && m->ctx)
         ln_call_lost(m->ctx);
+    if (m->letter.kind == LN_POST_BAN && m->ctx) ln_bans_lost(m->ctx, (unsigned)m->code);
     if (m->letter.kind == LN_POST_PRESENCE && m->ctx) ln_host_presence_unasked(m->ctx);
     if (m->letter.kind == LN_POST_KEYS) ln_jws_keys_unref(m->ctx);
     ln_free(m);

@@ -24,6 +24,7 @@
  *   WANT      keyring.c                    code: the source that lacks a key; id: the worker
  *   KEYS      keeper.c                     code: the source; ctx: its keys, one reference (NULL:
  *                                          they are as they were); id: ms not to ask again
+ *   BAN       bans.c                       ctx: the order, one reference; code: the worker
  *
  * One block of memory each; freed by the worker that took it in, or by whoever could not post it.
  */
@@ -55,7 +56,8 @@ typedef enum ln_post_kind {
     LN_POST_ASKED,
     LN_POST_REPLIED,
     LN_POST_WANT,
-    LN_POST_KEYS
+    LN_POST_KEYS,
+    LN_POST_BAN
 } ln_post_kind;
 
 typedef struct ln_post {

@@ -118,9 +118,11 @@ int ln_identity_unpack(ln_slice packed, ln_identity **out) {
 
 typedef struct reading {
     const ln_json_value *claims;
-    ln_buf text; /* user and grants */
+    ln_buf text; /* user, grants, jti */
     ln_slice info;
     uint32_t user_size, subs;
+    uint64_t issued;
+    uint8_t jti_size;
 } reading;
 
 static bool member(const ln_json_value *object, const char *name, ln_json_value *out) {
@@ -191,6 +193,35 @@ static int read_grants(reading *r) {
     return LINNET_OK;
 }
 
+/* The bytes of `jti`, behind what is in text. Empty: there is none. */
+static int read_jti(const ln_json_value *claims, ln_buf *text, ln_slice *jti) {
+    ln_json_value v;
+    uint32_t start = text->size;
+    *jti = LN_SLICE("");
+    if (!member(claims, "jti", &v)) return LINNET_OK;
+    if (v.kind != LN_JSON_STRING) return LINNET_ERR_DENIED;
+    int err = ln_json_unescape(&v, text);
+    if (err < 0) return err;
+    *jti = ln_slice_sub(ln_buf_slice(text), start, text->size);
+    return ln_ban_fits(LN_BAN_TOKEN, *jti) ? LINNET_OK : LINNET_ERR_DENIED;
+}
+
+static uint64_t issued_of(const ln_json_value *claims) {
+    ln_json_value v;
+    uint64_t at;
+    if (!member(claims, "iat", &v) || v.kind != LN_JSON_NUMBER || !ln_json_uint(&v, &at)) return 0;
+    return at;
+}
+
+/* What it can be revoked by. */
+static int read_origin(reading *r) {
+    ln_slice jti;
+    int err = read_jti(r->claims, &r->text, &jti);
+    r->issued = issued_of(r->claims);
+    r->jti_size = (uint8_t)jti.size;
+    return err;
+}
+
 static int make(const reading *r, uint64_t expires, ln_identity **out) {
     ln_slice text = ln_buf_slice(&r->text);
     uint32_t user = r->user_size;
@@ -198,9 +229,11 @@ static int make(const reading *r, uint64_t expires, ln_identity **out) {
     if (!id) return LINNET_ERR_NOMEM;
     *id = (ln_identity){
         .expires = expires,
+        .issued = r->issued,
         .info_size = (uint16_t)r->info.size,
-        .grants_size = (uint16_t)(text.size - user),
+        .grants_size = (uint16_t)(text.size - user - r->jti_size),
         .user_size = (uint8_t)user,
+        .jti_size = r->jti_size,
     };
     memcpy(id->bytes, text.data, user);
     if (r->info.size) memcpy(id->bytes + user, r->info.data, r->info.size);
@@ -215,8 +248,29 @@ int ln_identity_from(const ln_json_value *claims, uint64_t expires, ln_identity 
     int err = read_user(&r);
     if (err == LINNET_OK) err = read_info(&r);
     if (err == LINNET_OK) err = read_grants(&r);
+    if (err == LINNET_OK) err = read_origin(&r);
     if (err == LINNET_OK) err = make(&r, expires, out);
     ln_buf_fini(&r.text);
+    return err;
+}
+
+/* LINNET_OK: it still counts. */
+static int judge(const ln_auth *auth, const ln_ban_who *who, uint64_t now_s, ln_jws_fault *fault) {
+    ln_ban_verdict verdict = ln_bans_judge(auth->bans, who, now_s);
+    if (verdict == LN_BAN_FREE) return LINNET_OK;
+    *fault = verdict == LN_BAN_BANNED ? LN_JWS_FAULT_BANNED : LN_JWS_FAULT_REVOKED;
+    return LINNET_ERR_DENIED;
+}
+
+static int judge_identity(
+    const ln_auth *auth, ln_identity **id, uint64_t now_s, ln_jws_fault *fault) {
+    const ln_ban_who who = {
+        .user = ln_identity_user(*id), .jti = ln_identity_jti(*id), .issued = (*id)->issued
+    };
+    int err = judge(auth, &who, now_s, fault);
+    if (err == LINNET_OK) return LINNET_OK;
+    ln_free(*id);
+    *id = NULL;
     return err;
 }
 
@@ -246,6 +300,7 @@ int ln_identity_read(
     int err = check(auth, token, now_s, &scratch, &checked, fault);
     if (err == LINNET_OK) err = read_claims(&checked, out, fault);
     ln_buf_fini(&scratch);
+    if (err == LINNET_OK) err = judge_identity(auth, out, now_s, fault);
     return err;
 }
 
@@ -262,6 +317,19 @@ static int says(const ln_json_value *claims, const char *name, ln_slice want, bo
     return err;
 }
 
+/* The same for a token for one channel. */
+static int judge_token(
+    const ln_auth *auth, const ln_json_value *claims, ln_slice user, uint64_t now_s) {
+    ln_jws_fault fault;
+    ln_buf text;
+    ln_ban_who who = { .user = user, .issued = issued_of(claims) };
+    ln_buf_init(&text, LN_JWS_TOKEN_MAX);
+    int err = read_jti(claims, &text, &who.jti);
+    if (err == LINNET_OK) err = judge(auth, &who, now_s, &fault);
+    ln_buf_fini(&text);
+    return err;
+}
+
 int ln_channel_token_check(const ln_auth *auth, ln_slice token, uint64_t now_s, ln_slice user,
     ln_slice channel, uint64_t *expires) {
     ln_buf scratch;
@@ -271,6 +339,7 @@ int ln_channel_token_check(const ln_auth *auth, ln_slice token, uint64_t now_s, 
     int err = check(auth, token, now_s, &scratch, &checked, &fault);
     if (err == LINNET_OK) err = says(&checked.claims, "channel", channel, false);
     if (err == LINNET_OK) err = says(&checked.claims, "sub", user, user.size == 0);
+    if (err == LINNET_OK) err = judge_token(auth, &checked.claims, user, now_s);
     if (err == LINNET_OK) *expires = checked.expires;
     ln_buf_fini(&scratch);
     return err;

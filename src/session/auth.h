@@ -4,6 +4,7 @@
  *
  *   sub        the user: 1 to LN_USER_NAME_MAX bytes without control characters
  *   exp        when all this ends
+ *   iat, jti   when it was issued, and its own name: by these it can be revoked (bans.h)
  *   info       any JSON, given to others beside the user's name
  *   subscribe, publish, presence, history
  *              arrays of patterns: what this user may do beyond what the namespaces allow
@@ -18,6 +19,7 @@
 #define LN_SESSION_AUTH_H
 #include "hub/message.h"
 #include "hub/namespace.h"
+#include "session/bans.h"
 #include "session/jws.h"
 
 #define LN_IDENTITY_INFO_MAX 2048 /* bytes of JSON */
@@ -26,9 +28,10 @@
 /* One block, never changed. */
 typedef struct ln_identity {
     uint64_t expires; /* seconds since 1970; 0: never */
+    uint64_t issued;  /* likewise; 0: nobody knows */
     uint16_t info_size, grants_size;
-    uint8_t user_size;
-    uint8_t bytes[]; /* user, info, grants: packed by auth.c */
+    uint8_t user_size, jti_size;
+    uint8_t bytes[]; /* user, info, grants, jti: packed by auth.c */
 } ln_identity;
 
 static inline ln_slice ln_identity_user(const ln_identity *id) {
@@ -37,6 +40,10 @@ static inline ln_slice ln_identity_user(const ln_identity *id) {
 /* JSON, or empty. */
 static inline ln_slice ln_identity_info(const ln_identity *id) {
     return ln_slice_of(id->bytes + id->user_size, id->info_size);
+}
+/* The name of the token it came from, or empty. */
+static inline ln_slice ln_identity_jti(const ln_identity *id) {
+    return ln_slice_of(id->bytes + id->user_size + id->info_size + id->grants_size, id->jti_size);
 }
 /* Whether its claims name the channel for this. */
 bool ln_identity_grants(const ln_identity *id, ln_act act, ln_slice channel);
@@ -59,6 +66,7 @@ typedef struct ln_auth {
      * because no keys of that source have come yet. NULL when there are no sources. */
     int (*want)(void *ctx, uint32_t source);
     void *ctx;
+    const ln_bans *bans; /* what counts no more; NULL: all does */
 } ln_auth;
 
 /* The identity a token gives, for ln_free. LINNET_ERR_DENIED with *fault, LINNET_ERR_NOMEM; and, as

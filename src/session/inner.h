@@ -13,6 +13,7 @@
  *   history.c   pages of a channel's log
  *   callout.c   calls to clients
  *   orders.c    what a program says about sessions from outside
+ *   bar.c       who may not be here any more (bans.h)
  */
 #ifndef LN_SESSION_INNER_H
 #define LN_SESSION_INNER_H
@@ -123,6 +124,9 @@ const ln_identity *ln_session_identity(const ln_session *s);
 /* His name, and JSON about him; empty: unknown. */
 ln_slice ln_session_user(const ln_session *s);
 ln_slice ln_session_info(const ln_session *s);
+/* Its id, as `welcome` says it. */
+#define LN_SESSION_ID ((size_t)2 * LN_NATIVE_EPOCH)
+void ln_session_id(const ln_session *s, char out[LN_SESSION_ID]);
 /* Whether it may do this in that channel, whose name was not checked. LINNET_OK,
  * LINNET_ERR_DENIED. */
 int ln_session_may(const ln_session *s, ln_act act, ln_slice channel);
@@ -255,4 +259,9 @@ void ln_keys_begin(ln_sub *sub);
 /* The hub's calls. */
 void ln_state_aside(ln_sessions *n, ln_row *row, const ln_publication *p);
 void ln_keys_listed(ln_session *s, const ln_inquiry *m);
+
+/* bar.c ----------------------------------------------------------------------------------- */
+/* What bans say of it: LN_JWS_FAULT_NONE, LN_JWS_FAULT_REVOKED, LN_JWS_FAULT_BANNED. Whoever gives
+ * a session an identity that no token of this moment has given asks here. */
+ln_jws_fault ln_session_barred(const ln_session *s);
 #endif

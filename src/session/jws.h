@@ -70,7 +70,9 @@ const char *ln_jws_alg_name(ln_jws_alg alg);
     X(EXPIRED, "expired")                                                                          \
     X(EARLY, "not valid yet")                                                                      \
     X(ISSUER, "another issuer")                                                                    \
-    X(AUDIENCE, "another audience")
+    X(AUDIENCE, "another audience")                                                                \
+    X(REVOKED, "revoked")                                                                          \
+    X(BANNED, "of somebody who may not be here")
 typedef enum ln_jws_fault {
 #define LN_JWS_ENUM(name, words) LN_JWS_FAULT_##name,
     LN_JWS_FAULTS(LN_JWS_ENUM)

@@ -159,16 +159,28 @@ void ln_login_feed(ln_session *s, ln_slice channel) {
 /* The verbs ------------------------------------------------------------------------------- */
 
 /* The token is no good, and this is the end. What has only run out may come back with a new one. */
+static const struct farewell {
+    ln_native_code code;
+    uint16_t close;
+    const char *words, *reason, *plain;
+} farewells[] = {
+    [0] = { LN_NATIVE_UNAUTHORIZED, 3500, "invalid token", "Invalid token", "Invalid token" },
+    [LN_JWS_FAULT_EXPIRED] = { LN_NATIVE_TOKEN_EXPIRED, 3005, "invalid token", "Token expired",
+        "Invalid token" },
+    [LN_JWS_FAULT_BANNED] = { LN_NATIVE_PERMISSION_DENIED, 3507, "banned", "banned", "banned" },
+};
+
+static const struct farewell *farewell_of(ln_jws_fault fault) {
+    bool own = fault == LN_JWS_FAULT_EXPIRED || fault == LN_JWS_FAULT_BANNED;
+    return &farewells[own ? fault : 0];
+}
+
 static void reject(ln_session *s, const ln_native_command *c, ln_jws_fault fault) {
-    bool expired = fault == LN_JWS_FAULT_EXPIRED;
+    const struct farewell *f = farewell_of(fault);
     bool plain = s->dialect == LN_DIALECT_AUTO || ln_session_dialect(s)->plain;
     if (!ln_session_dialect(s)->abrupt && s->dialect != LN_DIALECT_AUTO)
-        ln_session_refuse(
-            s, c, expired ? LN_NATIVE_TOKEN_EXPIRED : LN_NATIVE_UNAUTHORIZED, "invalid token");
-    if (plain)
-        ln_session_end(s, 1008, "Invalid token");
-    else
-        ln_session_end(s, expired ? 3005 : 3500, expired ? "Token expired" : "Invalid token");
+        ln_session_refuse(s, c, f->code, f->words);
+    ln_session_end(s, plain ? 1008 : f->close, plain ? f->plain : f->reason);
 }
 
 void ln_login_refused(ln_session *s, ln_jws_fault fault) {
@@ -272,9 +284,8 @@ void ln_login_refresh(ln_session *s, const ln_native_command *c) {
     if (err == LINNET_ERR_INVAL) {
         ln_session_refuse(s, c, LN_NATIVE_BAD_REQUEST, "token is missing");
     } else if (err == LINNET_ERR_DENIED) {
-        bool expired = fault == LN_JWS_FAULT_EXPIRED;
-        ln_session_refuse(
-            s, c, expired ? LN_NATIVE_TOKEN_EXPIRED : LN_NATIVE_UNAUTHORIZED, "invalid token");
+        const struct farewell *f = farewell_of(fault);
+        ln_session_refuse(s, c, f->code, f->words);
     } else if (err < 0) {
         ln_session_refuse_err(s, c, err);
     } else if (!ln_slice_eq(ln_identity_user(id), ln_identity_user(l->id))) {

@@ -1,7 +1,10 @@
 /* Sessions on a hub that wants to know who is speaking. Conversations as in session_test.h, and
  * besides: {NAME} in a line is a token, "t MS" lets time pass, and "oX HOW" opens connection X: as
  * undecided, with a dialect ("v1", "event", "topic"), or with a token of the handshake behind it.
+ * "b KIND SUBJECT" is a ban (u), a revocation of what was issued before START (i) or of a token
+ * (j).
  */
+#include "session/orders.h"
 #include "session/session_test.h"
 
 #define SECRET "a secret of thirty-two bytes....plus"
@@ -18,6 +21,10 @@ static const struct {
     { "short", "{\"sub\":\"anna\",\"exp\":1700000010}" },
     { "old", "{\"sub\":\"anna\",\"exp\":1699999900}" },
     { "anna-vip", "{\"sub\":\"anna\",\"exp\":1700000005,\"channel\":\"vip:1\"}" },
+    { "told", "{\"sub\":\"anna\",\"exp\":1700000100,\"iat\":1699999999,\"jti\":\"t1\"}" },
+    { "newer", "{\"sub\":\"anna\",\"exp\":1700000100,\"iat\":1700000000,\"jti\":\"t2\"}" },
+    { "told-vip", "{\"sub\":\"anna\",\"exp\":1700000100,\"channel\":\"vip:1\",\"jti\":\"t1\"}" },
+    { "bad-jti", "{\"sub\":\"anna\",\"exp\":1700000100,\"jti\":7}" },
     { "bob-vip", "{\"sub\":\"bob\",\"exp\":1700000100,\"channel\":\"vip:1\"}" },
 };
 
@@ -71,7 +78,9 @@ static void place_open(place *at, bool anonymous, bool personal) {
     world_open(&at->w);
     assert_int_equal(ln_jws_keys_new(&at->keys), LINNET_OK);
     assert_int_equal(ln_jws_keys_secret(at->keys, &nameless, LN_SLICE(SECRET), &why), LINNET_OK);
-    at->auth = (ln_auth){ .keys = at->keys, .anonymous = anonymous, .personal = personal };
+    at->auth = (ln_auth){
+        .keys = at->keys, .anonymous = anonymous, .personal = personal, .bans = &at->w.sessions.bans
+    };
     at->wide.message_max = 65536;
     at->narrow.message_max = 16384;
 }
@@ -115,12 +124,23 @@ static void pass(place *at, uint64_t ms) {
     }
 }
 
+static void order(place *at, char what, const char *subject) {
+    ln_sessions *n = &at->w.sessions;
+    ln_ban_kind kind = what == 'u' ? LN_BAN_USER : what == 'i' ? LN_BAN_ISSUED : LN_BAN_TOKEN;
+    ln_slice name = ln_slice_str(subject);
+    assert_int_equal(ln_bans_put(&n->bans, kind, name, START, 0, START), LINNET_OK);
+    ln_sessions_bar(n, kind, name, START);
+    run(&at->w);
+}
+
 static void play_here(place *at, const char *line) {
     ln_buf text;
     fill(line, &text);
     const char *whole = (const char *)ln_buf_slice(&text).data;
     if (line[0] == 'o')
         enter(at, line[1] - 'a', line + 3);
+    else if (line[0] == 'b')
+        order(at, line[2], line + 4);
     else if (line[0] == 't')
         pass(at, strtoul(line + 2, NULL, 10));
     else
@@ -211,6 +231,27 @@ static const struct {
             ">b {\"type\":\"send\",\"id\":4,\"data\":1}",
             "<b {\"type\":\"error\",\"re\":4," ERR(107, "bad_request", "to does not name a user"),
             "!a", "!b" } },
+    { "banned while there, and when coming again", false, false,
+        { "oa v1 {anna}", "ob v1 {bob}", "b u anna", "xa 3503", "xb 0", "oc -",
+            ">c {\"type\":\"auth\",\"id\":1,\"data\":{\"token\":\"{anna2}\"}}",
+            "<c {\"type\":\"error\",\"re\":1," ERR(103, "permission_denied", "banned"), "xc 3507",
+            "od event {anna}", "xd 1008" } },
+    { "what was issued before counts no more", false, false,
+        { "oa v1 {told}", "ob v1 {newer}", "oc v1 {bob}", "b i anna", "xa 3500", "xb 0", "xc 0",
+            "od -", ">d {\"type\":\"auth\",\"id\":1,\"data\":{\"token\":\"{told}\"}}",
+            "<d {\"type\":\"error\",\"re\":1," ERR(101, "unauthorized", "invalid token"),
+            "xd 3500" } },
+    { "a token by its name", false, false,
+        { "oa v1 {told}", "ob v1 {newer}", "b j t1", "xa 3500", "xb 0", "oc -",
+            ">c {\"type\":\"auth\",\"id\":1,\"data\":{\"token\":\"{newer}\"}}",
+            "<c " KNOWN(1, "anna", 100),
+            ">c {\"type\":\"refresh\",\"id\":2,\"data\":{\"token\":\"{told}\"}}",
+            "<c {\"type\":\"error\",\"re\":2," ERR(101, "unauthorized", "invalid token"),
+            "xc 0" } },
+    { "a name that is none is no token", false, false,
+        { "oa -", ">a {\"type\":\"auth\",\"id\":1,\"data\":{\"token\":\"{bad-jti}\"}}",
+            "<a {\"type\":\"error\",\"re\":1," ERR(101, "unauthorized", "invalid token"),
+            "xa 3500" } },
     { "guests", true, false,
         { "oa -", ">a " SUB(1, "x"),
             "<a {\"type\":\"error\",\"re\":1,\"channel\":\"x\"," ERR(
@@ -253,7 +294,9 @@ static void channel_tokens(void **state) {
             ">a {\"type\":\"subscribe\",\"id\":2,\"channel\":\"vip:1\",\"token\":\"{bob-vip}\"}",
             "<a " DENIED(2, "vip:1"),
             ">a {\"type\":\"subscribe\",\"id\":3,\"channel\":\"vip:2\",\"token\":\"{anna-vip}\"}",
-            "<a " DENIED(3, "vip:2"),
+            "<a " DENIED(3, "vip:2"), "b j t1",
+            ">a {\"type\":\"subscribe\",\"id\":5,\"channel\":\"vip:1\",\"token\":\"{told-vip}\"}",
+            "<a " DENIED(5, "vip:1"),
             ">a {\"type\":\"subscribe\",\"id\":4,\"channel\":\"vip:1\","
             "\"data\":{\"token\":\"{anna-vip}\"}}",
             "<a " LIVE(4), "t 33000", "!a", "t 3000",

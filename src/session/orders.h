@@ -30,4 +30,8 @@ typedef struct ln_seen {
 /* Calls see for each; false: that was enough. */
 void ln_sessions_list(ln_sessions *n, const ln_whom *whom,
     bool (*see)(void *ctx, const ln_conn *c, const ln_seen *seen), void *ctx);
+
+/* Closes whom a ban means that n->bans has got (3503, or 3500 for what was revoked; the dialects of
+ * strangers are told 1008). Returns how many. */
+uint32_t ln_sessions_bar(ln_sessions *n, ln_ban_kind kind, ln_slice subject, uint64_t before);
 #endif

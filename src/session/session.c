@@ -191,6 +191,13 @@ int ln_session_may(const ln_session *s, ln_act act, ln_slice channel) {
     return ln_permit(&ask, act, channel);
 }
 
+void ln_session_id(const ln_session *s, char out[LN_SESSION_ID]) {
+    uint64_t chain[2];
+    memcpy(chain, s->chain, sizeof chain);
+    ln_native_epoch_put(chain[0], out);
+    ln_native_epoch_put(chain[1], out + LN_NATIVE_EPOCH);
+}
+
 void ln_session_goaway(ln_conn *c, uint64_t after_ms, const char *reason) {
     ln_session *s = c->owner;
     if (s->closed || s->dialect != LN_USER_NATIVE) return;
@@ -283,11 +290,8 @@ static void random_name(ln_rand *rand, char out[LN_NATIVE_EPOCH]) {
 
 static void welcome(ln_session *s) {
     ln_sessions *n = s->node;
-    char session[2][LN_NATIVE_EPOCH];
-    uint64_t chain[2];
-    memcpy(chain, s->chain, sizeof chain);
-    ln_native_epoch_put(chain[0], session[0]);
-    ln_native_epoch_put(chain[1], session[1]);
+    char session[LN_SESSION_ID];
+    ln_session_id(s, session);
     ln_native_welcome w = {
         .client = ln_slice_of(s->client, s->client_size),
         .session = ln_slice_of(session, sizeof session),
@@ -361,7 +365,8 @@ int ln_session_open(ln_sessions *n, ln_conn *c, const ln_session_options *o) {
     ln_stat_add(kin(s), 1);
     if (o->dialect != LN_DIALECT_AUTO) ln_session_decide(s, o->dialect);
     if (o->dialect == LN_USER_NATIVE) welcome(s);
-    if (o->refused) ln_login_refused(s, o->refused);
+    ln_jws_fault refused = o->refused ? o->refused : ln_session_barred(s);
+    if (refused) ln_login_refused(s, refused);
     ln_login_settle(s);
     if (o->feed.size) ln_login_feed(s, o->feed);
     return LINNET_OK;
@@ -435,6 +440,7 @@ int ln_sessions_init(ln_sessions *n, ln_hub *hub, ln_rand *rand, ln_slice node) 
     ln_list_init(&n->asked);
     ln_list_init(&n->callouts);
     ln_list_init(&n->lacking);
+    ln_bans_init(&n->bans, hub->key, LN_BANS_MAX);
     ln_buf_init(&n->scratch, LN_NATIVE_SCRATCH);
     ln_buf_init(&n->out, LN_BUF_MAX);
     ln_buf_init(&n->packed, LN_BUF_MAX);
@@ -453,6 +459,7 @@ void ln_sessions_fini(ln_sessions *n) {
     ln_buf_fini(&n->out);
     ln_buf_fini(&n->packed);
     ln_debts_fini(&n->debts);
+    ln_bans_fini(&n->bans);
     ln_free(n->slots);
     n->slots = NULL;
 }

@@ -98,6 +98,7 @@ typedef struct ln_sessions { /* of one worker */
     ln_stat too_many;       /* publications refused for that */
     ln_list lacking;        /* logins whose command waits for a key, by how long yet */
     bool late;              /* and has waited too long */
+    ln_bans bans;           /* whose: who may not be here */
 } ln_sessions;
 
 /* Fills a worker's; names itself to the hub for all dialects. node: at most 16 bytes.
