@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 OURS, RAW, BUN, WS, LWS = "ours", "raw", "bun", "ws", "lws"
 NATIVE = "native"  # linnet serve, spoken to in linnet.v1
+PACKED = OURS_PACKED, NATIVE_PACKED = "ours, deflate", "native, deflate"  # the load offers it
 LEVEL = 0.97  # "level with": not further behind than two runs of the same binary are apart
 
 
@@ -140,6 +141,17 @@ def deflate_rows():
     return rows
 
 
+def broadcast_rows():
+    """What compressing adds to a broadcast, when it is done once for all."""
+    rows = []
+    for name, plain, packed in (("broadcast 1 KiB to 1,000, deflate", OURS, OURS_PACKED),
+                                ("broadcast 1 KiB to 1,000, linnet.v1, deflate", NATIVE, NATIVE_PACKED)):
+        goal = Goal(name, lambda runs, a=packed, b=plain: cost(runs, a) / cost(runs, b), "of plain", 1.3, None)
+        load = ["fanout", "--connections", "1000", "--size", "1k"]
+        rows.append(Row(name, load, route="/psz", entrants=(plain, packed), needed=(plain, packed), goals=[goal]))
+    return rows
+
+
 def other_rows():
     one, two = "one worker", "two workers"
     asleep, awake = "asleep", "busy-poll"
@@ -168,7 +180,7 @@ def other_rows():
 
 
 def all_rows():
-    return echo_rows() + fanout_rows() + native_rows() + deflate_rows() + other_rows()
+    return echo_rows() + fanout_rows() + native_rows() + broadcast_rows() + deflate_rows() + other_rows()
 
 
 def no_cliff(results):

@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from rows import BUN, LWS, NATIVE, OURS, RAW, WS
+from rows import BUN, LWS, NATIVE, NATIVE_PACKED, OURS, OURS_PACKED, RAW, WS
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
@@ -92,9 +92,9 @@ def certificate():
 def command_of(entrant, route):
     deflate = {"/echoz": ["--deflate=takeover"], "/echozs": ["--deflate=no-takeover"]}.get(route, [])
     match entrant:
-        case _ if entrant == OURS:
+        case _ if entrant in (OURS, OURS_PACKED):
             return [of_release("examples/bench_server"), "--listen", "127.0.0.1:0"]
-        case _ if entrant == NATIVE:
+        case _ if entrant in (NATIVE, NATIVE_PACKED):
             return [of_release("linnet"), "serve", "--listen", "127.0.0.1:0", "--config", HERE / "serve.yaml"]
         case _ if entrant == RAW:
             return [build_peer("raw_fanout" if route == "/ps" else "raw_echo"), "0"]
@@ -140,7 +140,7 @@ class Server:
         raise Unavailable(f"{self.entrant} does not get ready")
 
     def url(self, route):
-        if self.entrant == NATIVE:
+        if self.entrant in (NATIVE, NATIVE_PACKED):
             return f"ws://127.0.0.1:{self.port}/ws"
         scheme = "wss" if self.entrant == "ours, TLS" else "ws"
         own_route = self.entrant in ("asleep", "busy-poll", "one worker", "two workers", "ours, TLS")

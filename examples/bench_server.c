@@ -2,6 +2,7 @@
  *
  *     /echo     echo            /echoz   with deflate and context takeover
  *     /echozs   without takeover
+ *     /psz      as /ps, with deflate for who offers it
  *     /ps       "+a,b" subscribes, "-a" unsubscribes, "=a", newline, payload publishes
  */
 #include <linnet/linnet.h>
@@ -85,6 +86,7 @@ int main(int argc, char **argv) {
     add("/echoz", echo, LINNET_DEFLATE_TAKEOVER);
     add("/echozs", echo, LINNET_DEFLATE_SHARED);
     add("/ps", pubsub, LINNET_DEFLATE_OFF);
+    add("/psz", pubsub, LINNET_DEFLATE_SHARED);
     if (linnet_server_listen(server, address, tls.cert_file ? &tls : NULL, bound) < 0) {
         fprintf(stderr, "%s\n", linnet_server_error(server));
         return 1;

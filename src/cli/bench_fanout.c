@@ -11,8 +11,11 @@
  * A subscriber knows that it is one when something that it sent after the
  * subscription comes back (/ps), by the answer to its request (native), or by
  * the answers of the raw server, an 'S' for each of its own.
+ *
+ * With --deflate publishers speak in clear, so that the server pays for compressing alone.
  */
 #include "cli/bench_loads.h"
+#include "cli/bench_shared.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -43,6 +46,7 @@ typedef struct fanout_load {
     uint64_t ready;                   /* subscribers that know */
     uint64_t now_ns;                  /* of the read under way */
     uint8_t *payload, *text, *frames; /* to build a round in */
+    ln_bench_shared shared;           /* --deflate */
 } fanout_load;
 
 typedef struct fanout_link {
@@ -52,8 +56,10 @@ typedef struct fanout_link {
     uint8_t greetings;  /* raw: answers so far */
     uint8_t stamp_have; /* of a payload that came in pieces */
     uint8_t stamp[STAMP];
-    uint8_t *whole; /* native: the message so far */
+    uint8_t *whole; /* native, and compressed: the message so far */
     size_t whole_len;
+    const uint8_t *said; /* and what it says, once it is whole */
+    size_t said_len;
 } fanout_link;
 
 static fanout_link *fanout_of(ln_bench_reader *r) {
@@ -176,7 +182,7 @@ static const ln_bench_sink ps_sink = { on_data, on_message, on_control };
 
 /* -- native -------------------------------------------------------------- */
 
-static int on_native_data(ln_bench_reader *r, const uint8_t *p, size_t n) {
+static int on_whole_data(ln_bench_reader *r, const uint8_t *p, size_t n) {
     fanout_link *f = fanout_of(r);
     if (r->length == 0) f->whole_len = 0;
     if (f->whole_len + n > NATIVE_MAX + f->load->o->size) return wrong(f, "an endless message");
@@ -188,18 +194,29 @@ static int on_native_data(ln_bench_reader *r, const uint8_t *p, size_t n) {
     return 0;
 }
 
+static int open_whole(fanout_link *f) {
+    fanout_load *load = f->load;
+    f->said = f->whole;
+    f->said_len = f->whole_len;
+    if (!(f->link.reader.message_first & LN_BENCH_RSV1)) return 0;
+    f->said = ln_bench_shared_text(
+        &load->shared, f->whole, f->whole_len, NATIVE_MAX + load->o->size, &f->said_len);
+    return f->said ? 0 : wrong(f, "a message that cannot be inflated");
+}
+
 static bool has(const fanout_link *f, const char *word) {
-    return memmem(f->whole, f->whole_len, word, strlen(word)) != NULL;
+    return memmem(f->said, f->said_len, word, strlen(word)) != NULL;
 }
 
 /* A frame is one push or an array of them; every publication has its "data". */
 static int on_native_message(ln_bench_reader *r) {
     static const char key[] = "\"data\":\"";
     fanout_link *f = fanout_of(r);
-    const uint8_t *at = f->whole, *end = at + f->whole_len;
+    if (open_whole(f) < 0) return -1;
+    const uint8_t *at = f->said, *end = at + f->said_len;
     if (has(f, "\"type\":\"error\""))
         return ln_bench_fail(&f->load->pool, &f->link, "the server answered %.*s",
-            (int)(f->whole_len < 160 ? f->whole_len : 160), (const char *)f->whole);
+            (int)(f->said_len < 160 ? f->said_len : 160), (const char *)f->said);
     if (has(f, "\"type\":\"ping\"") && send_text(f, "{\"type\":\"pong\"}") < 0) return -1;
     if (!f->ready && has(f, "\"type\":\"ok\"")) {
         f->ready = true;
@@ -213,7 +230,21 @@ static int on_native_message(ln_bench_reader *r) {
     return 0;
 }
 
-static const ln_bench_sink native_sink = { on_native_data, on_native_message, on_control };
+static const ln_bench_sink native_sink = { on_whole_data, on_native_message, on_control };
+
+/* /ps, when messages may be compressed. */
+static int on_packed_message(ln_bench_reader *r) {
+    fanout_link *f = fanout_of(r);
+    if (open_whole(f) < 0) return -1;
+    if (f->said_len != (f->ready ? f->load->o->size : STAMP))
+        return wrong(f, "a message of another length");
+    if (f->ready) return take_delivery(f, f->said);
+    f->ready = true;
+    f->load->ready++;
+    return 0;
+}
+
+static const ln_bench_sink packed_sink = { on_whole_data, on_packed_message, on_control };
 
 static int subscribe_native(fanout_link *f) {
     char text[128];
@@ -280,7 +311,8 @@ static int on_opened(ln_bench_pool *pool, ln_bench_link *link) {
     const ln_bench_options *o = load->o;
     f->load = load;
     f->publisher = link->index >= o->connections;
-    ln_bench_reader_init(&link->reader, o->native ? &native_sink : &ps_sink, UINT64_MAX);
+    const ln_bench_sink *sink = o->native ? &native_sink : o->deflate ? &packed_sink : &ps_sink;
+    ln_bench_reader_init(&link->reader, sink, UINT64_MAX);
     if (o->raw) {
         const char *role = f->publisher ? "P" : "S";
         return ln_bench_link_send(pool, link, (const uint8_t *)role, 1);
@@ -349,15 +381,17 @@ static void load_init(fanout_load *load, const ln_bench_options *o, ln_bench_met
     deal_topics(load);
 
     /* Nothing that JSON would have to escape: with --native it stands in a string. */
-    ln_bench_payload(load->payload + STAMP, o->size - STAMP, o->body, 0, false);
+    ln_bench_payload(load->payload + STAMP, o->size - STAMP, o->body, 0, o->deflate);
     for (uint64_t i = STAMP; i < o->size; i++)
-        if (load->payload[i] == '"' || load->payload[i] == '\\') load->payload[i] = '_';
+        if (load->payload[i] < ' ' || load->payload[i] == '"' || load->payload[i] == '\\')
+            load->payload[i] = '_';
 }
 
 static void load_fini(fanout_load *load) {
     for (size_t i = 0; i < load->pool.count; i++)
         free(((fanout_link *)(void *)ln_bench_pool_link(&load->pool, i))->whole);
     ln_bench_pool_fini(&load->pool);
+    ln_bench_shared_fini(&load->shared);
     free(load->subscribed);
     free(load->audience);
     free(load->order_seen);

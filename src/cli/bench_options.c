@@ -48,8 +48,8 @@ static const flag flags[] = {
     { "--binary", NULL, BODY_BINARY, E | I, 0, 0, 0, "binary messages" },
     { "--non-ascii", NULL, BODY_NON_ASCII, E | F | I, 0, 0, 0,
         "text of two, three and four byte characters" },
-    { "--deflate", "takeover|no-takeover", DEFLATE, E | I, 0, 0, 0,
-        "permessage-deflate (the value may be left out: takeover)" },
+    { "--deflate", "takeover|no-takeover", DEFLATE, E | F | I, 0, 0, 0,
+        "permessage-deflate (the value may be left out: takeover; fanout: no-takeover)" },
     { "--sources", "N", NUMBER, ALL, AT(sources), 1, 250,
         "connect from N loopback addresses, 127.0.0.2 and up" },
     { "--topics", "N", NUMBER, F | P, AT(topics), 1, 1000000,
@@ -261,6 +261,8 @@ static bool parse_url(ln_bench_options *o) {
 /* What fits together and what does not. */
 static ln_bench_parsed check(const ln_bench_options *o) {
     if (o->raw && o->deflate) return usage("--raw and --deflate exclude each other");
+    if (o->kind == LN_BENCH_FANOUT && o->deflate == LN_BENCH_TAKEOVER)
+        return usage("fanout knows --deflate=no-takeover only: each message is inflated once");
     if (o->raw && o->native) return usage("--raw and --native exclude each other");
     if (o->raw && o->topics > 1) return usage("--raw knows one topic only");
     if (o->raw && o->tls) return usage("--raw wants ws:// or tcp://, not wss://");

@@ -60,6 +60,7 @@ static const row wrong[] = {
     { "publications of more than a text", { "publish", "--size", "65537", URL } },
     { "raw publications", { "publish", "--raw", URL } },
     { "raw and compressed", { "echo", "--raw", "--deflate", URL } },
+    { "fan-out with a window", { "fanout", "--deflate=takeover", URL } },
     { "raw over TLS", { "echo", "--raw", "wss://127.0.0.1:1/" } },
     { "raw topics", { "fanout", "--raw", "--topics", "2", URL } },
     { "no room for a number", { "fanout", "--size", "7", URL } },

@@ -21,7 +21,7 @@ typedef struct ln_rendering {
     uint32_t size;  /* payload bytes */
     uint8_t opcode; /* LN_OP_TEXT, LN_OP_BINARY; 0: `bytes` are wire bytes, sent as they are */
     uint8_t head;   /* bytes of server frame header before the payload */
-    uint8_t bits;   /* of a twin: window it was compressed with */
+    uint8_t bits;   /* of a twin: the variant it was compressed for */
     uint8_t flags;
     uint32_t charged; /* bytes on `account`: */
     ln_stat *account; /* of the worker, once it waits on a connection; NULL: it never has */

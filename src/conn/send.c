@@ -441,16 +441,20 @@ void ln_conn_batch(ln_conn *c, bool on) {
 
 /* ---- flushing --------------------------------------------------------------------- */
 
+#define TWIN_ONE_SHOT 16 /* beside the bits of the window, which are at most 15 */
+
 /* The compressed form that all connections of this variant share. NULL: send it plain. */
 static ln_rendering *twin_of(ln_env *env, ln_conn *c, ln_rendering *r, uint8_t bits) {
+    bool one_shot = c->config->ws.one_shot; /* routes may differ */
+    uint8_t variant = (uint8_t)(bits | (one_shot ? TWIN_ONE_SHOT : 0));
     for (ln_rendering *t = r->twins; t; t = t->twins)
-        if (t->bits == bits) return t;
+        if (t->bits == variant) return t;
     ln_buf_clear(&env->encoded);
     ln_rendering *t = NULL;
     ln_slice payload = ln_slice_of(ln_rendering_payload(r), r->size);
-    if (ln_pmd_compress(&env->tools.pmd, bits, c->config->ws.deflate_level, c->config->ws.one_shot,
-            payload, &env->encoded) == LINNET_OK)
-        t = ln_rendering_twin(r, bits, ln_buf_slice(&env->encoded));
+    if (ln_pmd_compress(&env->tools.pmd, bits, c->config->ws.deflate_level, one_shot, payload,
+            &env->encoded) == LINNET_OK)
+        t = ln_rendering_twin(r, variant, ln_buf_slice(&env->encoded));
     ln_buf_clear(&env->encoded);
     if (!t) return NULL;
     if (r->account) ln_rendering_charge(t, r->account, t->size);

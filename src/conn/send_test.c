@@ -552,6 +552,12 @@ static void test_twin_is_made_once(void **state) {
     assert_null(s->twins->twins);
     assert_int_equal(s->refs, 1);
     assert_int_equal(s->twins->refs, 1);
+    r->config.ws.one_shot = false; /* as on a route for peers that cannot read its last blocks */
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(ln_conn_queue(r->conn, s), LINNET_OK);
+    rig_settle(r);
+    assert_non_null(s->twins->twins);
+    assert_null(s->twins->twins->twins);
     ln_rendering_unref(s);
     rig_free(r);
 }

@@ -59,3 +59,42 @@ for (const workers of [1, 4]) {
     });
   });
 }
+
+/** One of each kind that may be agreed upon: without, with every window, with takeover where the server allows it. */
+const KINDS = [false, true, { serverNoContextTakeover: true }, { clientNoContextTakeover: true },
+  ...[9, 10, 12, 15].map(serverMaxWindowBits => ({ serverMaxWindowBits }))];
+
+for (const mode of ['no-takeover', 'takeover']) {
+  describe(`a publication compressed once for all who share a variant, --deflate=${mode}`, () => {
+    let server;
+    before(async () => { server = await serve(2, `--deflate=${mode}`); });
+    after(() => server.stop());
+
+    it('is the same to all, in order, between short ones and answers', async () => {
+      const readers = await Promise.all([...KINDS, ...KINDS].map(perMessageDeflate =>
+        Peer.open(`${server.url}/ws`, [], { perMessageDeflate })));
+      assert.equal(readers.filter(r => r.ws.extensions.includes('permessage-deflate')).length, 2 * KINDS.length - 2);
+      for (const reader of readers) {
+        reader.send({ type: 'subscribe', id: 1, channel: 'packed' });
+        assert.equal((await reader.json()).type, 'ok');
+      }
+      const writer = await Peer.open(`${server.url}/ws`);
+      const said = Array.from({ length: 60 }, (_, n) =>
+        [n, `${'the quick brown fox '.repeat(n % 3 ? (n * 7) % 300 : 0)}${n}`]);
+      for (const [n, data] of said.entries()) {
+        writer.send({ type: 'publish', channel: 'packed', data });
+        if (n % 7 === 0) readers.forEach((r, i) => r.send({ type: 'ping', id: `${i}.${'p'.repeat(50)}` }));
+      }
+      for (const reader of readers) {
+        const heard = [];
+        while (heard.length < said.length) {
+          const m = await reader.json();
+          if (m.type === 'message') heard.push(m.data);
+          else assert.equal(m.type, 'pong');
+        }
+        assert.deepEqual(heard, said);
+      }
+      await Promise.all([...readers, writer].map(p => p.close()));
+    });
+  });
+}
