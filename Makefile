@@ -69,6 +69,11 @@ sim: deps-build deps-test ## whole nodes in virtual time: N= seeds from SEED= on
 	@tools/build release tests/sim/sim >/dev/null
 	@build/release/tests/sim/sim --seed $(or $(SEED),1) --count $(or $(N),$(if $(SEED),1,1000))
 
+.PHONY: history
+history: deps-build deps-test release ## real processes and faults, clients' logs checked: SEED=7 TIME=600 (FULL=1: the checkers' own tests)
+	@$(if $(FULL),tests/history/selftest --full && tests/history/selftest --speed &&) \
+	  tests/history/run --seed $(or $(SEED),1) --time $(or $(TIME),120)
+
 .PHONY: fuzz
 fuzz: deps-build deps-test ## libFuzzer: T=utf8 S=60, without T all; PLANTS=1: planted bugs must be found
 	@tools/fuzz $(if $(PLANTS),--plants,$(or $(T),all) $(S))

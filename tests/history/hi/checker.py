@@ -2,8 +2,12 @@
 subscriptions, not with what subscribers hear."""
 import bisect
 import json
+import re
 import time
 
+# Nine lines of ten; a pattern reads them in half the time that JSON takes.
+HEARD = re.compile(r'\{"t":\d+,"p":"([^"\\]*)","op":"recv","ch":"([^"\\]*)","epoch":"([^"\\]*)","off":(\d+),'
+                   r'"key":"([^"\\]*)"\}\s*$')
 CONCLUSIVE_ACKED = 10000
 CONCLUSIVE_UNKNOWN = 0.05
 
@@ -67,13 +71,17 @@ class Checker:
     # -- feeding ---------------------------------------------------------------------------------
 
     def feed(self, lines):
-        loads, do, count = json.loads, self.do, 0
+        loads, do, count, heard, short = json.loads, self.do, 0, self.heard, HEARD.match
         for line in lines:
+            count += 1
+            if m := short(line):
+                p, ch, epoch, off, key = m.groups()
+                heard(p, ch, key, epoch, int(off))
+                continue
             e = loads(line)
             op = do.get(e["op"])
             if op:
                 op(e)
-            count += 1
         self.events += count
 
     def wrong(self, name, ch, p, words):
@@ -205,50 +213,49 @@ class Checker:
             return
         p.seats.pop(e["ch"], None)
 
-    def seat_of(self, e):
+    def seat_of(self, p, ch, op):
         """Where this was heard; None: nowhere, which is told."""
-        p = self.people.get(e["p"])
-        if p is None or p.open is False:
-            self.wrong("late-callback", e["ch"], e["p"], "%s without a connection" % e["op"])
+        person = self.people.get(p)
+        if person is None or person.open is False:
+            self.wrong("late-callback", ch, p, "%s without a connection" % op)
             return None
-        seat = p.seats.get(e["ch"])
+        seat = person.seats.get(ch)
         if seat is None or not seat.here:
-            self.wrong("late-callback", e["ch"], e["p"], "%s without a subscription" % e["op"])
+            self.wrong("late-callback", ch, p, "%s without a subscription" % op)
             return None
         return seat
 
     def op_recv(self, e):
+        self.heard(e["p"], e["ch"], e["key"], e.get("epoch"), e.get("off"))
+
+    def heard(self, p, name, key, epoch, off):
         self.counts["heard"] += 1
-        ch = self.channels.get(e["ch"]) or self.channel(e["ch"])
-        if ch.may is not None and e["p"] not in ch.may:
-            self.wrong("leak", ch.name, e["p"], e["key"])
-        p = self.people.get(e["p"])
-        seat = p.seats.get(e["ch"]) if p is not None and p.open is not False else None
-        if seat is None or not seat.here:
-            self.seat_of(e)
+        ch = self.channels.get(name) or self.channel(name)
+        if ch.may is not None and p not in ch.may:
+            self.wrong("leak", name, p, key)
+        seat = self.seat_of(p, name, "recv")
+        if seat is None:
             return
-        off = e.get("off")
         if off is None or seat.log is None:
-            self.heard_live(e, ch, seat)
+            self.heard_live(p, ch, seat, key)
             return
         log, last = seat.log, seat.last
-        if e["epoch"] != log.name:
-            self.wrong("epoch-lie", ch.name, e["p"], "hears %s in %s" % (e["epoch"], log.name))
+        if epoch != log.name:
+            self.wrong("epoch-lie", name, p, "hears %s in %s" % (epoch, log.name))
             return
         if off == last + 1:
             seat.last = off
         elif off > last:
-            self.wrong("silent-gap", ch.name, e["p"], "%d, then %d" % (last, off))
+            self.wrong("silent-gap", name, p, "%d, then %d" % (last, off))
             self.leave_out(seat, last + 1, off - 1)
             seat.last = off
         else:
-            self.went_back(ch, seat, e["p"], off)
-        key = e["key"]
+            self.went_back(ch, seat, p, off)
         known = log.values.get(off)
         if known is None:
             log.values[off] = key
         elif known != key:
-            self.clash(ch, log, off, key, e["p"])
+            self.clash(ch, log, off, key, p)
 
     @staticmethod
     def leave_out(seat, first, last):
@@ -265,17 +272,17 @@ class Checker:
         log.clashes = log.clashes or set()
         log.clashes.add(key)
 
-    def heard_live(self, e, ch, seat):
-        who, _, number = e["key"].rpartition(":")
-        self.unsaid.add((ch.name, e["key"]))
+    def heard_live(self, p, ch, seat, key):
+        who, _, number = key.rpartition(":")
+        self.unsaid.add((ch.name, key))
         if not who:
             return
         seat.numbers = seat.numbers or {}
         number, before = int(number), seat.numbers.get(who, -1)
         if number == before:
-            self.wrong("duplicate", ch.name, e["p"], e["key"])
+            self.wrong("duplicate", ch.name, p, key)
         elif number < before:
-            self.singles.append((ch.name, e["p"], e["key"], "%s:%d" % (who, before)))
+            self.singles.append((ch.name, p, key, "%s:%d" % (who, before)))
         else:
             seat.numbers[who] = number
 
@@ -284,7 +291,7 @@ class Checker:
         ch = self.channel(e["ch"])
         if ch.may is not None and e["p"] not in ch.may:
             self.wrong("leak", ch.name, e["p"], "skip")
-        seat = self.seat_of(e)
+        seat = self.seat_of(e["p"], e["ch"], e["op"])
         if seat is None:
             return
         if seat.log is None or e["epoch"] != seat.log.name:
@@ -356,12 +363,12 @@ class Checker:
         if e.get("final"):
             self.channel(e["ch"]).lists.append((e["p"], set(e["members"])))
             return
-        seat = self.seat_of(e)
+        seat = self.seat_of(e["p"], e["ch"], e["op"])
         if seat is not None:
             seat.members = set(e["members"])
 
     def op_join(self, e):
-        seat = self.seat_of(e)
+        seat = self.seat_of(e["p"], e["ch"], e["op"])
         if seat is None or seat.members is None:
             return
         if e["m"] in seat.members:
@@ -369,7 +376,7 @@ class Checker:
         seat.members.add(e["m"])
 
     def op_leave(self, e):
-        seat = self.seat_of(e)
+        seat = self.seat_of(e["p"], e["ch"], e["op"])
         if seat is None or seat.members is None:
             return
         if e["m"] not in seat.members:

@@ -94,7 +94,7 @@ class Family:
 
     def hear(self, c, log, off):
         where = {} if log.live else {"epoch": log.epoch, "off": off}
-        self.say(p=c.name, op="recv", ch=log.name, key=log.entries[off - 1], **where)
+        self.say(p=c.name, op="recv", ch=log.name, **where, key=log.entries[off - 1])
         c.at[log.name] = (log.epoch, off)
 
     def disconnect(self, c):

@@ -1,0 +1,233 @@
+#include "hear.h"
+#include <inttypes.h>
+#include <string.h>
+#include <zlib.h>
+
+#define BACK_OFF_MS 100 /* doubled with each try, up to 2 s; then a random part of it */
+#define TRIES_MAX   5
+
+static uint32_t below(client *c, uint32_t n) {
+    return ln_rand_below(&c->crowd->rand, n);
+}
+
+uint64_t client_id(client *c) {
+    return ++c->next_id;
+}
+
+void client_send(client *c, const char *text, size_t size) {
+    if (c->conn) linnet_conn_send(c->conn, LINNET_TEXT, (linnet_slice){ (const void *)text, size });
+}
+
+/* ---- its connection ------------------------------------------------------------------------ */
+
+static void come_back(client *c) {
+    if (c->tries < TRIES_MAX) c->tries++;
+    c->state = CLIENT_WAITING;
+    c->dial_at = c->crowd->now + below(c, BACK_OFF_MS << c->tries) + 1;
+}
+
+static void on_open(linnet_conn *conn) {
+    client *c = linnet_conn_user(conn);
+    c->conn = conn;
+    c->opens++;
+}
+
+static void on_message(linnet_conn *conn, linnet_opcode opcode, linnet_slice data) {
+    client *c = linnet_conn_user(conn);
+    (void)opcode;
+    if (c->state == CLIENT_DIALLING) { /* the welcome */
+        c->state = CLIENT_OPEN;
+        c->tries = 0;
+    }
+    client_hear(c, data);
+}
+
+static void forget_what_waits(client *c) {
+    for (unsigned i = 0; i < SAID_MAX; i++) {
+        if (!c->said[i].id) continue;
+        history_say(&c->crowd->log, c->name,
+            "\"op\":\"pub_unknown\",\"ch\":\"%s\",\"key\":\"%s.%u:%" PRIu64 "\"",
+            c->said[i].channel, c->name, c->opens, c->said[i].id);
+        c->said[i].id = 0;
+    }
+    c->waiting = 0;
+    for (uint32_t i = 0; i < c->seats; i++) {
+        seat *s = &c->seat[i];
+        if (s->leaving) s->epoch[0] = 0;
+        s->joined = false;
+        s->asked = s->leaving = 0;
+    }
+}
+
+static void on_close(linnet_conn *conn, uint16_t code, linnet_slice reason, int err) {
+    client *c = linnet_conn_user(conn);
+    (void)err;
+    c->conn = NULL;
+    if (c->state == CLIENT_OPEN)
+        history_say(&c->crowd->log, c->name, "\"op\":\"close\",\"code\":%u", code);
+    if (code >= 3500 && code < 4000) {
+        c->crowd->refused++;
+        fprintf(stderr, "%s: closed for good with %u %.*s\n", c->name, code, (int)reason.size,
+            (const char *)reason.data);
+    }
+    forget_what_waits(c);
+    c->resume_at = c->leave_at = 0;
+    come_back(c);
+}
+
+static void on_fail(void *user, int err, int status, const char *words) {
+    (void)err;
+    (void)status;
+    (void)words;
+    come_back(user);
+}
+
+static void dial(client *c) {
+    static const char *const protocols[] = { "linnet.v1", NULL };
+    linnet_dial_options o = LINNET_DIAL_OPTIONS_INIT;
+    o.url = c->crowd->urls[c->through];
+    o.subprotocols = protocols;
+    o.timeout_ms = 5000;
+    o.limits.ping_ms = 3000;
+    o.limits.pong_ms = 3000;
+    o.events = (linnet_conn_events){
+        .on_open = on_open, .on_message = on_message, .on_close = on_close
+    };
+    o.on_fail = on_fail;
+    o.user = c;
+    c->since = history_now();
+    c->state = CLIENT_DIALLING;
+    if (linnet_client_dial(c->crowd->loop, &o, NULL) < 0) come_back(c);
+}
+
+void client_cut(client *c) {
+    if (c->conn) linnet_conn_terminate(c->conn);
+}
+
+/* ---- what it says -------------------------------------------------------------------------- */
+
+static void subscribe(client *c, seat *s) {
+    char text[256], from[96] = "";
+    s->asked = client_id(c);
+    if (s->epoch[0]) {
+        snprintf(from, sizeof from, ",\"recover\":{\"epoch\":\"%s\",\"offset\":%" PRIu64 "}",
+            s->epoch, s->at);
+        history_say(&c->crowd->log, c->name,
+            "\"op\":\"sub\",\"ch\":\"%s\",\"epoch\":\"%s\",\"off\":%" PRIu64, s->channel, s->epoch,
+            s->at);
+    } else {
+        history_say(&c->crowd->log, c->name, "\"op\":\"sub\",\"ch\":\"%s\"", s->channel);
+    }
+    int n = snprintf(text, sizeof text,
+        "{\"type\":\"subscribe\",\"id\":%" PRIu64 ",\"channel\":\"%s\"%s%s}", s->asked, s->channel,
+        from, s->presence ? ",\"presence\":true" : "");
+    client_send(c, text, (size_t)n);
+}
+
+static void unsubscribe(client *c, seat *s) {
+    char text[128];
+    s->leaving = client_id(c);
+    int n = snprintf(text, sizeof text,
+        "{\"type\":\"unsubscribe\",\"id\":%" PRIu64 ",\"channel\":\"%s\"}", s->leaving, s->channel);
+    client_send(c, text, (size_t)n);
+}
+
+static void settle(client *c, seat *s) {
+    if (s->asked || s->leaving || s->joined == s->wanted) return;
+    if (!s->wanted)
+        unsubscribe(c, s);
+    else if (c->crowd->now >= s->not_before)
+        subscribe(c, s);
+}
+
+static said *place_for(client *c) {
+    for (unsigned i = 0; i < SAID_MAX; i++)
+        if (!c->said[i].id) return &c->said[i];
+    return NULL;
+}
+
+static void publish(client *c, pen *p) {
+    static char text[FILL_MAX + 256];
+    char key[64];
+    said *w = place_for(c);
+    if (!w) return;
+    uint64_t id = client_id(c);
+    uint32_t fill = p->fill ? below(c, p->fill) : 0;
+    int k = snprintf(key, sizeof key, "%s.%u:%" PRIu64, c->name, c->opens, id);
+    uLong sum = crc32(crc32(0, (const void *)key, (uInt)k), (const void *)c->crowd->fill, fill);
+    int n = snprintf(text, sizeof text,
+        "{\"type\":\"publish\",\"id\":%" PRIu64
+        ",\"channel\":\"%s\"%s,\"data\":{\"k\":\"%s\",\"c\":%lu,\"f\":\"%.*s\"}}",
+        id, p->channel, p->quietly ? ",\"echo\":false" : "", key, sum, (int)fill, c->crowd->fill);
+    *w = (said){ .id = id, .channel = p->channel };
+    c->waiting++;
+    history_say(
+        &c->crowd->log, c->name, "\"op\":\"pub\",\"ch\":\"%s\",\"key\":\"%s\"", p->channel, key);
+    client_send(c, text, (size_t)n);
+}
+
+/* ---- what is due --------------------------------------------------------------------------- */
+
+static void write_down(client *c) {
+    for (uint32_t i = 0; i < c->pens; i++) {
+        pen *p = &c->pen[i];
+        if (c->crowd->now < p->due) continue;
+        p->due = c->crowd->now + p->period_ms / 2 + below(c, p->period_ms);
+        publish(c, p);
+    }
+}
+
+static void come_and_go(client *c) {
+    if (!c->churning || c->crowd->now < c->churn_at) return;
+    c->churn_at = c->crowd->now + 200 + below(c, 1200);
+    seat *s = &c->seat[c->seats - 1 - below(c, c->churning)];
+    s->wanted = !s->wanted;
+}
+
+static void dawdle(client *c) {
+    if (!c->slow || !c->conn) return;
+    if (c->resume_at && (c->crowd->quiet || c->crowd->now >= c->resume_at)) {
+        c->resume_at = 0;
+        c->pause_at = c->crowd->now + 1000 + below(c, 6000);
+        linnet_conn_resume(c->conn);
+    } else if (!c->resume_at && !c->crowd->quiet && c->crowd->now >= c->pause_at) {
+        c->resume_at = c->crowd->now + 500 + below(c, 5000);
+        linnet_conn_pause(c->conn);
+    }
+}
+
+void client_tick(client *c) {
+    crowd *d = c->crowd;
+    if (c->state == CLIENT_WAITING && d->now >= c->dial_at) dial(c);
+    if (c->state != CLIENT_OPEN || !c->conn) return;
+    if (c->leave_at && d->now >= c->leave_at) {
+        c->leave_at = 0;
+        linnet_conn_close(c->conn, 1000, NULL);
+        return;
+    }
+    dawdle(c);
+    if (c->resume_at) return; /* it is busy with something else */
+    if (d->quiet) {
+        for (uint32_t i = 0; i < c->seats; i++)
+            c->seat[i].wanted = true;
+    } else {
+        come_and_go(c);
+        write_down(c);
+    }
+    for (uint32_t i = 0; i < c->seats; i++)
+        settle(c, &c->seat[i]);
+}
+
+bool client_settled(const client *c) {
+    if (c->state != CLIENT_OPEN || c->waiting || c->resume_at) return false;
+    for (uint32_t i = 0; i < c->seats; i++)
+        if (!c->seat[i].forbidden && (!c->seat[i].joined || c->seat[i].leaving)) return false;
+    return true;
+}
+
+void client_here(client *c) {
+    for (uint32_t i = 0; i < c->seats; i++)
+        if (c->seat[i].presence && c->seat[i].joined)
+            history_say(&c->crowd->log, c->name, "\"op\":\"here\",\"ch\":\"%s\",\"client\":\"%s\"",
+                c->seat[i].channel, c->id);
+}

@@ -1,0 +1,11 @@
+/* hear.h -- what a server's texts make a client do. */
+#ifndef HISTORY_HEAR_H
+#define HISTORY_HEAR_H
+#include "client.h"
+
+/* One WebSocket text: an object, or an array of them. */
+void client_hear(client *c, linnet_slice text);
+/* The next request's id. */
+uint64_t client_id(client *c);
+void client_send(client *c, const char *text, size_t size);
+#endif
