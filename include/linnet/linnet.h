@@ -10,5 +10,6 @@
 #include <linnet/server.h>
 #include <linnet/token.h>
 #include <linnet/types.h>
+#include <linnet/watch.h>
 #include <linnet/ws.h>
 #endif

@@ -114,9 +114,13 @@ static bool read_all(int fd, ln_buf *in) {
 
 /* ---- asking ----------------------------------------------------------------------------- */
 
-/* The text of a key, or "" when there is none. -1, or the exit code. */
-static int find_key(const ln_ask *a, const char *address, char out[LN_KEY_MAX + 1]) {
+/* The text of a key, or "" when there is none, once: the environment forgets it then. -1, or the
+ * exit code. */
+static int find_key(ln_ask *a, const char *address) {
     ln_keys keys = { .count = 0 };
+    char *out = a->key;
+    if (a->asked) return -1;
+    a->asked = true;
     int code = ln_keys_gather(&keys, a->key_file, true);
     *out = 0;
     if (code < 0 && keys.count) { /* that of the environment stands before those of the file */
@@ -161,15 +165,20 @@ static int exchange(const ln_ask *a, int fd, ln_slice request, bool key, ln_buf 
     return code;
 }
 
-int ln_ask_do(const ln_ask *a, const char *method, const char *path, ln_slice body, ln_buf *out) {
-    char address[256], key[LN_KEY_MAX + 1], head[1024];
+void ln_ask_forget(ln_ask *a) {
+    explicit_bzero(a->key, sizeof a->key);
+}
+
+int ln_ask_do(ln_ask *a, const char *method, const char *path, ln_slice body, ln_buf *out) {
+    char address[256], head[1024];
     if (!ln_ask_address(a->url, address)) {
         ln_say("'%.100s' is no address: say http://HOST:PORT or unix:PATH%s", a->url,
             strncmp(a->url, "https:", 6) == 0 ? "; with TLS curl can ask" : "");
         return 2;
     }
     bool is_unix = strncmp(address, "unix:", 5) == 0;
-    int code = find_key(a, address, key);
+    int code = find_key(a, address);
+    const char *key = a->key;
     if (code >= 0) return code;
     int fd = is_unix ? dial_unix(address + 5) : dial_tcp(address);
     if (fd < 0) {
@@ -186,7 +195,6 @@ int ln_ask_do(const ln_ask *a, const char *method, const char *path, ln_slice bo
     int err = ln_buf_add(&request, ln_slice_of(head, (size_t)n));
     if (err == LINNET_OK) err = ln_buf_add(&request, body);
     code = err == LINNET_OK ? exchange(a, fd, ln_buf_slice(&request), *key, out) : 1;
-    explicit_bzero(key, sizeof key);
     explicit_bzero(head, sizeof head);
     ln_buf_fini(&request);
     close(fd);

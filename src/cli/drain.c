@@ -85,6 +85,7 @@ int ln_verb_drain(int argc, char **argv) {
     ln_buf_init(&text, LN_ASK_MAX);
     code = ln_ask_do(
         &ask, plan ? "GET" : "POST", "/api/v1/drain", ln_slice_str(plan ? "" : "{}"), &text);
+    ln_ask_forget(&ask);
     if (code < 0) code = show(&text, !plan, json);
     ln_buf_fini(&text);
     return code;

@@ -24,6 +24,7 @@ static const struct verb {
     { "bench", linnet_cli_bench, "load for any WebSocket server: echo, fanout, connect, idle" },
     { "drain", ln_verb_drain, "make a server leave without a storm, or say what that would mean" },
     { "status", ln_verb_status, "how a running server is: connections, traffic, times" },
+    { "why", ln_verb_why, "how connections ended, and what to do about it" },
     { "token", ln_verb_token, "make and check tokens to log in with" },
     { "version", ln_verb_version, "version of the program" },
 };

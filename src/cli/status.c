@@ -189,6 +189,7 @@ int ln_verb_status(int argc, char **argv) {
     ln_buf_init(&text, LN_ASK_MAX);
     ln_buf_init(&out, LN_ASK_MAX);
     code = ln_ask_do(&ask, "GET", "/metrics", ln_slice_of("", 0), &text);
+    ln_ask_forget(&ask);
     if (code < 0 && json && put_json(ln_buf_slice(&text), &out) == LINNET_OK)
         printf("%.*s\n", (int)out.size, (const char *)ln_buf_slice(&out).data);
     else if (code < 0 && !json)

@@ -16,4 +16,5 @@ int ln_verb_status(int argc, char **argv);
 int ln_verb_sub(int argc, char **argv);
 int ln_verb_token(int argc, char **argv);
 int ln_verb_version(int argc, char **argv);
+int ln_verb_why(int argc, char **argv);
 #endif

@@ -125,6 +125,7 @@ void ln_conn_drop(ln_conn *c, int err) {
         }
     }
     if (ln_conn_is(c, LN_CF_OPENED)) {
+        if (c->ops->on_parting) c->ops->on_parting(c);
         if (!ln_conn_is(c, LN_CF_CLOSE_OWED)) {
             c->close_code = 1006;
             c->close_err = (uint8_t)-err;
@@ -768,6 +769,7 @@ static int begin_close(ln_conn *c, close_fn *encode, uint16_t code, ln_slice rea
     int err = put_close_by(encode, c, code, reason);
     if (err == LINNET_ERR_INVAL) return err;
     if (c->state == LN_CONN_DEAD) return LINNET_OK;
+    ln_conn_set(c, LN_CF_OURS);
     if (err < 0) {
         ln_conn_drop(c, err);
         return LINNET_OK;
@@ -815,6 +817,7 @@ void ln_conn_fail(ln_conn *c, int err) {
     if (err == LINNET_ERR_SLOW) ln_send_forget(c); /* it will not read all that; only the Close */
     if (!ln_conn_is(c, LN_CF_SENT_CLOSE)) put_close(c, code, ln_slice_str(linnet_strerror(err)));
     if (c->state == LN_CONN_DEAD) return;
+    if (c->state < LN_CONN_CLOSING) ln_conn_set(c, LN_CF_OURS);
     if (ln_conn_is(c, LN_CF_OPENED) && !ln_conn_is(c, LN_CF_CLOSE_OWED)) {
         c->close_code = 1006;
         c->close_err = (uint8_t)row;
@@ -823,7 +826,15 @@ void ln_conn_fail(ln_conn *c, int err) {
     ln_conn_linger(c);
 }
 
+bool ln_conn_ours(const ln_conn *c) {
+    return ln_conn_is(c, LN_CF_OURS);
+}
+
+bool ln_conn_traffic(const ln_conn *c, uint64_t *in, uint64_t *out) {
+    return c->state != LN_CONN_DEAD && ln_sock_traffic(&c->sock, in, out);
+}
+
 void ln_conn_terminate(ln_conn *c) {
-    ln_conn_set(c, LN_CF_ABORT);
+    ln_conn_set(c, LN_CF_ABORT | LN_CF_OURS);
     ln_conn_drop(c, LINNET_ERR_CANCELLED);
 }

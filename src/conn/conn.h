@@ -59,6 +59,9 @@ typedef struct ln_conn_ops {
     /* Exactly once after on_open. code as in RFC 6455 7.1.5: 1005 none given, 1006 no Close came.
      * err: LINNET_OK, or why we ended it. */
     void (*on_close)(ln_conn *c, uint16_t code, ln_slice reason, int err);
+    /* The stream is about to be closed, and on_close is still to come: the last time that its sock
+     * can be asked something. In the middle of things: nothing is done with the connection. */
+    void (*on_parting)(ln_conn *c);
 } ln_conn_ops;
 
 typedef struct ln_conn_config { /* shared by all connections of a route; outlives them */
@@ -271,6 +274,10 @@ void ln_conn_sift_put(ln_sift *s, ln_rendering *r);
 /* LINNET_OK, or LINNET_ERR_NOMEM: something that was to stay is lost, end the connection. */
 int ln_conn_sift_end(ln_sift *s);
 
+/* In on_close: whether it was we who began to close it, by a Close, an error, or without a word. */
+bool ln_conn_ours(const ln_conn *c);
+/* As ln_sock_traffic. Not after on_parting. */
+bool ln_conn_traffic(const ln_conn *c, uint64_t *in, uint64_t *out);
 static inline uint32_t ln_conn_queued(const ln_conn *c) {
     return c->queued;
 }

@@ -26,6 +26,7 @@ enum {                     /* ln_conn.flags */
     LN_CF_DEAF = 524288,      /* lingering, and soon not listening any more */
     LN_CF_PROXIED = 1048576,  /* a PROXY header is to come before anything else */
     LN_CF_AWAITED = 2097152,  /* on_drain is owed, over the high mark or not */
+    LN_CF_OURS = 4194304,     /* it was we who ended it */
     LN_CF_UNBORN = 131072     /* dead without ever having had a sock: bury it at the flush */
 };
 

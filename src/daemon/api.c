@@ -331,6 +331,7 @@ static const struct method {
     { "info", LN_SCOPE_READ, false, do_info },
     { "history", LN_SCOPE_READ, false, ln_api_history },
     { "connections", LN_SCOPE_READ, false, ln_api_connections },
+    { "why", LN_SCOPE_READ, false, ln_api_why },
     { "disconnect", LN_SCOPE_MANAGE, false, ln_api_disconnect },
     { "unsubscribe", LN_SCOPE_MANAGE, false, ln_api_unsubscribe },
 };

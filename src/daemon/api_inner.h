@@ -5,6 +5,7 @@
  *   api_order.c   questions and orders that are answered later
  *   api_people.c  sessions: lists of them, and orders about them
  *   api_read.c    what channels hold
+ *   api_watch.c   how connections ended, and what happens now
  */
 #ifndef LN_DAEMON_API_INNER_H
 #define LN_DAEMON_API_INNER_H
@@ -58,4 +59,6 @@ void ln_api_history(ln_api_ask *a);
 void ln_api_disconnect(ln_api_ask *a);
 void ln_api_unsubscribe(ln_api_ask *a);
 void ln_api_connections(ln_api_ask *a);
+/* api_watch.c: methods. */
+void ln_api_why(ln_api_ask *a);
 #endif

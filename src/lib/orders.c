@@ -10,8 +10,9 @@
 #include "lib/server.h"
 #include "lib/sized.h"
 #include "session/orders.h"
+#include <linnet/watch.h>
 
-typedef enum order_kind { DISCONNECT, EXPEL, LIST } order_kind;
+typedef enum order_kind { DISCONNECT, EXPEL, LIST, WHY } order_kind;
 
 typedef struct row { /* a session as a worker saw it */
     linnet_conn_id id;
@@ -25,6 +26,8 @@ typedef struct found { /* by one worker, which writes it */
     uint64_t count;
     row *rows;
     size_t row_count, capacity;
+    ln_end **ends;
+    size_t end_count, told; /* of the ends */
     int err;
 } found;
 
@@ -34,6 +37,7 @@ struct ln_order {
     order_kind kind;
     linnet_hub_done_fn *done;
     linnet_hub_sessions_fn *list;
+    linnet_hub_why_fn *why;
     void *ctx;
     uint16_t code;
     size_t limit;
@@ -75,6 +79,61 @@ static void tell_list(const ln_order *o) {
     ln_free(all);
 }
 
+static linnet_end shown(const ln_end *e) {
+    ln_end_words words = ln_end_explain(e->why, (ln_end_by)e->by, e->err);
+    return (linnet_end){ .size = sizeof(linnet_end),
+        .client = e->client,
+        .user = e->user,
+        .address = e->address,
+        .dialect = e->dialect,
+        .opened = e->opened,
+        .closed = e->closed,
+        .counted = e->counted,
+        .bytes_in = e->in,
+        .bytes_out = e->out,
+        .code = e->code,
+        .by = (linnet_end_by)e->by,
+        .err = e->err,
+        .reason = e->reason,
+        .meaning = words.meaning,
+        .advice = words.advice,
+        .error_at = e->error_at,
+        .error = e->error,
+        .error_text = e->error_text };
+}
+
+/* The latest that has not been told yet, of all workers. */
+static const ln_end *next_end(const ln_order *o) {
+    found *latest = NULL;
+    for (unsigned i = 0; i < o->workers; i++) {
+        found *f = &o->found[i];
+        if (f->told == f->end_count) continue;
+        if (!latest || f->ends[f->told]->closed > latest->ends[latest->told]->closed) latest = f;
+    }
+    return latest ? latest->ends[latest->told++] : NULL;
+}
+
+static void tell_ends(const ln_order *o) {
+    size_t count = 0, n = 0;
+    for (unsigned i = 0; i < o->workers; i++)
+        count += o->found[i].end_count;
+    int err = first_error(o);
+    size_t most = count < o->limit ? count : o->limit;
+    linnet_end *all = most ? ln_calloc(most, sizeof *all) : NULL;
+    if (most && !all) err = LINNET_ERR_NOMEM;
+    for (const ln_end *e; err == LINNET_OK && n < most && (e = next_end(o));)
+        all[n++] = shown(e);
+    o->why(o->ctx, o->hub, err, all, n, n < count);
+    ln_free(all);
+}
+
+static void found_fini(found *f) {
+    for (size_t i = 0; i < f->end_count; i++)
+        ln_end_unref(f->ends[i]);
+    ln_free(f->ends);
+    ln_free(f->rows);
+}
+
 static void order_put(ln_order *o) {
     if (!ln_ref_put(&o->refs)) return;
     uint64_t count = 0;
@@ -82,10 +141,12 @@ static void order_put(ln_order *o) {
         count += o->found[i].count;
     if (o->kind == LIST)
         tell_list(o);
+    else if (o->kind == WHY)
+        tell_ends(o);
     else if (o->done)
         o->done(o->ctx, o->hub, first_error(o), count);
     for (unsigned i = 0; i < o->workers; i++)
-        ln_free(o->found[i].rows);
+        found_fini(&o->found[i]);
     ln_free(o->found);
     ln_free(o);
 }
@@ -123,6 +184,15 @@ static bool see(void *ctx, const ln_conn *c, const ln_seen *seen) {
     return true;
 }
 
+static void look_back(const ln_order *o, struct ln_sessions *n, found *f) {
+    ln_whom whom = { .user = o->user, .client = o->client };
+    int count = ln_sessions_ends(n, &whom, (uint32_t)o->limit + 1, &f->ends);
+    if (count < 0)
+        f->err = count;
+    else
+        f->end_count = (size_t)count;
+}
+
 static void obey(const ln_order *o, linnet_loop *w, struct ln_sessions *n, found *f) {
     linnet_conn *conn = o->connection ? ln_worker_find(w, o->connection) : NULL;
     if (o->connection && !conn) return;
@@ -134,6 +204,7 @@ static void obey(const ln_order *o, linnet_loop *w, struct ln_sessions *n, found
         break;
     case EXPEL: f->count = ln_sessions_expel(n, &whom, o->channel); break;
     case LIST: ln_sessions_list(n, &whom, see, &l); break;
+    case WHY: look_back(o, n, f); break;
     }
 }
 
@@ -251,5 +322,14 @@ int linnet_hub_sessions(linnet_hub *hub, const linnet_whom *whom, size_t limit,
     ln_order o = { .hub = hub, .kind = LIST, .list = list, .ctx = ctx, .limit = limit };
     if (!list || limit == 0 || limit > 10000) return LINNET_ERR_INVAL;
     int err = checked(hub, whom, true, &o);
+    return err < 0 ? err : give(&o);
+}
+
+int linnet_hub_why(
+    linnet_hub *hub, const linnet_whom *whom, size_t limit, linnet_hub_why_fn *why, void *ctx) {
+    ln_order o = { .hub = hub, .kind = WHY, .why = why, .ctx = ctx, .limit = limit };
+    if (!why || limit == 0 || limit > 10000) return LINNET_ERR_INVAL;
+    int err = checked(hub, whom, true, &o);
+    if (err == LINNET_OK && o.connection) err = LINNET_ERR_INVAL; /* ids end with connections */
     return err < 0 ? err : give(&o);
 }

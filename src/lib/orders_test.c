@@ -2,6 +2,7 @@
 #include "base/testing.h"
 #include <linnet/hub.h>
 #include <linnet/linnet.h>
+#include <linnet/watch.h>
 #include <stdio.h>
 
 typedef struct said {
@@ -24,6 +25,17 @@ static void listed(
     (void)hub;
     for (size_t i = 0; i < count; i++)
         assert_true(sessions[i].client.size > 0 && sessions[i].id != 0);
+    s->told++;
+    s->err = err;
+    s->count = count;
+    s->more = more;
+}
+
+static void looked_back(
+    void *ctx, linnet_hub *hub, int err, const linnet_end *ends, size_t count, bool more) {
+    said *s = ctx;
+    (void)hub;
+    assert_true(count == 0 || ends[0].size == sizeof(linnet_end));
     s->told++;
     s->err = err;
     s->count = count;
@@ -67,6 +79,10 @@ static void test_what_is_no_order(void **state) {
         { "whose room", linnet_hub_expel(hub, &nobody, room, done, &s), LINNET_ERR_INVAL },
         { "no limit", linnet_hub_sessions(hub, &ann, 0, listed, &s), LINNET_ERR_INVAL },
         { "a large one", linnet_hub_sessions(hub, &ann, 10001, listed, &s), LINNET_ERR_INVAL },
+        { "no limit back", linnet_hub_why(hub, &ann, 0, looked_back, &s), LINNET_ERR_INVAL },
+        { "too far", linnet_hub_why(hub, &ann, 10001, looked_back, &s), LINNET_ERR_INVAL },
+        { "back, to nobody", linnet_hub_why(hub, &ann, 1, NULL, &s), LINNET_ERR_INVAL },
+        { "back, no server", linnet_hub_why(hub, &ann, 1, looked_back, &s), LINNET_ERR_STATE },
         { "to nobody", linnet_hub_sessions(hub, &ann, 1, NULL, &s), LINNET_ERR_INVAL },
     };
     for (size_t i = 0; i < LN_COUNT(rows); i++)
@@ -83,7 +99,7 @@ static void test_told_once(void **state) {
         linnet_hub *hub;
         linnet_server_options so = LINNET_SERVER_OPTIONS_INIT;
         so.workers = 3;
-        said a = { 0 }, b = { 0 }, c = { 0 };
+        said a = { 0 }, b = { 0 }, c = { 0 }, d = { 0 };
         linnet_whom ann = client("ann"), all = LINNET_WHOM_INIT;
         assert_int_equal(linnet_server_new(&so, &server), LINNET_OK);
         assert_int_equal(linnet_hub_new(NULL, &hub), LINNET_OK);
@@ -94,10 +110,11 @@ static void test_told_once(void **state) {
         assert_int_equal(linnet_hub_disconnect(hub, &ann, 0, NULL, NULL, NULL), LINNET_OK);
         assert_int_equal(linnet_hub_expel(hub, &ann, linnet_str("r"), done, &b), LINNET_OK);
         assert_int_equal(linnet_hub_sessions(hub, &all, 5, listed, &c), LINNET_OK);
+        assert_int_equal(linnet_hub_why(hub, &all, 5, looked_back, &d), LINNET_OK);
         linnet_server_free(server); /* what was written by its threads is seen */
-        assert_int_equal(a.told + b.told + c.told, 3);
+        assert_int_equal(a.told + b.told + c.told + d.told, 4);
         assert_true(a.err == LINNET_OK || a.err == LINNET_ERR_CANCELLED);
-        assert_int_equal(a.count + b.count + c.count, 0);
+        assert_int_equal(a.count + b.count + c.count + d.count, 0);
         assert_false(c.more);
         linnet_hub_free(hub);
     }

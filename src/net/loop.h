@@ -181,6 +181,9 @@ bool ln_sock_closing(const ln_sock *sock);
 int ln_sock_release(ln_loop *loop, ln_sock *sock);
 /* LINNET_ERR_SYS when the peer has gone already. A pipe answers with an unnamed Unix address. */
 int ln_sock_peer(const ln_sock *sock, ln_addr *out);
+/* How many bytes have come, and how many of ours have arrived, over the life of a TCP stream.
+ * False: nobody has counted them (Unix sockets, pipes). */
+bool ln_sock_traffic(const ln_sock *sock, uint64_t *in, uint64_t *out);
 /* What a listener's sockets inherit, for one that was connected or adopted: bytes waiting in the
  * kernel at most, and how long unacknowledged data keeps a vanished peer alive. 0: unchanged. */
 void ln_sock_tune(const ln_sock *sock, uint32_t notsent_lowat, uint32_t user_timeout_ms);

@@ -14,6 +14,7 @@
  *   callout.c   calls to clients
  *   orders.c    what a program says about sessions from outside
  *   bar.c       who may not be here any more (bans.h)
+ *   farewell.c  what is remembered of a session when it is over
  */
 #ifndef LN_SESSION_INNER_H
 #define LN_SESSION_INNER_H
@@ -76,6 +77,11 @@ struct ln_session {
     bool reads;                 /* a page of history is */
     uint32_t callout_ids;       /* the last one given */
     ln_callout *callouts;       /* calls to it that wait */
+    bool from_known, counted;   /* `from` is; `in` and `out` are */
+    uint64_t opened;            /* farewell.c's, like all up to: ms since 1970 */
+    uint64_t in, out;
+    ln_fate *fate; /* NULL: all was well so far */
+    ln_ip from;
     uint8_t client_size;
     uint8_t client[];
 };
@@ -130,6 +136,16 @@ void ln_session_id(const ln_session *s, char out[LN_SESSION_ID]);
 /* Whether it may do this in that channel, whose name was not checked. LINNET_OK,
  * LINNET_ERR_DENIED. */
 int ln_session_may(const ln_session *s, ln_act act, ln_slice channel);
+
+/* farewell.c ------------------------------------------------------------------------------ */
+void ln_farewell_begin(ln_session *s);
+/* An error was told; a Close is sent, `why` what it would be to somebody who knows our codes. */
+void ln_farewell_error(ln_session *s, const ln_native_error *error);
+void ln_farewell_close(ln_session *s, uint16_t code, uint16_t why, const char *reason);
+/* The last moment of its stream. */
+void ln_farewell_parting(ln_session *s);
+/* As on_close has it; who it was is still known. */
+void ln_farewell(ln_session *s, uint16_t code, ln_slice reason, int err);
 
 /* command.c ------------------------------------------------------------------------------- */
 /* One text. single: it is one command, as it may have stood in an array, and no array of them. */

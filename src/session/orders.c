@@ -1,4 +1,5 @@
 #include "session/orders.h"
+#include "base/mem.h"
 #include "session/inner.h"
 
 static bool is_meant(const ln_session *s, const ln_whom *whom) {
@@ -50,4 +51,25 @@ void ln_sessions_list(ln_sessions *n, const ln_whom *whom,
         };
         if (!see(ctx, s->conn, &seen)) return;
     }
+}
+
+static bool was_meant(const ln_end *e, const ln_whom *whom) {
+    if (whom->user.size && !ln_slice_eq(whom->user, e->user)) return false;
+    return !whom->client.size || ln_slice_eq(whom->client, e->client);
+}
+
+int ln_sessions_ends(ln_sessions *n, const ln_whom *whom, uint32_t most, ln_end ***out) {
+    uint64_t now = ln_hub_wall(n->hub);
+    int count = 0;
+    *out = NULL;
+    if (!n->ends.count) return 0;
+    ln_end **found = ln_malloc(n->ends.count * sizeof(ln_end *)), *e;
+    if (!found) return LINNET_ERR_NOMEM;
+    for (uint32_t i = 0; (e = ln_ends_at(&n->ends, i, now)) && (uint32_t)count < most; i++) {
+        if (!was_meant(e, whom)) continue;
+        ln_ref_get(&e->refs, 1);
+        found[count++] = e;
+    }
+    *out = found;
+    return count;
 }

@@ -27,6 +27,9 @@ typedef struct ln_seen {
     const char *dialect;
     uint32_t channels;
 } ln_seen;
+/* How those ended who are meant, the last first; references of the caller's. At most `most`.
+ * Returns how many, or LINNET_ERR_NOMEM. */
+int ln_sessions_ends(ln_sessions *n, const ln_whom *whom, uint32_t most, ln_end ***out);
 /* Calls see for each; false: that was enough. */
 void ln_sessions_list(ln_sessions *n, const ln_whom *whom,
     bool (*see)(void *ctx, const ln_conn *c, const ln_seen *seen), void *ctx);

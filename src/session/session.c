@@ -85,7 +85,9 @@ void ln_session_end(ln_session *s, uint16_t code, const char *reason) {
     s->closed = true;
     if (s->paused) ln_conn_resume(s->conn, LN_PAUSE_WAIT); /* for the peer's Close */
     s->paused = false;
+    uint16_t why = code;
     if (ln_session_dialect(s)->plain) code = 1008;
+    ln_farewell_close(s, code, why, reason);
     ln_conn_close(s->conn, code, ln_slice_str(reason));
 }
 
@@ -112,6 +114,7 @@ static void blame(ln_session *s, const ln_native_error *error) {
 
 void ln_session_error(ln_session *s, const ln_native_error *error) {
     const ln_dialect *d = ln_session_dialect(s);
+    ln_farewell_error(s, error);
     ln_session_say(s, d->error(&s->node->out, error));
     blame(s, error);
     if (d->mute) ln_session_end(s, 1008, ln_dialect_words(error));
@@ -361,6 +364,7 @@ int ln_session_open(ln_sessions *n, ln_conn *c, const ln_session_options *o) {
     }
     c->ops = &ln_session_ops;
     c->owner = s;
+    ln_farewell_begin(s);
     ln_stat_add(&n->count, 1);
     ln_stat_add(kin(s), 1);
     if (o->dialect != LN_DIALECT_AUTO) ln_session_decide(s, o->dialect);
@@ -395,9 +399,9 @@ static bool comes_back(uint16_t code) {
 
 /* The memory goes at the next tick: whoever caused this may still be at work on the session. */
 static void on_close(ln_conn *c, uint16_t code, ln_slice reason, int err) {
-    (void)err;
     ln_session *s = c->owner;
     s->closed = true;
+    ln_farewell(s, code, reason, err);
     ln_ask_end(s);
     ln_callouts_end(s);
     ln_question gone = { .kind = LN_TELL_DISCONNECT, .code = code, .reason = reason };
@@ -422,8 +426,12 @@ static void on_drain(ln_conn *c) {
     ln_recover_on(s);
 }
 
+static void on_parting(ln_conn *c) {
+    ln_farewell_parting(c->owner);
+}
+
 const ln_conn_ops ln_session_ops = {
-    .on_message = on_message, .on_drain = on_drain, .on_close = on_close
+    .on_message = on_message, .on_drain = on_drain, .on_close = on_close, .on_parting = on_parting
 };
 
 int ln_sessions_init(ln_sessions *n, ln_hub *hub, ln_rand *rand, ln_slice node) {
@@ -460,6 +468,7 @@ void ln_sessions_fini(ln_sessions *n) {
     ln_buf_fini(&n->packed);
     ln_debts_fini(&n->debts);
     ln_bans_fini(&n->bans);
+    ln_ends_fini(&n->ends);
     ln_free(n->slots);
     n->slots = NULL;
 }

@@ -25,6 +25,7 @@
 #include "session/ask.h"
 #include "session/auth.h"
 #include "session/dialect.h"
+#include "session/ends.h"
 
 /* Commands that draw on one bucket. */
 typedef enum ln_pace {
@@ -99,6 +100,7 @@ typedef struct ln_sessions { /* of one worker */
     ln_list lacking;        /* logins whose command waits for a key, by how long yet */
     bool late;              /* and has waited too long */
     ln_bans bans;           /* whose: who may not be here */
+    ln_ends ends;           /* of those that are over */
 } ln_sessions;
 
 /* Fills a worker's; names itself to the hub for all dialects. node: at most 16 bytes.

@@ -218,6 +218,33 @@ describe('the HTTP API', () => {
     await Promise.all(peers.map(p => p.close()));
   });
 
+  it('says how connections ended', async () => {
+    const peer = await Peer.open(`${server.url}/ws/why-1`, ['linnet.v1']);
+    await peer.next();
+    peer.send('{"type":"dance","id":1}');
+    await peer.next();
+    assert.deepEqual((await call('why', { client: 'why-1' })).body, { ok: { ends: [], more: false } });
+    await call('disconnect', { client: 'why-1', code: 4002, reason: 'be <b>gone</b>\u001b[31m' });
+    await peer.closing();
+    const { ends } = (await call('why', { client: 'why-1' })).body.ok;
+    assert.equal(ends.length, 1);
+    const { opened, closed, bytes_in, bytes_out, meaning, advice, last_error, ...rest } = ends[0];
+    assert.deepEqual(rest, { client: 'why-1', address: '127.0.0.1', dialect: 'v1', code: 4002, by: 'server',
+      reason: 'be <b>gone</b>\u001b[31m' });
+    assert.ok(opened <= closed && Math.abs(closed - Date.now()) < 5_000);
+    assert.ok(bytes_in > 100 && bytes_out > 300, `${bytes_in} ${bytes_out}`);
+    assert.ok(meaning && advice);
+    assert.deepEqual([last_error.code, last_error.name], [104, 'unknown_type']);
+    for (let n = 2; n < 6; n++) {
+      const other = await Peer.open(`${server.url}/ws/why-${n}`, ['linnet.v1']);
+      await other.close(1000 + (n % 2), 'bye');
+    }
+    const last = (await call('why', { limit: 3 })).body.ok;
+    assert.deepEqual([last.ends.map(e => [e.client, e.code, e.by, e.reason]), last.more],
+      [[5, 4, 3].map(n => [`why-${n}`, 1000 + (n % 2), 'client', 'bye']), true]);
+    for (const limit of [0, 10001]) assert.equal((await call('why', { limit })).status, 400);
+  });
+
   it('T105 sends away whom it is told to, and nobody else', async () => {
     const [ann, bob, eve] = await Promise.all(['ann', 'bob', 'bob'].map(named));
     const before = await call('connections', {});

@@ -414,3 +414,53 @@ describe('under a manager', () => {
     assert.equal(status, 0, stdout + stderr);
   });
 });
+
+describe('why', () => {
+  const why = (server, ...args) => run(['why', '--url', server.http, ...args], { LINNET_API_KEY: KEY });
+
+  it('tells people who closed a connection, what that means and what to do', async () => {
+    const server = await serve();
+    const peer = await Peer.open(`${server.url}/ws/ann`, ['linnet.v1']);
+    await peer.next();
+    const open = await why(server, 'ann');
+    assert.equal(open.code, 1);
+    assert.match(open.stderr, /it may be open still/);
+    peer.ws._socket.resetAndDestroy();
+    await until(async () => (await why(server, 'ann')).code === 0, 'the end to be known');
+    const { stdout } = await why(server, 'ann');
+    assert.match(stdout, /  ann\n  closed      1006 by the network/);
+    assert.match(stdout, /meaning     the connection broke: .*\n  what to do  .*proxies/);
+    assert.match(stdout, /connection  from 127\.0\.0\.1, v1, open for \d.*, \d+ bytes in, \d+ out\n/);
+    const [line] = (await why(server, '--json', '--client', 'ann')).stdout.split('\n');
+    assert.equal(JSON.parse(line).by, 'network');
+    assert.equal((await why(server, '--user', 'ann')).code, 1, 'that is no user');
+    await server.stop();
+  });
+
+  it('T161 what others have made up is printed without control characters', async () => {
+    const server = await serve();
+    const peer = await Peer.open(`${server.url}/ws/evil`, ['linnet.v1']);
+    await peer.next();
+    peer.ws.close(4001, '\u001b[31m\r\nlinnet: all is well');
+    await peer.closing();
+    await until(async () => (await why(server, 'evil')).code === 0, 'the end to be known');
+    for (const flags of [[], ['--json']]) {
+      const { stdout } = await why(server, ...flags, 'evil');
+      assert.ok(!stdout.includes('\u001b') && !stdout.includes('\nlinnet'), stdout);
+      assert.match(stdout, /\\u001b\[31m\\r\\nlinnet: all is well/);
+    }
+    await server.stop();
+  });
+
+  it('needs a key that may read; wrong use leaves with 2', async () => {
+    const file = path.join(home, 'why-keys');
+    fs.writeFileSync(file, `${KEY}-metrics metrics\n${KEY}-read read\n`, { mode: 0o600 });
+    const server = await serve(['--key-file', file], {});
+    const ask = key => run(['why', '--url', server.http], { LINNET_API_KEY: `${KEY}-${key}` });
+    assert.match((await ask('metrics')).stderr, /403/);
+    assert.match((await ask('read')).stderr, /none has ended yet/);
+    for (const args of [['a', 'b'], ['--user', 'a', 'b'], ['--limit', '0']])
+      assert.equal((await run(['why', ...args])).code, 2);
+    await server.stop();
+  });
+});
