@@ -238,6 +238,7 @@ describe('the HTTP API', () => {
     for (let n = 2; n < 6; n++) {
       const other = await Peer.open(`${server.url}/ws/why-${n}`, ['linnet.v1']);
       await other.close(1000 + (n % 2), 'bye');
+      await new Promise(resolve => setTimeout(resolve, 3)); // one millisecond is one moment
     }
     const last = (await call('why', { limit: 3 })).body.ok;
     assert.deepEqual([last.ends.map(e => [e.client, e.code, e.by, e.reason]), last.more],
