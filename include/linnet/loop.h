@@ -45,7 +45,7 @@ LINNET_API void linnet_loop_wake(linnet_loop *loop);
  * included. What is done to the loop or its connections outside of callbacks it learns in the next
  * turn. It stays the loop's. */
 LINNET_API int linnet_loop_fd(linnet_loop *loop);
-/* Monotonic milliseconds, as of the beginning of this turn. */
+/* Monotonic milliseconds: as of the beginning of this turn, and between turns as of now. */
 LINNET_API uint64_t linnet_loop_now(const linnet_loop *loop);
 /* Live connections. */
 LINNET_API size_t linnet_loop_connections(const linnet_loop *loop);
@@ -59,7 +59,7 @@ LINNET_API int linnet_loop_post(linnet_loop *loop, void (*fn)(void *ctx), void *
 typedef struct linnet_timer linnet_timer;
 LINNET_API int linnet_timer_new(
     linnet_loop *loop, void (*fn)(linnet_timer *timer, void *ctx), void *ctx, linnet_timer **out);
-/* Sets or moves it: fires after_ms from now (of this turn). */
+/* Sets or moves it: fires after_ms from linnet_loop_now. */
 LINNET_API void linnet_timer_set(linnet_timer *timer, uint64_t after_ms);
 LINNET_API void linnet_timer_stop(linnet_timer *timer);
 /* Before its loop is freed, which frees what is left. NULL is allowed. */

@@ -134,6 +134,8 @@ void ln_worker_each(linnet_loop *w, void (*fn)(linnet_conn *conn, void *ctx), vo
 /* Puts mail into a worker's inbox: from its own or another worker's thread (never refused), or from
  * a foreign thread (LINNET_ERR_AGAIN, and the mail is freed). */
 int ln_worker_post(linnet_loop *w, ln_post *mail);
+/* linnet_loop_turn, for who turns it again at once. */
+int ln_worker_turn(linnet_loop *w, int timeout_ms);
 /* Takes in what mail there is, at once. */
 void ln_worker_mail(linnet_loop *w);
 /* Connections this process has descriptors for. */

@@ -247,7 +247,7 @@ void ln_worker_mail(linnet_loop *w) {
 static void tell_the_last(linnet_loop *w) {
     ln_msec end = ln_loop_now(w->net) + LN_WEBHOOK_FLUSH_MS;
     while (ln_hook_worker_busy(w->hooks) && ln_loop_now(w->net) < end)
-        if (linnet_loop_turn(w, 50) < 0) return;
+        if (ln_worker_turn(w, 50) < 0) return;
 }
 
 void ln_worker_unhub(linnet_loop *w) {
@@ -341,7 +341,7 @@ static int rest(linnet_loop *w) {
     return ln_loop_rest(w->net, deadline);
 }
 
-int linnet_loop_turn(linnet_loop *w, int timeout_ms) {
+int ln_worker_turn(linnet_loop *w, int timeout_ms) {
     if (w->turning) return LINNET_ERR_STATE;
     w->turning = true;
     int err = worker_turn(w, timeout_ms);
@@ -351,12 +351,19 @@ int linnet_loop_turn(linnet_loop *w, int timeout_ms) {
     return err;
 }
 
+int linnet_loop_turn(linnet_loop *w, int timeout_ms) {
+    int err = ln_worker_turn(w, timeout_ms);
+    if (!w->turning) ln_loop_leave(w->net);
+    return err;
+}
+
 int linnet_loop_run(linnet_loop *w) {
     if (w->turning) return LINNET_ERR_STATE; /* a stop that was asked for is the outer one's */
     int err = LINNET_OK;
     while (err == LINNET_OK && !ln_flag_up(&w->stop))
-        err = linnet_loop_turn(w, -1);
+        err = ln_worker_turn(w, -1);
     ln_flag_lower(&w->stop);
+    ln_loop_leave(w->net);
     return err;
 }
 
@@ -514,7 +521,7 @@ void linnet_loop_free(linnet_loop *w) {
     ln_server_unlisten(w);
     w->turning = false;
     while (w->slots.used || ln_server_listening(w))
-        if (linnet_loop_turn(w, 0) < 0) break;
+        if (ln_worker_turn(w, 0) < 0) break;
     ln_host_timers_free(w);
     ln_client_fini(w);
     ln_buf_fini(&w->stream_text);

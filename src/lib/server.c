@@ -184,7 +184,7 @@ static void leave_loop(linnet_server *s) {
     ln_worker_each(w, drop, NULL);
     ln_server_unlisten(w);
     do /* at least once: for the mail that is here already */
-        if (linnet_loop_turn(w, 0) < 0) break;
+        if (ln_worker_turn(w, 0) < 0) break;
     while (ln_stat_get(&w->served) || ln_server_listening(w));
     ln_worker_mail(w); /* what those who have gone leave behind */
     ln_timer_stop(ln_loop_wheel(w->net), &w->drain);
@@ -536,7 +536,7 @@ int linnet_server_adopt(linnet_server *s, int fd, linnet_slice already) {
 static void work(void *arg) {
     linnet_loop *w = arg;
     while (!w->ended)
-        if (linnet_loop_turn(w, -1) < 0) break;
+        if (ln_worker_turn(w, -1) < 0) break;
     w->ended = true;
 }
 
@@ -602,7 +602,7 @@ int linnet_server_run(linnet_server *s) {
     if (here) work(s->workers[0]);
     if (s->own_loop) return linnet_server_join(s);
     while (err == LINNET_OK && !linnet_server_stopped(s))
-        err = linnet_loop_turn(s->workers[0], -1);
+        err = ln_worker_turn(s->workers[0], -1);
     return err;
 }
 

@@ -63,7 +63,8 @@ struct ln_backend_ops {
     int (*wait)(ln_loop *loop, ln_msec deadline);
     /* False when the batch is over. */
     bool (*next)(ln_loop *loop, ln_completion *c);
-    void (*wake)(ln_loop *loop); /* any thread */
+    ln_msec (*clock)(const ln_loop *loop); /* what loop->now is read from */
+    void (*wake)(ln_loop *loop);           /* any thread */
 
     /* Streams; the front has initialised the sock and sets its state after success. */
     int (*adopt)(ln_loop *loop, ln_sock *sock, int fd);
@@ -94,6 +95,7 @@ struct ln_loop {
     ln_list closing;          /* CLOSED is due: sock.node */
     ln_list pipes, pipes_now; /* ends with something to tell: next turn, this turn */
     ln_msec now;
+    bool left; /* nobody turns it now: `now` grows old */
     uint32_t busy_poll_us;
     uint32_t open; /* socks and listeners that have not been CLOSED or released */
     ln_wheel wheel;

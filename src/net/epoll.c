@@ -209,6 +209,11 @@ static void retry_starved(backend *b, ln_msec now) {
     }
 }
 
+static ln_msec epoll_clock(const ln_loop *loop) {
+    (void)loop;
+    return clock_ms();
+}
+
 static int timeout_of(ln_msec deadline, ln_msec now) {
     if (deadline == LN_NEVER) return -1;
     if (deadline <= now) return 0;
@@ -230,7 +235,7 @@ static int epoll_wait_turn(ln_loop *loop, ln_msec deadline) {
     if (b->at < b->count) return LINNET_OK;
     tell_changes(b);
     ln_msec starved = starved_deadline(b);
-    int timeout = timeout_of(starved < deadline ? starved : deadline, loop->now);
+    int timeout = timeout_of(starved < deadline ? starved : deadline, ln_loop_now(loop));
 
     int n = 0;
     if (loop->busy_poll_us && timeout != 0) n = spin(b, b->events, loop->busy_poll_us);
@@ -664,6 +669,7 @@ const ln_backend_ops ln_epoll_ops = {
     .fd = epoll_fd,
     .rest = epoll_rest,
     .wait = epoll_wait_turn,
+    .clock = epoll_clock,
     .next = epoll_next,
     .wake = epoll_wake,
     .adopt = epoll_adopt,

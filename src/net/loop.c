@@ -20,6 +20,7 @@ int ln_loop_new(const ln_loop_options *options, ln_loop **out) {
     if (!loop->buffer) goto fail_loop;
     if ((err = loop->ops->init(loop, options->backend_arg)) < 0) goto fail_buffer;
 
+    loop->left = true;
     ln_wheel_init(&loop->wheel, loop->now);
     *out = loop;
     return LINNET_OK;
@@ -43,7 +44,11 @@ int ln_loop_fd(const ln_loop *loop) {
 }
 
 ln_msec ln_loop_now(const ln_loop *loop) {
-    return loop->now;
+    return loop->left ? loop->ops->clock(loop) : loop->now;
+}
+
+void ln_loop_leave(ln_loop *loop) {
+    loop->left = true;
 }
 
 ln_wheel *ln_loop_wheel(ln_loop *loop) {
@@ -69,6 +74,7 @@ int ln_loop_rest(ln_loop *loop, ln_msec deadline) {
 int ln_loop_wait(ln_loop *loop, ln_msec deadline) {
     ln_msec own = own_deadline(loop);
     int err = loop->ops->wait(loop, own < deadline ? own : deadline);
+    loop->left = false;
     /* What pipes have to tell from here on is for the next turn: two ends that answer each
      * other would keep this one going for ever. */
     ln_list_splice(&loop->pipes_now, &loop->pipes);

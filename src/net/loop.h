@@ -115,8 +115,11 @@ void ln_loop_free(ln_loop *loop);
 int ln_loop_fd(const ln_loop *loop);
 int ln_loop_rest(ln_loop *loop, ln_msec deadline);
 
-/* The time of this turn, monotonic, read once by ln_loop_wait. */
+/* The time of this turn, monotonic, read once by ln_loop_wait; after ln_loop_leave that of the
+ * clock. */
 ln_msec ln_loop_now(const ln_loop *loop);
+/* Until the next ln_loop_wait somebody does other things, for as long as he likes. */
+void ln_loop_leave(ln_loop *loop);
 /* The loop's own wheel: its owner's timers live here. ln_loop_wait wakes for them. */
 ln_wheel *ln_loop_wheel(ln_loop *loop);
 

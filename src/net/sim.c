@@ -390,7 +390,12 @@ static bool due(const simloop *s) {
 static void give_way(ln_simnet *net, simloop *s) {
     routine *r = net->current;
     r->waits = s;
+    s->loop->left = true; /* a test may do something to it meanwhile */
     swapcontext(&r->context, &net->scheduler);
+}
+
+static ln_msec sim_clock(const ln_loop *loop) {
+    return ((const simloop *)loop->backend)->net->now;
 }
 
 static int sim_wait(ln_loop *loop, ln_msec deadline) {
@@ -472,6 +477,16 @@ static int sim_send(ln_loop *loop, ln_sock *sock, ln_slice data) {
     sock->send_data = data.data + n;
     sock->send_left = data.size - n;
     return LN_PENDING;
+}
+
+void ln_simnet_reset(ln_simnet *net, const ln_sock *sock) {
+    end *e = end_of(sock);
+    arrive(net, ON_RESET, e, NULL, 0);
+    arrive(net, ON_RESET, other_of(e), NULL, 0);
+}
+
+void ln_simnet_stall(const ln_sock *sock) {
+    end_of(sock)->pair->stalled = true;
 }
 
 static void sim_shutdown(ln_loop *loop, ln_sock *sock) {
@@ -651,6 +666,7 @@ const ln_backend_ops ln_sim_ops = {
     .fd = sim_fd,
     .rest = sim_rest,
     .wait = sim_wait,
+    .clock = sim_clock,
     .next = sim_next,
     .wake = sim_wake,
     .adopt = sim_adopt,
@@ -777,6 +793,16 @@ static ln_msec next_deadline(const ln_simnet *net) {
     return first;
 }
 
+ln_msec ln_simnet_next(const ln_simnet *net) {
+    ln_msec first = next_deadline(net);
+    LN_LIST_FOREACH(node, &net->routines) {
+        const routine *r = ln_list_item(node, routine, node);
+        if (!r->waits || due(r->waits)) return net->now;
+    }
+    if (net->count && net->events[0].at < first) first = net->events[0].at;
+    return first;
+}
+
 bool ln_simnet_run(ln_simnet *net, ln_msec until) {
     assert(!net->current);
     for (;;) {
@@ -787,7 +813,10 @@ bool ln_simnet_run(ln_simnet *net, ln_msec until) {
         }
         if (net->running == 0) return false;
         ln_msec deadline = next_deadline(net);
-        if (net->count == 0 && deadline == LN_NEVER) return false;
+        if (net->count == 0 && deadline == LN_NEVER) {
+            if (until != LN_NEVER && until > net->now) net->now = until;
+            return false;
+        }
         ln_msec to = deadline < until ? deadline : until;
         if (!advance(net, to) && net->now >= until) return true;
     }

@@ -45,8 +45,14 @@ uint32_t ln_simnet_below(ln_simnet *net, uint32_t n);
 /* Starts fn(arg) as a coroutine at the next run. */
 void ln_simnet_spawn(ln_simnet *net, void (*fn)(void *arg), void *arg);
 /* Runs coroutines and time until `until`; then true. False when all coroutines have ended, or when
- * all sleep and nothing is left that could wake one: a deadlock, unless they have ended. */
+ * all sleep and nothing is left that could wake one: a deadlock, unless they have ended. Then time
+ * passes, too. */
 bool ln_simnet_run(ln_simnet *net, ln_msec until);
+/* When something happens next, if nobody does anything before; LN_NEVER: nothing does. */
+ln_msec ln_simnet_next(const ln_simnet *net);
+/* Breaks one connection: both ends see a reset; or nothing passes any more, and neither is told. */
+void ln_simnet_reset(ln_simnet *net, const ln_sock *sock);
+void ln_simnet_stall(const ln_sock *sock);
 /* Coroutines that have not ended. */
 uint32_t ln_simnet_running(const ln_simnet *net);
 #endif
