@@ -56,6 +56,14 @@ describe('examples', () => {
     await end(server);
   });
 
+  it('self_test: a minute passes in no time', () => {
+    const begin = process.hrtime.bigint();
+    const done = run(example('self_test'), []);
+    assert.equal(done.status, 0, done.stdout);
+    assert.match(done.stdout, /^61 s went by$/m);
+    assert.ok(process.hrtime.bigint() - begin < 30_000_000_000n, 'no minute passed');
+  });
+
   it('plain_text: a welcome, an answer, all, and all but the sender', async () => {
     const server = await open('plain_text');
     const [ann, bob] = [await Peer.open(server.url), await Peer.open(server.url)];

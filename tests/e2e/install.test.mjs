@@ -39,6 +39,7 @@ describe('make install', () => {
     assert.deepEqual(fs.readdirSync(at('include/linnet')).sort(), headers.sort());
     const libraries = run('find', [at('lib'), '-name', 'liblinnet*']).stdout;
     assert.match(libraries, /liblinnet\.a$/m);
+    assert.match(libraries, /liblinnet-test\.a$/m);
     assert.match(libraries, /liblinnet\.so$/m);
     assert.match(libraries, /liblinnet\.so\.0$/m);
   });
@@ -49,6 +50,18 @@ describe('make install', () => {
       .map(line => line.split(' ').pop().replace(/@.*/, ''));
     assert.ok(names.length > 20);
     assert.deepEqual(names.filter(n => !/^(linnet_|LINNET_)/.test(n)), []);
+  });
+
+  it('a test with a server and a clock of its own builds with linnet-test and passes', () => {
+    const words = run('pkg-config', ['--cflags', '--libs', 'linnet-test'], { env });
+    assert.equal(words.status, 0, words.stderr);
+    const program = path.join(place, 'self_test');
+    const done = run('cc', [path.join(ROOT, 'examples/self_test.c'), '-o', program, '-Wall', '-Wextra', '-Werror',
+      ...words.stdout.trim().split(/\s+/)]);
+    assert.equal(done.status, 0, done.stderr);
+    assert.doesNotMatch(run('ldd', [program]).stdout, /liblinnet/);
+    const ran = run(program, []);
+    assert.equal(ran.status, 0, ran.stdout);
   });
 
   for (const [compiler, source] of [['c++', 'installed.cc'], ['cc', 'installed.c']]) {
