@@ -164,12 +164,20 @@ typedef struct linnet_hub_options {
                                111 to `auth`; 20; LINNET_OFF */
     const char *bans_file;  /* where linnet_hub_ban writes, and what is read at the start; copied.
                                NULL: nowhere */
+    uint32_t connections_per_user; /* close 3504 beyond; 0: any */
+    /* Rates of all connections of a user, or of an address (/64 of IPv6), together; per second and
+     * at once. 0 or LINNET_OFF: any. Commands are all that are no publications. */
+    uint32_t user_publish_rate, user_publish_burst, user_command_rate, user_command_burst;
+    uint32_t address_publish_rate, address_publish_burst, address_command_rate,
+        address_command_burst;
+    uint32_t address_connect_rate, address_connect_burst; /* handshakes; 429 beyond */
 } linnet_hub_options;
 #define LINNET_HUB_OPTIONS_INIT                                                                    \
     {                                                                                              \
         sizeof(linnet_hub_options), false, LINNET_HUB_TEXT_REFUSE, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,   \
             0, 0, 0, LINNET_CONN_LIMITS_INIT, NULL, NULL, 0, 0, 0, 0, 0, 0, 0,                     \
-            LINNET_NAMESPACE_RULES_INIT, NULL, NULL, false, LINNET_SLOW_DISCONNECT, 0, NULL        \
+            LINNET_NAMESPACE_RULES_INIT, NULL, NULL, false, LINNET_SLOW_DISCONNECT, 0, NULL, 0, 0, \
+            0, 0, 0, 0, 0, 0, 0, 0, 0                                                              \
     }
 
 /* LINNET_ERR_INVAL, LINNET_ERR_EXISTS (a namespace twice), LINNET_ERR_LIMIT, LINNET_ERR_NOMEM. The
@@ -472,9 +480,13 @@ typedef struct linnet_hub_stats {
     uint64_t stray_replies;         /* to no call that waits: late, twice, made up */
     uint64_t crowded; /* publications of clients refused because too much waited to be sent */
     uint64_t evicted; /* publications dropped from histories before their time, for want of room */
+    uint64_t limited_user, limited_address; /* of rate_limited, those for a rate of all connections
+                                               of a user or an address */
+    uint64_t limited_handshakes;            /* for coming too often; not among rate_limited */
+    uint64_t full_users;                    /* connections closed with 3504 */
 } linnet_hub_stats;
 #define LINNET_HUB_STATS_INIT                                                                      \
-    { sizeof(linnet_hub_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+    { sizeof(linnet_hub_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 /* Any thread. LINNET_ERR_INVAL: out->size is no size; LINNET_ERR_STATE: it has no server. */
 LINNET_API int linnet_hub_get_stats(const linnet_hub *hub, linnet_hub_stats *out);
 /* Live sessions by dialect: its name as in ?dialect=, "undecided" last, in a fixed order. Start

@@ -101,6 +101,23 @@ static void put_memory(ln_exposition *e, const ln_metrics *m) {
 
 /* ---- channels ------------------------------------------------------------------------ */
 
+/* Counters move while they are read: never below 0. */
+static void put_limits(ln_exposition *e, const ln_metrics *m, const linnet_hub_stats *s) {
+    uint64_t shared = s->limited_user + s->limited_address, n;
+    unsigned at = 0;
+    ln_family(e, "linnet_ratelimited", "counter",
+        "Commands, and handshakes, refused for coming too fast, by whose rate it was.");
+    ln_sample(e, "scope", "connection", s->rate_limited > shared ? s->rate_limited - shared : 0);
+    ln_sample(e, "scope", "user", s->limited_user);
+    ln_sample(e, "scope", "address", s->limited_address);
+    ln_sample(e, "scope", "handshake", s->limited_handshakes);
+    ln_family(e, "linnet_ratelimited_commands", "counter", "The commands among them, by kind.");
+    for (const char *name; (name = linnet_hub_next_limit(m->hub, &at, &n));)
+        ln_sample(e, "kind", name, n);
+    counter(e, "linnet_users_full", "Connections closed because their user has too many.",
+        s->full_users);
+}
+
 static void put_hub(ln_exposition *e, const ln_metrics *m) {
     linnet_hub_stats s = LINNET_HUB_STATS_INIT;
     linnet_hub_get_stats(m->hub, &s);
@@ -112,8 +129,7 @@ static void put_hub(ln_exposition *e, const ln_metrics *m) {
     counter(e, "linnet_commands_unknown", "Messages of no known type, ignored.", s.unknown);
     counter(e, "linnet_client_calls", "Calls to clients, one per connection asked.", s.calls);
     counter(e, "linnet_client_replies_stray", "Replies to no call that waits.", s.stray_replies);
-    ln_family(e, "linnet_ratelimited", "counter", "Commands refused for coming too fast.");
-    ln_sample(e, "scope", "connection", s.rate_limited);
+    put_limits(e, m, &s);
     counter(e, "linnet_publications_put_off",
         "Publications of clients refused because too much waited to be sent.", s.crowded);
     counter(e, "linnet_history_evictions",

@@ -232,6 +232,21 @@ static void take_hooks(const ln_options *o, linnet_webhook *list, linnet_hooks *
     out->queue_bytes = o->webhook_queue_bytes;
 }
 
+/* What counts for all connections of a user or an address. */
+static void take_shared(const ln_options *o, linnet_hub_options *ho) {
+    ho->connections_per_user = (uint32_t)o->connections_per_user;
+    ho->user_publish_rate = (uint32_t)o->user_publish_rate;
+    ho->user_publish_burst = (uint32_t)o->user_publish_burst;
+    ho->user_command_rate = (uint32_t)o->user_command_rate;
+    ho->user_command_burst = (uint32_t)o->user_command_burst;
+    ho->address_publish_rate = (uint32_t)o->ip_publish_rate;
+    ho->address_publish_burst = (uint32_t)o->ip_publish_burst;
+    ho->address_command_rate = (uint32_t)o->ip_command_rate;
+    ho->address_command_burst = (uint32_t)o->ip_command_burst;
+    ho->address_connect_rate = (uint32_t)o->ip_connect_rate;
+    ho->address_connect_burst = (uint32_t)o->ip_connect_burst;
+}
+
 /* A hub, or the one that is there with other options. keeps: in files what is to outlive it. */
 static int make_hub(
     const ln_options *o, const linnet_auth_options *auth, bool keeps, linnet_hub **hub) {
@@ -262,6 +277,7 @@ static int make_hub(
     ho.auth_rate = (uint32_t)o->auth_rate;
     ho.auth_burst = (uint32_t)o->auth_burst;
     ho.auth_failures = (uint32_t)o->auth_failures;
+    take_shared(o, &ho);
     if (o->origins.count) ho.origins = o->origins.items;
     ho.auth = auth;
     if (keeps) ho.bans_file = ln_folder_file(o, "bans", bans);

@@ -88,6 +88,7 @@ void ln_hub_free(ln_hub *h) {
         ln_map_fini(&h->channels[i]);
     }
     ln_caps_fini(&h->caps);
+    ln_leases_fini(&h->leases);
     ln_homes_fini(&h->homes);
     ln_presences_fini(&h->presences);
     ln_states_fini(&h->states);
@@ -588,6 +589,8 @@ void ln_hub_mail(ln_hub *h, ln_letter *letter) {
         ln_admission_of(letter)->told(ln_admission_of(letter)->ctx, ln_admission_of(letter));
         return;
     case LN_MAIL_RELEASE: gone(h, ln_admission_of(letter)); return;
+    case LN_MAIL_LEASE:
+    case LN_MAIL_LEASED: ln_hub_lease_mail(h, letter); return;
     case LN_MAIL_INTERESTED: interest_answered(h, ln_interest_of(letter)); return;
     case LN_MAIL_DELIVER:
     case LN_MAIL_ANSWER:

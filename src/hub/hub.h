@@ -18,6 +18,7 @@
 #include "base/map.h"
 #include "hub/channel.h"
 #include "hub/home.h"
+#include "hub/lease.h"
 #include "hub/state.h"
 
 /* What becomes of channels whose home is here, for the host. Any may be NULL. */
@@ -37,6 +38,7 @@ typedef struct ln_hub {
     uint64_t places; /* entered so far from here */
     ln_map channels[LN_SPACES];
     ln_caps caps; /* of names whose home is here */
+    ln_leases leases;
     ln_map_key key;
     ln_hub_user users[LN_USERS_MAX];
     void *ctx;

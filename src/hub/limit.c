@@ -4,6 +4,7 @@
 
 #define NS_PER_S  UINT64_C(1000000000)
 #define NS_PER_MS UINT64_C(1000000)
+#define DEBTS_MAX 128        /* tokens, beside a burst: all workers may have taken two on credit */
 #define NAMES_MAX (1u << 30) /* connections are fewer */
 
 /* ---- how fast ---------------------------------------------------------------------------- */
@@ -23,49 +24,12 @@ bool ln_bucket_take(ln_bucket *b, ln_rate rate, ln_msec now, uint32_t *wait_ms) 
     return false;
 }
 
-#define DEBT_SETS 1024
-#define DEBT_WAYS 4
-
-struct ln_debt {
-    ln_ip who;
-    ln_bucket bucket; /* 0: a free slot */
-};
-
-void ln_debts_fini(ln_debts *d) {
-    ln_free(d->slots);
-    d->slots = NULL;
-}
-
-static struct ln_debt *debts_of(const ln_debts *d, const ln_ip *who) {
-    uint64_t hash = ln_siphash(d->key, ln_slice_of(who, sizeof *who));
-    return d->slots + hash % DEBT_SETS * DEBT_WAYS;
-}
-
-static struct ln_debt *debt_find(const ln_debts *d, const ln_ip *who) {
-    struct ln_debt *set = d->slots ? debts_of(d, who) : NULL;
-    for (int i = 0; set && i < DEBT_WAYS; i++)
-        if (set[i].bucket && ln_ip_eq(&set[i].who, who)) return &set[i];
-    return NULL;
-}
-
-void ln_debts_add(ln_debts *d, const ln_ip *who, ln_msec now) {
-    uint32_t wait_ms;
-    if (!d->rate.per_s) return;
-    if (!d->slots && !(d->slots = ln_calloc(DEBT_SETS * DEBT_WAYS, sizeof *d->slots))) return;
-    struct ln_debt *at = debt_find(d, who);
-    if (!at) {
-        struct ln_debt *set = at = debts_of(d, who);
-        for (int i = 1; i < DEBT_WAYS; i++)
-            if (set[i].bucket < at->bucket) at = &set[i];
-        *at = (struct ln_debt){ .who = *who };
-    }
-    (void)ln_bucket_take(&at->bucket, d->rate, now, &wait_ms);
-}
-
-bool ln_debts_owed(const ln_debts *d, const ln_ip *who, ln_msec now, uint32_t *wait_ms) {
-    const struct ln_debt *at = debt_find(d, who);
-    ln_bucket copy = at ? at->bucket : 0;
-    return at && !ln_bucket_take(&copy, d->rate, now, wait_ms);
+void ln_bucket_force(ln_bucket *b, ln_rate rate, ln_msec now, uint32_t count) {
+    if (!rate.per_s) return;
+    uint64_t drip = NS_PER_S / rate.per_s, at = now * NS_PER_MS;
+    uint64_t most = at + drip * (2 * (uint64_t)rate.burst + DEBTS_MAX);
+    uint64_t full = (*b > at ? *b : at) + drip * count;
+    *b = full < most ? full : most;
 }
 
 /* ---- how many ---------------------------------------------------------------------------- */

@@ -19,7 +19,6 @@
 #define LN_HUB_LIMIT_H
 #include "base/clock.h"
 #include "base/err.h"
-#include "base/ip.h"
 #include "base/letter.h"
 #include "base/map.h"
 
@@ -35,23 +34,9 @@ typedef uint64_t ln_bucket; /* ns of the clock; 0: full */
 /* Takes a token. False: there is none, and in *wait_ms (at least 1) there will be. */
 bool ln_bucket_take(ln_bucket *b, ln_rate rate, ln_msec now, uint32_t *wait_ms);
 
-/* What addresses have on their account, of what should not happen often: failed logins. A table
- * of fixed size, made with the first entry; where it is full the one who owes least is forgotten,
- * so that strangers by the thousand cannot make the worst of them innocent. */
-typedef struct ln_debts {
-    ln_rate rate; /* per_s 0: nobody ever owes anything */
-    ln_map_key key;
-    struct ln_debt *slots; /* NULL: nobody yet */
-} ln_debts;
-
-static inline void ln_debts_init(ln_debts *d, ln_rate rate, ln_map_key key) {
-    *d = (ln_debts){ .rate = rate, .key = key };
-}
-void ln_debts_fini(ln_debts *d);
-/* Once more. Without memory it is forgotten. who: as ln_ip_subscriber gives it. */
-void ln_debts_add(ln_debts *d, const ln_ip *who, ln_msec now);
-/* Whether it was too often; then for *wait_ms more. */
-bool ln_debts_owed(const ln_debts *d, const ln_ip *who, ln_msec now, uint32_t *wait_ms);
+/* Takes so many, also those that are not there: they drip in before the next one can be taken.
+ * Debts are never more than a whole bucket and some. */
+void ln_bucket_force(ln_bucket *b, ln_rate rate, ln_msec now, uint32_t count);
 
 /* ---- how many ---------------------------------------------------------------------------- */
 

@@ -48,38 +48,32 @@ static void waiting(void **state) {
     }
 }
 
-static ln_ip numbered(uint32_t n) {
-    uint8_t bytes[4] = { 10, (uint8_t)(n >> 16), (uint8_t)(n >> 8), (uint8_t)n };
-    return ln_ip_of_v4(bytes);
-}
-
-static void debts(void **state) {
-    ln_debts d;
-    ln_ip a = numbered(1), b = numbered(2);
-    uint32_t wait = 0;
-    ln_debts_init(&d, (ln_rate){ 2, 20 }, (ln_map_key){ 5, 6 });
-    assert_false(ln_debts_owed(&d, &a, 1000, &wait));
-    for (int i = 0; i < 20; i++) {
-        assert_false(ln_debts_owed(&d, &a, 1000, &wait));
-        ln_debts_add(&d, &a, 1000);
+/* What was taken beyond what there was has to drip in first. */
+static void forced(void **state) {
+    static const struct {
+        const char *reason;
+        uint32_t count;
+        uint32_t gets, wait; /* afterwards, at once; and then */
+    } rows[] = {
+        { "none", 0, 20, 100 },
+        { "some of it", 15, 5, 100 },
+        { "all of it", 20, 0, 100 },
+        { "more than there was", 25, 0, 600 },
+        { "never more than twice a bucket, and some", 4000000000u, 0, 14900 },
+    };
+    for (size_t i = 0; i < LN_COUNT(rows); i++) {
+        ln_rate rate = { 10, 20 };
+        ln_bucket b = 0;
+        uint32_t got = 0, wait = 0;
+        ln_bucket_force(&b, rate, 1000, rows[i].count);
+        while (ln_bucket_take(&b, rate, 1000, &wait))
+            got++;
+        if (got != rows[i].gets || wait != rows[i].wait)
+            fail_msg("%s: %u, wait %u", rows[i].reason, got, wait);
     }
-    assert_true(ln_debts_owed(&d, &a, 1000, &wait));
-    assert_int_equal(wait, 500);
-    ln_debts_add(&d, &a, 1000); /* no worse than that */
-    assert_true(ln_debts_owed(&d, &a, 1499, &wait));
-    assert_false(ln_debts_owed(&d, &a, 1500, &wait));
-    assert_false(ln_debts_owed(&d, &b, 1000, &wait));
-    for (uint32_t n = 100; n < 100000; n++) { /* many strangers, each a little */
-        ln_ip stranger = numbered(n);
-        ln_debts_add(&d, &stranger, 1000);
-    }
-    assert_true(ln_debts_owed(&d, &a, 1000, &wait));
-    ln_debts_fini(&d);
-    ln_debts_init(&d, (ln_rate){ 0, 0 }, (ln_map_key){ 5, 6 });
-    for (int i = 0; i < 100; i++)
-        ln_debts_add(&d, &a, 1000);
-    assert_false(ln_debts_owed(&d, &a, 1000, &wait));
-    assert_null(d.slots);
+    ln_bucket any = 0;
+    ln_bucket_force(&any, (ln_rate){ 0, 0 }, 1000, 7);
+    assert_int_equal(any, 0);
 }
 
 /* ---- how many ---------------------------------------------------------------------------- */
@@ -220,7 +214,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(buckets),
         cmocka_unit_test(waiting),
-        cmocka_unit_test(debts),
+        cmocka_unit_test(forced),
         cmocka_unit_test(names),
         cmocka_unit_test(exact),
         cmocka_unit_test(under_way),

@@ -22,6 +22,9 @@
  *   PAGE         home -> worker     the same memory, with err, at and what was read: the worker
  *                                   frees it, or sends it again as READ; or, if it is pinned, as
  *   UNREAD       worker -> home     the same memory: the home unpins and frees it
+ *   LEASE        worker -> home     an ln_lease_letter (lease.h); comes back at once as
+ *   LEASED       home -> worker     the same memory; the worker frees it. Of debts others get one
+ *                                   of their own, though they did not ask
  *
  * Each pair of workers is a FIFO, and that is what the hub's order rests on: what a worker asks
  * of a home is done in the order asked, and a subscriber joins when INTERESTED arrives, so that
@@ -64,6 +67,8 @@ typedef enum ln_mail_kind {
     LN_MAIL_READ,
     LN_MAIL_PAGE,
     LN_MAIL_UNREAD,
+    LN_MAIL_LEASE,
+    LN_MAIL_LEASED,
 } ln_mail_kind;
 
 /* A worker's interest in a channel. Made with the channel and kept by it; it owns the name

@@ -1,6 +1,7 @@
 #include "hub/message.h"
 #include "base/mem.h"
 #include "hub/channel.h"
+#include "hub/lease.h"
 #include <assert.h>
 
 static uint8_t *put(uint8_t *at, ln_slice s) {
@@ -190,5 +191,7 @@ void ln_mail_discard(ln_letter *letter) {
     case LN_MAIL_READ:
     case LN_MAIL_PAGE:
     case LN_MAIL_UNREAD: ln_reading_free(ln_reading_of(letter)); break;
+    case LN_MAIL_LEASE:
+    case LN_MAIL_LEASED: ln_free(ln_lease_letter_of(letter)); break;
     }
 }

@@ -139,13 +139,12 @@ static linnet_verdict refuse(const ln_gate *g, linnet_upgrade *u, place at, ln_e
     return out->refused == LN_JWS_FAULT_BANNED ? forbidden(u) : unauthorized(u, "invalid token\n");
 }
 
-/* A token that is not looked at: too many of that address were no good. */
-static linnet_verdict too_many(linnet_upgrade *u, uint32_t wait_ms) {
+linnet_verdict ln_gate_too_many(linnet_upgrade *u, uint32_t wait_ms, const char *words) {
     ln_conn *c = &u->conn->c;
     char seconds[16];
     snprintf(seconds, sizeof seconds, "%u", (wait_ms + 999) / 1000);
     linnet_upgrade_add_header(u, "Retry-After", seconds);
-    linnet_upgrade_reject(u, 429, "too many bad tokens\n");
+    linnet_upgrade_reject(u, 429, words);
     ln_stat_add(&c->env->faults[LN_HTTP1_FAULT_TOO_MANY], 1);
     ln_conn_log_refusal(c, "HTTP_", ln_http1_fault_name(LN_HTTP1_FAULT_TOO_MANY), 429);
     return LINNET_REJECT;
@@ -157,8 +156,9 @@ static bool is_banned(const ln_gate *g, const ln_ip *address, uint64_t now_s) {
 }
 
 linnet_verdict ln_gate_ask(
-    const ln_gate *g, linnet_upgrade *u, ln_debts *debts, uint64_t now_s, ln_entrant *out) {
-    ln_msec now = ln_loop_now(u->conn->c.env->loop);
+    const ln_gate *g, linnet_upgrade *u, ln_rate failures, uint64_t now_s, ln_entrant *out) {
+    ln_hub *hub = ln_worker_of(u->conn)->hub;
+    ln_account debtor = 0;
     uint32_t wait_ms;
     ln_ip who;
     ln_slice token;
@@ -175,12 +175,16 @@ linnet_verdict ln_gate_ask(
         linnet_upgrade_reject(u, 403, "with a cookie, Origin is wanted\n");
         return LINNET_REJECT;
     }
-    if (known && ln_debts_owed(debts, &who, now, &wait_ms)) return too_many(u, wait_ms);
+    if (failures.per_s && known)
+        debtor = ln_account_named(
+            hub->key, LN_ACCOUNT_ADDRESS_TOKENS, ln_slice_of(&who, sizeof who));
+    if (debtor && ln_hub_owes(hub, debtor, failures, &wait_ms))
+        return ln_gate_too_many(u, wait_ms, "too many bad tokens\n");
     out->refused = LN_JWS_FAULT_FORM;
     if (at == TWICE) return refuse(g, u, at, out);
     int err = ln_identity_read(&g->auth, token, now_s, &out->identity, &out->refused);
     bool bad = err == LINNET_ERR_DENIED && out->refused != LN_JWS_FAULT_BANNED;
-    if (bad && known) ln_debts_add(debts, &who, now);
+    if (bad && debtor) ln_hub_owe(hub, debtor, failures);
     if (err == LINNET_ERR_DENIED) return refuse(g, u, at, out);
     if (err == LINNET_OK) return LINNET_ACCEPT;
     linnet_loop *w = ln_worker_of(u->conn);

@@ -31,9 +31,11 @@ typedef struct ln_entrant { /* what on_upgrade has learned */
     ln_identity *identity;  /* NULL: nobody yet */
     ln_jws_fault refused;
 } ln_entrant;
+/* Answers who comes too often: 429, with Retry-After. */
+linnet_verdict ln_gate_too_many(linnet_upgrade *u, uint32_t wait_ms, const char *words);
 /* DEFER: the key of his token may be on its way, and he is asked again when it has come.
- * debts: what addresses have on their account for bad tokens; 429 for who has too much.
+ * failures: how many bad tokens an address may show; 429 for who has shown more.
  * Answers a request that is refused. *out->identity is the caller's. */
 linnet_verdict ln_gate_ask(
-    const ln_gate *gate, linnet_upgrade *u, ln_debts *debts, uint64_t now_s, ln_entrant *out);
+    const ln_gate *gate, linnet_upgrade *u, ln_rate failures, uint64_t now_s, ln_entrant *out);
 #endif

@@ -64,6 +64,22 @@ static void take_rate(ln_rate *r, uint32_t per_s, uint32_t burst) {
     r->burst = or_default(burst, r->burst);
 }
 
+/* Off without a word; a burst of as many as come in a second. */
+static ln_rate shared_rate(uint32_t per_s, uint32_t burst) {
+    if (!per_s || per_s == LINNET_OFF) return (ln_rate){ 0, 0 };
+    return (ln_rate){ per_s, burst ? burst : per_s };
+}
+
+/* What counts for all connections of a user or an address. */
+static void take_shared(const linnet_hub_options *o, ln_session_limits *out) {
+    out->per_user = o->connections_per_user == LINNET_OFF ? 0 : o->connections_per_user;
+    out->users[0] = shared_rate(o->user_publish_rate, o->user_publish_burst);
+    out->users[1] = shared_rate(o->user_command_rate, o->user_command_burst);
+    out->addresses[0] = shared_rate(o->address_publish_rate, o->address_publish_burst);
+    out->addresses[1] = shared_rate(o->address_command_rate, o->address_command_burst);
+    out->connects = shared_rate(o->address_connect_rate, o->address_connect_burst);
+}
+
 /* Those of the connections themselves are in `plain`. */
 static void take_limits(
     const linnet_hub_options *o, const ln_conn_config *plain, ln_session_limits *out) {
@@ -79,6 +95,7 @@ static void take_limits(
     take_rate(&out->rates[LN_PACE_SUBSCRIBE], o->subscribe_rate, o->subscribe_burst);
     take_rate(&out->rates[LN_PACE_READ], o->read_rate, o->read_burst);
     take_rate(&out->rates[LN_PACE_AUTH], o->auth_rate, o->auth_burst);
+    take_shared(o, out);
     out->message_max = plain->ws.message_max;
     out->ping_ms = plain->ping_ms;
     out->pong_ms = plain->pong_ms;
@@ -213,13 +230,28 @@ static bool is_name(ln_slice s) {
     return s.size > 0 && s.size <= LN_CLIENT_NAME_MAX && ln_utf8_valid(s);
 }
 
+/* One that had to wait for a key is asked again, and counts twice. */
+static bool comes_too_often(const hub_worker *h, linnet_upgrade *u, uint32_t *wait_ms) {
+    ln_hub *hub = h->sessions.hub;
+    ln_ip who;
+    if (!h->limits.connects.per_s || !ln_visitor_address(u->conn, &u->x->head, &who)) return false;
+    ln_account a = ln_account_named(
+        hub->key, LN_ACCOUNT_ADDRESS_CONNECT, ln_slice_of(&who, sizeof who));
+    return !ln_hub_spend(hub, a, h->limits.connects, wait_ms);
+}
+
 /* Who comes. An accepted upgrade may still have failed for want of memory, so that somebody is
  * remembered who never came. */
 static linnet_verdict ask_gate(hub_worker *h, linnet_upgrade *u) {
     ln_entrant known = { 0 };
+    uint32_t wait_ms;
+    if (comes_too_often(h, u, &wait_ms)) {
+        ln_stat_add(&h->sessions.limited_handshakes, 1);
+        return ln_gate_too_many(u, wait_ms, "too many connections at once\n");
+    }
     ln_free(h->entry.identity);
     linnet_verdict verdict = ln_gate_ask(
-        &h->gate, u, &h->sessions.debts, ln_hub_wall(h->sessions.hub) / 1000, &known);
+        &h->gate, u, h->sessions.failures, ln_hub_wall(h->sessions.hub) / 1000, &known);
     h->entry.identity = known.identity;
     h->entry.refused = known.refused;
     h->entry.vouched = false;
@@ -535,12 +567,11 @@ uint32_t ln_host_hub_channels(const linnet_hub *hub) {
     return hub->options.channels_max;
 }
 
-/* So many in ten seconds, shared out over the workers. */
-static ln_rate failures_rate(const linnet_hub *hub, uint32_t workers) {
+/* So many in ten seconds. */
+static ln_rate failures_rate(const linnet_hub *hub) {
     uint32_t most = or_default(hub->options.auth_failures, LN_LIM_AUTH_FAILURES);
     if (most == LINNET_OFF) return (ln_rate){ 0, 0 };
-    uint32_t burst = most / workers, per_s = most / 10 / workers;
-    return (ln_rate){ .per_s = per_s ? per_s : 1, .burst = burst ? burst : 1 };
+    return (ln_rate){ .per_s = most >= 10 ? most / 10 : 1, .burst = most };
 }
 
 static bool address_of(const ln_conn *c, ln_ip *who) {
@@ -562,7 +593,7 @@ int ln_host_hub_open(linnet_hub *hub, linnet_loop *w) {
     }
     h->gate.auth.bans = &h->sessions.bans;
     h->vouched = (ln_auth){ .keys = hub->no_keys, .anonymous = true, .bans = &h->sessions.bans };
-    ln_debts_init(&h->sessions.debts, failures_rate(hub, w->server->worker_count), w->server->key);
+    h->sessions.failures = failures_rate(hub);
     h->sessions.address_of = address_of;
     err = ln_keyring_new(hub->gate.jwks, w, &h->sessions, &h->gate.auth, &w->keyring);
     if (err == LINNET_OK)

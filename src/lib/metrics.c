@@ -144,6 +144,10 @@ static void add_hub(linnet_hub_stats *t, const ln_hub *h, const ln_sessions *n) 
     t->calls += ln_stat_get(&n->called);
     t->stray_replies += ln_stat_get(&n->strays);
     t->crowded += ln_stat_get(&n->too_many);
+    t->limited_user += ln_stat_get(&n->limited_user);
+    t->limited_address += ln_stat_get(&n->limited_address);
+    t->limited_handshakes += ln_stat_get(&n->limited_handshakes);
+    t->full_users += ln_stat_get(&n->full_users);
 }
 
 int linnet_hub_get_stats(const linnet_hub *hub, linnet_hub_stats *out) {

@@ -322,7 +322,7 @@ static bool is_sign_of_life(const ln_native_command *c) {
 
 static void command(ln_session *s, const ln_json_value *value) {
     if (s->closed) return;
-    if (s->outstanding >= s->limits->outstanding_max || s->held.size) {
+    if (s->outstanding >= s->limits->outstanding_max || s->held.size || s->seating) {
         ln_session_hold(s, value->raw, true);
         return;
     }
@@ -450,7 +450,7 @@ void ln_session_hold(ln_session *s, ln_slice text, bool single) {
  * does not fit is kept again, in its order. */
 void ln_session_answered(ln_session *s) {
     if (s->pending) ln_ask_resume(s);
-    if (!s->paused || s->closed || s->outstanding > s->limits->outstanding_max / 2) return;
+    if (!s->paused || s->closed || s->seating || s->outstanding > s->limits->outstanding_max / 2) return;
     ln_buf work = s->held;
     ln_buf_init(&s->held, work.max);
     while (work.size && !s->closed) {

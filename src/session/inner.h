@@ -7,6 +7,7 @@
  *   slow.c      policies for readers who do not keep up
  *   ask.c       commands that somebody else has to answer, and those behind them
  *   login.c     who it is, and until when
+ *   seat.c      how many connections a user may have
  *   presence.c  members of channels, and who hears of them
  *   state.c     keys that live in a channel, and typing
  *   recover.c   subscriptions that catch up, a page at a time
@@ -60,6 +61,7 @@ struct ln_session {
     uint32_t slot, generation;
     uint32_t sub_count, leaving, outstanding; /* `leaving` of sub_count are on their way out */
     ln_bucket buckets[LN_PACES];
+    ln_account accounts[2];     /* of its address: publications, all else; 0: not known yet */
     uint32_t entering;          /* and so many on their way in, see presence.c */
     uint32_t errors, overs;     /* since: */
     uint32_t window;            /* ms */
@@ -67,6 +69,7 @@ struct ln_session {
     uint8_t dialect;            /* ln_user, or LN_DIALECT_AUTO */
     uint8_t text;               /* ln_session_text */
     bool paused, closed;        /* waits for answers; nothing more is to be said */
+    bool seating;               /* not let in yet, and commands wait: seat.c */
     bool said;                  /* it has published: what it leaves, it leaves behind that */
     uint32_t tickets;           /* of questions, the last one given */
     struct ln_pending *pending; /* ask.c's, in the order they came; NULL: none */

@@ -76,6 +76,7 @@ void ln_login_close(ln_session *s) {
     widen(l);
     ln_list_remove(&l->node);
     ln_list_remove(&l->lacking);
+    ln_seat_give(s->node->hub, l->seat);
     ln_free(l->id);
     ln_free(l);
     s->login = NULL;
@@ -98,7 +99,7 @@ static void put_into_own(ln_session *s, const ln_identity *id) {
 
 void ln_login_settle(ln_session *s) {
     ln_login *l = s->login;
-    if (!l || !l->id || l->settled || s->dialect == LN_DIALECT_AUTO) return;
+    if (!l || !l->id || l->settled || s->seating || s->dialect == LN_DIALECT_AUTO) return;
     l->settled = true;
     if (l->auth->personal) put_into_own(s, l->id);
     uint32_t at = 0;
@@ -266,6 +267,7 @@ void ln_login_auth(ln_session *s, const ln_native_command *c) {
     } else {
         become(s->login, id);
         say_known(s, c);
+        ln_seat_ask(s);
         ln_login_settle(s);
     }
 }

@@ -41,6 +41,7 @@ typedef struct ln_login {
     uint8_t state;            /* ln_login_state */
     bool settled;             /* it is in the channels that its token names */
     bool again;               /* the next command has waited, and was counted then */
+    ln_admission *seat;       /* it counts among the connections of its user; NULL: it does not */
 } ln_login;
 
 /* Of a session just made, which has its dialect. o->identity is taken, also on failure.
@@ -61,6 +62,12 @@ void ln_login_refresh(ln_session *s, const ln_native_command *c);
 /* A token for one channel, in a subscribe: LINNET_OK with *expires. LN_PENDING: the
  * command waits. LINNET_ERR_DENIED, LINNET_ERR_AGAIN, LINNET_ERR_NOMEM. */
 int ln_login_channel_token(ln_session *s, const ln_native_command *c, uint64_t *expires);
+/* seat.c: it has just become known who it is: asks whether there may be one more of him. */
+void ln_seat_ask(ln_session *s);
+/* There may not, or there is no memory. */
+void ln_seat_refused(ln_session *s, int err);
+/* Back to its home; one that was not granted is freed. NULL is allowed. */
+void ln_seat_give(ln_hub *h, ln_admission *a);
 /* The handshake brought a token that is no good. */
 void ln_login_refused(ln_session *s, ln_jws_fault fault);
 /* The key of a token in the command at hand may be on its way: the command waits, and all behind

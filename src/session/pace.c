@@ -30,19 +30,47 @@ static ln_rate rate_of(const ln_session_limits *l, ln_pace pace) {
     return (ln_rate){ l->publish_rate, l->publish_burst };
 }
 
+/* 0: it has none. */
+static ln_account account_of(const ln_session *s, ln_account_of which) {
+    const ln_sessions *n = s->node;
+    ln_ip who;
+    if (!n->address_of || !n->address_of(s->conn, &who)) return 0;
+    return ln_account_named(n->hub->key, which, ln_slice_of(&who, sizeof who));
+}
+
 /* Who has shown many tokens that are no good waits with the next, on whatever connection. */
 static bool owes(const ln_session *s, uint32_t *wait_ms) {
     const ln_sessions *n = s->node;
-    ln_ip who;
-    return n->address_of && n->address_of(s->conn, &who) &&
-           ln_debts_owed(&n->debts, &who, ln_hub_now(n->hub), wait_ms);
+    ln_account a = n->failures.per_s ? account_of(s, LN_ACCOUNT_ADDRESS_TOKENS) : 0;
+    return a && ln_hub_owes(n->hub, a, n->failures, wait_ms);
 }
 
 void ln_session_owe(const ln_session *s) {
-    ln_sessions *n = s->node;
-    ln_ip who;
-    if (n->address_of && n->address_of(s->conn, &who))
-        ln_debts_add(&n->debts, &who, ln_hub_now(n->hub));
+    ln_account a = account_of(s, LN_ACCOUNT_ADDRESS_TOKENS);
+    if (a) ln_hub_owe(s->node->hub, a, s->node->failures);
+}
+
+/* All connections of a user, and all of an address, have a rate together. */
+static bool user_takes(const ln_session *s, bool command, uint32_t *wait_ms) {
+    ln_slice user = ln_session_user(s);
+    ln_rate rate = s->limits->users[command];
+    if (!rate.per_s || !user.size) return true;
+    ln_account_of which = command ? LN_ACCOUNT_USER_COMMAND : LN_ACCOUNT_USER_PUBLISH;
+    ln_hub *h = s->node->hub;
+    if (ln_hub_spend(h, ln_account_named(h->key, which, user), rate, wait_ms)) return true;
+    ln_stat_add(&s->node->limited_user, 1);
+    return false;
+}
+
+static bool address_takes(ln_session *s, bool command, uint32_t *wait_ms) {
+    ln_rate rate = s->limits->addresses[command];
+    ln_account_of which = command ? LN_ACCOUNT_ADDRESS_COMMAND : LN_ACCOUNT_ADDRESS_PUBLISH;
+    if (!rate.per_s) return true;
+    ln_account *known = &s->accounts[command]; /* to ask for an address is a system call */
+    if (!*known) *known = account_of(s, which);
+    if (!*known || ln_hub_spend(s->node->hub, *known, rate, wait_ms)) return true;
+    ln_stat_add(&s->node->limited_address, 1);
+    return false;
 }
 
 /* The answer to who is to wait. */
@@ -64,8 +92,11 @@ bool ln_session_pace(ln_session *s, const ln_native_command *c) {
         return false;
     }
     ln_rate rate = rate_of(s->limits, pace);
-    bool takes = ln_bucket_take(&s->buckets[pace], rate, ln_hub_now(s->node->hub), &wait_ms);
-    if (takes && (pace != LN_PACE_AUTH || !owes(s, &wait_ms))) return true;
+    bool command = pace != LN_PACE_PUBLISH;
+    if (ln_bucket_take(&s->buckets[pace], rate, ln_hub_now(s->node->hub), &wait_ms) &&
+        user_takes(s, command, &wait_ms) && address_takes(s, command, &wait_ms) &&
+        (pace != LN_PACE_AUTH || !owes(s, &wait_ms)))
+        return true;
     ln_stat_add(&s->node->too_fast[pace], 1);
     put_off(s, c, LN_NATIVE_RATE_LIMITED, wait_ms);
     return false;

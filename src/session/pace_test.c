@@ -109,7 +109,7 @@ static void debts_of_an_address(void **state) {
     world w;
     world_open(&w);
     w.sessions.address_of = one_house;
-    ln_debts_init(&w.sessions.debts, (ln_rate){ 1, 2 }, (ln_map_key){ 1, 2 });
+    w.sessions.failures = (ln_rate){ 1, 2 };
     ln_slice text = LN_SLICE("{\"type\":\"auth\",\"id\":1,\"data\":{\"token\":\"x\"}}");
     peer *a = peer_open(&w, 0, LN_USER_NATIVE), *b = peer_open(&w, 1, LN_USER_NATIVE);
     say(a, text);

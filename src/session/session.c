@@ -371,6 +371,7 @@ int ln_session_open(ln_sessions *n, ln_conn *c, const ln_session_options *o) {
     if (o->dialect == LN_USER_NATIVE) welcome(s);
     ln_jws_fault refused = o->refused ? o->refused : ln_session_barred(s);
     if (refused) ln_login_refused(s, refused);
+    ln_seat_ask(s);
     ln_login_settle(s);
     if (o->feed.size) ln_login_feed(s, o->feed);
     return LINNET_OK;
@@ -466,9 +467,10 @@ void ln_sessions_fini(ln_sessions *n) {
     ln_buf_fini(&n->scratch);
     ln_buf_fini(&n->out);
     ln_buf_fini(&n->packed);
-    ln_debts_fini(&n->debts);
     ln_bans_fini(&n->bans);
     ln_ends_fini(&n->ends);
+    for (uint8_t i = 0; i < LN_DIALECTS; i++)
+        n->hub->users[i].ctx = NULL; /* a seat may still be on its way, see seat.c */
     ln_free(n->slots);
     n->slots = NULL;
 }

@@ -44,9 +44,12 @@ typedef struct ln_session_limits { /* of a route; outlives its sessions. 0 means
     uint32_t errors_max, errors_ms;       /* so many in so long: close 3003 */
     uint32_t publish_rate, publish_burst; /* per second; over it error 111, and after errors_max
                                            * of those in errors_ms close 3009 */
-    uint32_t ping_ms, pong_ms; /* heartbeat in linnet.v1, as the route's connections have it */
-    uint64_t message_max;      /* bytes; said in welcome, kept by the connection */
-    ln_rate rates[LN_PACES];   /* of other commands than publications, by ln_pace */
+    uint32_t ping_ms, pong_ms;      /* heartbeat in linnet.v1, as the route's connections have it */
+    uint64_t message_max;           /* bytes; said in welcome, kept by the connection */
+    ln_rate rates[LN_PACES];        /* of other commands than publications, by ln_pace */
+    ln_rate users[2], addresses[2]; /* of all connections of one: publications; all else */
+    ln_rate connects;               /* handshakes of an address; the owner's to ask for */
+    uint32_t per_user;              /* connections */
 } ln_session_limits;
 /* THREATS.md, "Limits and defaults". */
 #define LN_SESSION_LIMITS_INIT                                                                     \
@@ -89,8 +92,8 @@ typedef struct ln_sessions { /* of one worker */
     ln_stat by_dialect[LN_DIALECTS + 1]; /* sessions; the last: undecided */
     ln_stat limited;                     /* commands refused because they came too fast */
     ln_stat recovered, lost;             /* of those who subscribed with a position */
-    ln_debts debts; /* of addresses, for tokens that were no good; the owner sets its rate, and: */
-    bool (*address_of)(const ln_conn *c, ln_ip *who); /* whose debt it is; NULL: nobody's */
+    ln_rate failures; /* of an address: tokens that are no good. The owner's, like the next */
+    bool (*address_of)(const ln_conn *c, ln_ip *who); /* whom limits mean; NULL: nobody */
     ln_stat dropped;                                  /* messages left out for slow readers */
     ln_stat too_fast[LN_PACES];                       /* refused, by what they drew on */
     ln_list callouts;       /* callout.h's, the first that is due in front */
@@ -101,6 +104,9 @@ typedef struct ln_sessions { /* of one worker */
     bool late;              /* and has waited too long */
     ln_bans bans;           /* whose: who may not be here */
     ln_ends ends;           /* of those that are over */
+    ln_stat limited_user, limited_address; /* of `limited`, those for such a rate */
+    ln_stat limited_handshakes;            /* the owner's */
+    ln_stat full_users;                    /* connections closed because a user has too many */
 } ln_sessions;
 
 /* Fills a worker's; names itself to the hub for all dialects. node: at most 16 bytes.
