@@ -25,6 +25,18 @@ static const field fields[] = {
     { "key", LN_API_KEY, LN_JSON_STRING },
     { "since", LN_API_SINCE, LN_JSON_OBJECT },
     { "reverse", LN_API_REVERSE, LN_JSON_BOOL },
+    { "address", LN_API_ADDRESS, LN_JSON_STRING },
+    { "jti", LN_API_JTI, LN_JSON_STRING },
+    { "session", LN_API_SESSION, LN_JSON_STRING },
+    { "for", LN_API_FOR, LN_JSON_NUMBER },
+    { "before", LN_API_BEFORE, LN_JSON_NUMBER },
+    { "after", LN_API_AFTER, LN_JSON_NUMBER },
+    { "timeout", LN_API_TIMEOUT, LN_JSON_NUMBER },
+    { "prefix", LN_API_PREFIX, LN_JSON_STRING },
+    { "offset", LN_API_OFFSET, LN_JSON_NUMBER },
+    { "epoch", LN_API_EPOCH, LN_JSON_STRING },
+    { "token", LN_API_TOKEN, LN_JSON_STRING },
+    { "from", LN_API_FROM, LN_JSON_STRING },
 };
 #define FIELDS (sizeof fields / sizeof fields[0])
 
@@ -74,25 +86,53 @@ static bool since(const ln_json_value *object, ln_api_body *out) {
     return found == 3;
 }
 
+static ln_slice *text_of(ln_api_field bit, ln_api_body *out) {
+    switch (bit) {
+    case LN_API_CHANNEL: return &out->channel;
+    case LN_API_EVENT: return &out->event;
+    case LN_API_METHOD: return &out->method;
+    case LN_API_USER: return &out->user;
+    case LN_API_CLIENT: return &out->client;
+    case LN_API_REASON: return &out->reason;
+    case LN_API_KEY: return &out->key;
+    case LN_API_ADDRESS: return &out->address;
+    case LN_API_JTI: return &out->jti;
+    case LN_API_SESSION: return &out->session;
+    case LN_API_PREFIX: return &out->prefix;
+    case LN_API_TOKEN: return &out->token;
+    case LN_API_FROM: return &out->from;
+    default: return NULL;
+    }
+}
+
+static uint64_t *number_of(ln_api_field bit, ln_api_body *out) {
+    switch (bit) {
+    case LN_API_CODE: return &out->code;
+    case LN_API_LIMIT: return &out->limit;
+    case LN_API_FOR: return &out->for_s;
+    case LN_API_BEFORE: return &out->before;
+    case LN_API_AFTER: return &out->after;
+    case LN_API_TIMEOUT: return &out->timeout_ms;
+    case LN_API_OFFSET: return &out->offset;
+    default: return NULL;
+    }
+}
+
 static bool take(const field *f, const ln_json_value *value, ln_buf *scratch, ln_api_body *out) {
+    ln_slice *text = text_of(f->bit, out);
+    uint64_t *number = number_of(f->bit, out);
+    if (text) return ln_api_text(value, scratch, text);
+    if (number) return ln_json_uint(value, number);
     switch (f->bit) {
-    case LN_API_CHANNEL: return ln_api_text(value, scratch, &out->channel);
-    case LN_API_EVENT: return ln_api_text(value, scratch, &out->event);
-    case LN_API_METHOD: return ln_api_text(value, scratch, &out->method);
-    case LN_API_USER: return ln_api_text(value, scratch, &out->user);
-    case LN_API_CLIENT: return ln_api_text(value, scratch, &out->client);
-    case LN_API_REASON: return ln_api_text(value, scratch, &out->reason);
-    case LN_API_KEY: return ln_api_text(value, scratch, &out->key);
     case LN_API_SINCE: return since(value, out);
+    case LN_API_EPOCH: return epoch_of(value, &out->epoch);
     case LN_API_REVERSE: out->reverse = value->boolean; return true;
-    case LN_API_CODE: return ln_json_uint(value, &out->code);
-    case LN_API_LIMIT: return ln_json_uint(value, &out->limit);
     case LN_API_CHANNELS: out->channels = *value; return true;
     case LN_API_COMMANDS: out->commands = *value; return true;
     case LN_API_DATA: out->data = value->raw; return true;
     case LN_API_VOLATILE: out->is_volatile = value->boolean; return true;
+    default: return false;
     }
-    return false;
 }
 
 static const field *find(const ln_json_value *key, unsigned may) {
@@ -130,12 +170,36 @@ bool ln_api_read(const ln_json_value *object, unsigned may, unsigned must, ln_bu
         out->fields |= f->bit;
         bool fits = f->kind == LN_JSON_NULL || value.kind == f->kind;
         if (!fits || !take(f, &value, scratch, out))
-            return refuse(why, f->name, LN_SLICE(" is not "), kinds[f->kind]);
+            return refuse(why, f->name, LN_SLICE(" is not "),
+                f->bit == LN_API_EPOCH ? "an epoch" : kinds[f->kind]);
     }
     for (size_t i = 0; i < FIELDS; i++)
         if (fields[i].bit & must & ~out->fields)
             return refuse(why, fields[i].name, LN_SLICE(""), " is missing");
     return true;
+}
+
+static bool method_in(const ln_json_value *object, ln_json_value *out) {
+    ln_json_iter it = ln_json_iter_of(object);
+    ln_json_value key;
+    while (ln_json_next(&it, &key, out))
+        if (ln_json_is(&key, LN_SLICE("method"))) return true;
+    return false;
+}
+
+bool ln_api_named(
+    const ln_json_value *object, ln_buf *scratch, ln_slice *name, char why[LN_API_WHY_MAX]) {
+    ln_json_value value;
+    if (object->kind != LN_JSON_OBJECT) return refuse(why, "this is no object", LN_SLICE(""), "");
+    if (!method_in(object, &value)) return refuse(why, "method is missing", LN_SLICE(""), "");
+    return ln_api_text(&value, scratch, name) ||
+           refuse(why, "method is not a string", LN_SLICE(""), "");
+}
+
+bool ln_api_is_method(const ln_json_value *object, ln_slice name) {
+    ln_json_value value;
+    return object->kind == LN_JSON_OBJECT && method_in(object, &value) &&
+           value.kind == LN_JSON_STRING && ln_slice_eq(value.text, name);
 }
 
 bool ln_api_line(ln_slice *text, ln_slice *line) {

@@ -26,13 +26,27 @@ typedef enum ln_api_field {
     LN_API_KEY = 1 << 12,
     LN_API_SINCE = 1 << 13,
     LN_API_REVERSE = 1 << 14,
+    LN_API_ADDRESS = 1 << 15,
+    LN_API_JTI = 1 << 16,
+    LN_API_SESSION = 1 << 17,
+    LN_API_FOR = 1 << 18,
+    LN_API_BEFORE = 1 << 19,
+    LN_API_AFTER = 1 << 20,
+    LN_API_TIMEOUT = 1 << 21,
+    LN_API_PREFIX = 1 << 22,
+    LN_API_OFFSET = 1 << 23,
+    LN_API_EPOCH = 1 << 24,
+    LN_API_TOKEN = 1 << 25,
+    LN_API_FROM = 1 << 26,
 } ln_api_field;
 
 typedef struct ln_api_body {
     unsigned fields;                                            /* ln_api_field: which came */
     ln_slice channel, event, method, user, client, reason, key; /* unescaped */
-    uint64_t code, limit, epoch, offset;                        /* the last two: of since */
-    ln_slice data;                                              /* JSON */
+    ln_slice address, jti, session, prefix, token, from;        /* likewise */
+    uint64_t code, limit, for_s, before, after, timeout_ms;
+    uint64_t epoch, offset; /* also those of since */
+    ln_slice data;          /* JSON */
     ln_json_value channels, commands;
     bool is_volatile, reverse;
 } ln_api_body;
@@ -42,6 +56,11 @@ typedef struct ln_api_body {
  * that slices stay where they are. False: why says in words what is wrong. */
 bool ln_api_read(const ln_json_value *object, unsigned may, unsigned must, ln_buf *scratch,
     ln_api_body *out, char why[LN_API_WHY_MAX]);
+/* The method that a command names, unescaped. False: why says what is wrong. */
+bool ln_api_named(
+    const ln_json_value *object, ln_buf *scratch, ln_slice *name, char why[LN_API_WHY_MAX]);
+/* Whether it is this one; false also when it is written with escapes. */
+bool ln_api_is_method(const ln_json_value *object, ln_slice name);
 /* One string of a checked array. False: it is none. */
 bool ln_api_text(const ln_json_value *value, ln_buf *scratch, ln_slice *out);
 /* The next line of text that is not empty; false at the end. For newline-delimited JSON. */

@@ -21,6 +21,8 @@ static const struct {
     { "{\"channel\":7,\"data\":1}", "channel is not a string" },
     { "{\"channel\":null,\"data\":1}", "channel is not a string" },
     { "{\"channel\":\"a\",\"data\":1,\"volatile\":1}", "volatile is not true or false" },
+    { "{\"channel\":\"a\",\"data\":1,\"epoch\":\"0123456789abcdef\"}",
+        "there is no field 'epoch' here" },
     { "{\"\\u0000\xc3\xbc\":1}", "there is no field '\\u0000?\?' here" },
     { "{\"01234567890123456789012345678901234567890\":1}",
         "there is no field '0123456789012345678901234567890123456789...' here" },
@@ -114,6 +116,34 @@ static void test_since(void **state) {
     }
 }
 
+static void test_named(void **state) {
+    (void)state;
+    static const struct {
+        const char *text, *name, *why;
+        bool plain; /* ln_api_is_method says so too */
+    } named[] = {
+        { "{\"channel\":1,\"method\":\"ban\"}", "ban", NULL, true },
+        { "{\"m\\u0065thod\":\"b\\u0061n\"}", "ban", NULL, false },
+        { "{\"method\":\"ban\",\"method\":\"unban\"}", "ban", NULL, true },
+        { "{\"method\":7}", NULL, "method is not a string", false },
+        { "{}", NULL, "method is missing", false },
+        { "[\"method\"]", NULL, "this is no object", false },
+    };
+    for (size_t i = 0; i < LN_COUNT(named); i++) {
+        ln_json_value top;
+        ln_slice name;
+        char why[LN_API_WHY_MAX] = "";
+        ln_buf scratch;
+        ln_buf_init(&scratch, 100);
+        assert_int_equal(ln_json_check(ln_slice_str(named[i].text), &top), LINNET_OK);
+        assert_int_equal(ln_api_named(&top, &scratch, &name, why), named[i].name != NULL);
+        if (named[i].name) assert_true(ln_slice_eq(name, ln_slice_str(named[i].name)));
+        if (named[i].why) assert_string_equal(why, named[i].why);
+        assert_int_equal(ln_api_is_method(&top, LN_SLICE("ban")), named[i].plain);
+        ln_buf_fini(&scratch);
+    }
+}
+
 static void test_lines(void **state) {
     (void)state;
     ln_slice text = LN_SLICE("\n1\r\n  \n{\"a\":2}\n\r\n3"), line;
@@ -149,6 +179,7 @@ int main(void) {
         cmocka_unit_test(test_rows),
         cmocka_unit_test(test_numbers),
         cmocka_unit_test(test_since),
+        cmocka_unit_test(test_named),
         cmocka_unit_test(test_lines),
         cmocka_unit_test(test_types),
     };

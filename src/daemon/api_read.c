@@ -29,18 +29,13 @@ static void put_message(ln_json_writer *w, const linnet_publication *p) {
 }
 
 static void on_history(void *ctx, linnet_hub *hub, int err, const linnet_history_page *page) {
-    ln_api_order *o = ctx;
+    ln_api_item *it = ctx;
     char epoch[17];
     if (err < 0) {
-        ln_api_order_error(o, err);
+        ln_api_fail(it, err, NULL);
         return;
     }
-    ln_buf out;
-    ln_buf_init(&out, LN_BUF_MAX);
-    ln_json_writer w = ln_json_begin(&out);
-    ln_json_open(&w, '{');
-    ln_json_key(&w, "ok");
-    ln_json_open(&w, '{');
+    ln_json_writer w = ln_api_ok(it);
     ln_json_key(&w, "messages");
     ln_json_open(&w, '[');
     const char *at = (const char *)page->items; /* a later library's are larger */
@@ -48,28 +43,75 @@ static void on_history(void *ctx, linnet_hub *hub, int err, const linnet_history
         put_message(&w, (const linnet_publication *)(const void *)at);
     ln_json_close(&w, ']');
     snprintf(epoch, sizeof epoch, "%016" PRIx64, page->epoch);
-    ln_json_key(&w, "epoch");
-    ln_json_str(&w, ln_slice_str(epoch));
-    ln_json_key(&w, "offset");
-    ln_json_u64(&w, page->offset);
-    ln_json_close(&w, '}');
-    ln_json_close(&w, '}');
-    ln_api_order_answer(o, &out, ln_json_end(&w));
+    ln_api_put_text(&w, "epoch", ln_slice_str(epoch));
+    ln_api_put_u64(&w, "offset", page->offset);
+    ln_api_told(it, &w);
 }
 
-void ln_api_history(ln_api_ask *a) {
-    ln_api_body b;
-    if (!ln_api_body_of(a, LN_API_SINCE | LN_API_LIMIT | LN_API_REVERSE, LN_API_CHANNEL, &b))
-        return;
-    ln_api_order *o = ln_api_order_new(a);
-    if (!o) return;
+void ln_api_history(ln_api_item *it, const ln_api_body *b) {
     linnet_history_query q = LINNET_HISTORY_QUERY_INIT;
-    q.channel = b.channel;
-    q.epoch = b.epoch;
-    q.offset = b.offset;
-    q.reverse = b.reverse;
-    q.limit = b.limit < 1000 ? (uint32_t)b.limit : 1000;
-    if ((b.fields & LN_API_LIMIT) && b.limit == 0) q.limit = LINNET_OFF;
-    int err = linnet_hub_history(a->api->hub, &q, on_history, o);
-    if (err < 0) ln_api_order_refuse(a, o, err, "that is no channel");
+    q.channel = b->channel;
+    q.epoch = b->epoch;
+    q.offset = b->offset;
+    q.reverse = b->reverse;
+    q.limit = b->limit < 1000 ? (uint32_t)b->limit : 1000;
+    if ((b->fields & LN_API_LIMIT) && b->limit == 0) q.limit = LINNET_OFF;
+    int err = linnet_hub_history(ln_api_hub(it), &q, on_history, it);
+    if (err < 0) ln_api_fail(it, err, err == LINNET_ERR_INVAL ? "that is no channel" : NULL);
+}
+
+/* ---- presence ----------------------------------------------------------------------- */
+
+static void put_member(ln_json_writer *w, const linnet_member *m) {
+    ln_json_open(w, '{');
+    ln_api_put_text(w, "client", m->client);
+    ln_api_put_text(w, "user", m->user);
+    if (m->info.size) {
+        ln_json_key(w, "info");
+        ln_json_raw(w, m->info);
+    }
+    ln_json_close(w, '}');
+}
+
+static void on_presence(void *ctx, linnet_hub *hub, int err, const linnet_presence *p) {
+    ln_api_item *it = ctx;
+    if (err < 0) {
+        ln_api_fail(it, err, err == LINNET_ERR_UNSUPPORTED ? "members are not kept there" : NULL);
+        return;
+    }
+    ln_json_writer w = ln_api_ok(it);
+    ln_json_key(&w, "members");
+    ln_json_open(&w, '[');
+    for (size_t i = 0; i < p->member_count; i++)
+        put_member(&w, &p->members[i]);
+    ln_json_close(&w, ']');
+    ln_api_put_u64(&w, "connections", p->connections);
+    ln_api_put_u64(&w, "users", p->users);
+    if (p->next) ln_api_put_u64(&w, "next", p->next);
+    ln_api_told(it, &w);
+}
+
+void ln_api_presence(ln_api_item *it, const ln_api_body *b) {
+    uint64_t limit = b->limit < 1000 ? b->limit : 1000;
+    if ((b->fields & LN_API_LIMIT) && !limit) limit = LINNET_OFF;
+    int err = linnet_hub_presence(
+        ln_api_hub(it), b->channel, b->after, (uint32_t)limit, on_presence, it);
+    if (err < 0) ln_api_fail(it, err, err == LINNET_ERR_INVAL ? "that is no channel" : NULL);
+}
+
+/* ---- info --------------------------------------------------------------------------- */
+
+void ln_api_info(ln_api_item *it, const ln_api_body *b) {
+    linnet_server_stats s = LINNET_SERVER_STATS_INIT;
+    linnet_hub_stats h = LINNET_HUB_STATS_INIT;
+    linnet_server_get_stats(ln_api_server(it), &s);
+    linnet_hub_get_stats(ln_api_hub(it), &h);
+    ln_json_writer w = ln_api_ok(it);
+    ln_api_put_text(&w, "version", ln_slice_str(linnet_version()));
+    ln_api_put_u64(&w, "workers", linnet_server_workers(ln_api_server(it)));
+    ln_api_put_u64(&w, "connections", s.connections);
+    ln_api_put_u64(&w, "sessions", h.sessions);
+    ln_api_put_u64(&w, "channels", h.channels);
+    ln_api_put_u64(&w, "subscriptions", h.subscriptions);
+    ln_api_told(it, &w);
 }

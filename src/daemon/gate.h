@@ -16,6 +16,9 @@ typedef struct ln_gate {
  * why in words: 421 when Host does not name us, 401 without a key that is one of ours (the field
  * that goes with it has been added), 403 when that key may not do this. */
 int ln_gate_status(const ln_gate *gate, linnet_request *r, uint32_t scope, const char **words);
+/* The same; *scopes: all that its key may do. */
+int ln_gate_scopes(
+    const ln_gate *gate, linnet_request *r, uint32_t scope, uint32_t *scopes, const char **words);
 /* Whether the request carries a key with this scope. If not, it has been answered. */
 bool ln_gate_admits(const ln_gate *gate, linnet_request *r, uint32_t scope);
 #endif

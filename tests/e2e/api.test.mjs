@@ -115,7 +115,7 @@ describe('the HTTP API', () => {
     const { body } = await call('batch', { commands });
     const offsets = body.ok.results.map(r => r.ok?.offset ?? r.error.message);
     assert.deepEqual(offsets.slice(57, 60),
-      ["there is no field 'chanel' here", 'a batch knows the method publish', 'this is no object']);
+      ["there is no field 'chanel' here", 'a batch knows no such method', 'this is no object']);
     assert.deepEqual(offsets.filter(Number.isInteger), Array.from({ length: 97 }, (_, i) => i + 1));
   });
 
