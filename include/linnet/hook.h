@@ -28,10 +28,10 @@ typedef enum linnet_hook {
     LINNET_HOOK_CALL = 3,
     LINNET_HOOK_EVENT = 4, /* and these are told */
     LINNET_HOOK_DISCONNECT = 5,
-    /* A channel has its first subscriber on this node, and now none. Nothing tells of them yet:
-     * linnet_hub_new answers LINNET_ERR_UNSUPPORTED. */
-    LINNET_HOOK_OCCUPIED = 6,
-    LINNET_HOOK_VACATED = 7
+    LINNET_HOOK_OCCUPIED = 6, /* a channel has its first subscriber on this node; told, without a
+                               * connection, on the worker that is home of the channel */
+    LINNET_HOOK_VACATED = 7,  /* and has had none for a second */
+    LINNET_HOOK_REFRESH = 8   /* whom CONNECT has let in until now: may he stay? */
 } linnet_hook;
 #define LINNET_HOOK_BIT(hook) (1u << (hook))
 
@@ -56,14 +56,16 @@ typedef struct linnet_question {
 } linnet_question;
 
 typedef struct linnet_answer {
-    size_t size;           /* of this struct */
-    uint16_t code;         /* 0: allowed; else an error of docs/protocol.md, or 400 to 1999 */
-    const char *message;   /* in words, at most 256 bytes; NULL: the code's */
-    linnet_slice data;     /* JSON. PUBLISH: said instead; CALL: the answer. Empty: none */
-    linnet_slice user;     /* CONNECT: who it is */
-    linnet_slice info;     /* CONNECT: JSON about it that others see */
-    linnet_slice channels; /* CONNECT: JSON array of names: it is subscribed to these at once */
-    uint64_t expires;      /* CONNECT: seconds since 1970; 0: never */
+    size_t size;         /* of this struct */
+    uint16_t code;       /* 0: allowed; else an error of docs/protocol.md, or 400 to 1999 */
+    const char *message; /* in words, at most 256 bytes; NULL: the code's */
+    linnet_slice data;   /* JSON. PUBLISH: said instead; CALL: the answer; CONNECT: stands in
+                          * welcome, 16 KiB at most. Empty: none */
+    linnet_slice user;   /* CONNECT: who it is */
+    linnet_slice info;   /* CONNECT: JSON about it that others see; REFRESH: likewise, empty: as it
+                          * was, and so: */
+    linnet_slice channels; /* JSON array of names: it is subscribed to these at once */
+    uint64_t expires;      /* CONNECT: seconds since 1970; 0: never. REFRESH: 0: as it was */
 } linnet_answer;
 #define LINNET_ANSWER_INIT                                                                         \
     { sizeof(linnet_answer), 0, NULL, { NULL, 0 }, { NULL, 0 }, { NULL, 0 }, { NULL, 0 }, 0 }

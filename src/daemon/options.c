@@ -215,9 +215,11 @@ static void check_jwks(const ln_options *o, ln_problems *p) {
 /* What a request would be refused for is told before there is one. */
 static void check_webhooks(const ln_options *o, ln_problems *p) {
     static const char *const paths[] = { "webhooks.connect", "webhooks.subscribe",
-        "webhooks.publish", "webhooks.call", "webhooks.event", "webhooks.disconnect" };
+        "webhooks.publish", "webhooks.call", "webhooks.event", "webhooks.disconnect",
+        "webhooks.refresh", "webhooks.occupied", "webhooks.vacated" };
     const char *const urls[] = { o->webhook_connect, o->webhook_subscribe, o->webhook_publish,
-        o->webhook_call, o->webhook_event, o->webhook_disconnect };
+        o->webhook_call, o->webhook_event, o->webhook_disconnect, o->webhook_refresh,
+        o->webhook_occupied, o->webhook_vacated };
     for (size_t i = 0; i < sizeof urls / sizeof urls[0]; i++) {
         if (!urls[i]) continue;
         if (strncmp(urls[i], "http://", 7) != 0 && strncmp(urls[i], "https://", 8) != 0)

@@ -203,7 +203,7 @@ static void take_standard(const ln_space *space, linnet_hub_options *ho) {
     ho->history = n.history;
 }
 
-#define HOOKS 6
+#define HOOKS 9
 
 /* Where what is sent; `list` has room for HOOKS. */
 static void take_hooks(const ln_options *o, linnet_webhook *list, linnet_hooks *out) {
@@ -213,8 +213,9 @@ static void take_hooks(const ln_options *o, linnet_webhook *list, linnet_hooks *
     } urls[HOOKS] = { { o->webhook_connect, LINNET_HOOK_CONNECT },
         { o->webhook_subscribe, LINNET_HOOK_SUBSCRIBE },
         { o->webhook_publish, LINNET_HOOK_PUBLISH }, { o->webhook_call, LINNET_HOOK_CALL },
-        { o->webhook_event, LINNET_HOOK_EVENT },
-        { o->webhook_disconnect, LINNET_HOOK_DISCONNECT } };
+        { o->webhook_event, LINNET_HOOK_EVENT }, { o->webhook_disconnect, LINNET_HOOK_DISCONNECT },
+        { o->webhook_refresh, LINNET_HOOK_REFRESH }, { o->webhook_occupied, LINNET_HOOK_OCCUPIED },
+        { o->webhook_vacated, LINNET_HOOK_VACATED } };
     for (size_t i = 0; i < HOOKS; i++) {
         linnet_webhook one = LINNET_WEBHOOK_INIT;
         if (!urls[i].url) continue;

@@ -17,9 +17,17 @@ void ln_doorman_init(
     ln_list_init(&d->visitors);
 }
 
+void ln_entry_clear(ln_entry *e) {
+    ln_free(e->identity);
+    ln_free(e->data);
+    e->identity = NULL;
+    e->data = NULL;
+    e->data_size = 0;
+}
+
 static void visitor_free(ln_doorman *d, visitor *v) {
     ln_list_remove(&v->node);
-    ln_free(v->entry.identity);
+    ln_entry_clear(&v->entry);
     ln_free(v);
     d->count--;
 }
@@ -83,36 +91,25 @@ static int ask(ln_doorman *d, linnet_upgrade *u, uint64_t who, ln_answer *now) {
 
 /* ---- the answer ------------------------------------------------------------------------- */
 
-static void put_claim(ln_json_writer *w, const char *key, ln_slice json) {
-    if (!json.size) return;
-    ln_json_key(w, key);
-    ln_json_raw(w, json);
-}
-
 /* What a backend says of somebody is what a token would say. A user who was known before stays
  * who he is. */
 static int identify(ln_entry *e, const ln_answer *a, uint64_t now_s) {
-    ln_buf claims;
-    ln_json_value top;
     if (e->identity || !a->user.size)
         return !e->identity && (a->channels.size || a->info.size || a->expires)
                    ? LINNET_ERR_DENIED /* of nobody nothing can be said */
                    : LINNET_OK;
-    ln_buf_init(&claims, LN_BUF_MAX);
-    ln_json_writer w = ln_json_begin(&claims);
-    ln_json_open(&w, '{');
-    ln_json_key(&w, "sub");
-    ln_json_str(&w, a->user);
-    ln_json_key(&w, "iat");
-    ln_json_u64(&w, now_s);
-    put_claim(&w, "info", a->info);
-    put_claim(&w, "subs", a->channels);
-    ln_json_close(&w, '}');
-    int err = ln_json_end(&w);
-    if (err == LINNET_OK) err = ln_json_check(ln_buf_slice(&claims), &top);
-    if (err >= 0) err = ln_identity_from(&top, a->expires, &e->identity);
-    ln_buf_fini(&claims);
-    return err;
+    return ln_identity_vouch(a->user, a->info, a->channels, now_s, a->expires, &e->identity);
+}
+
+/* What his welcome is to say besides. */
+static int take_data(ln_entry *e, ln_slice data) {
+    if (!data.size) return LINNET_OK;
+    if (data.size > LN_WELCOME_DATA_MAX) return LINNET_ERR_TOO_BIG;
+    e->data = ln_malloc(data.size);
+    if (!e->data) return LINNET_ERR_NOMEM;
+    memcpy(e->data, data.data, data.size);
+    e->data_size = (uint32_t)data.size;
+    return LINNET_OK;
 }
 
 static int status_of(const ln_answer *a) {
@@ -142,7 +139,9 @@ static bool is_barred(const ln_doorman *d, const ln_entry *e, uint64_t now_s) {
 /* LINNET_OK: he may come, and e says as whom. Else *a says why not. */
 static int judge(const ln_doorman *d, ln_entry *e, ln_answer *a) {
     uint64_t now_s = ln_hub_wall(d->w->hub) / 1000;
-    if (!a->err && !a->code && identify(e, a, now_s) < 0) a->err = LINNET_ERR_HTTP;
+    bool allowed = !a->err && !a->code;
+    if (allowed && (identify(e, a, now_s) < 0 || take_data(e, a->data) < 0))
+        a->err = LINNET_ERR_HTTP;
     if (!a->err && !a->code && is_barred(d, e, now_s)) {
         a->code = LN_NATIVE_PERMISSION_DENIED;
         a->message = LN_SLICE("banned");
@@ -177,6 +176,7 @@ linnet_verdict ln_doorman_ask(ln_doorman *d, linnet_upgrade *u) {
     }
     *v = (visitor){ .who = who, .deadline = ln_loop_now(d->w->net) + LN_ASK_MS, .entry = *e };
     e->identity = NULL;
+    e->data = NULL;
     ln_list_init(&v->node);
     ln_list_push(&d->visitors, &v->node);
     d->count++;
@@ -207,16 +207,18 @@ static void undo(ln_doorman *d, const ln_entry *e) {
 static void let_in(ln_doorman *d, visitor *v) {
     ln_post *m = ln_post_new(LN_POST_ACCEPT, v->who, 0, NULL, LN_SLICE(""));
     if (!m) return; /* it is answered 503 in time */
-    ln_free(d->entry->identity);
+    ln_entry_clear(d->entry);
     *d->entry = v->entry;
     d->entered = false;
     ln_upgrade_mail(d->w, m); /* on_open comes from in here */
     ln_post_free(m);
     if (d->entered) {
         v->entry.identity = NULL;
+        v->entry.data = NULL;
         return;
     }
     d->entry->identity = NULL;
+    d->entry->data = NULL;
     undo(d, &v->entry);
 }
 

@@ -12,17 +12,23 @@
 #include "lib/server.h"
 #include "session/auth.h"
 
+#define LN_WELCOME_DATA_MAX (16u * 1024)
 #define LN_DOORMAN_VISITORS 4096 /* whose answer is pending, per worker; 503 beyond */
 
 typedef struct ln_entry {
     ln_identity *identity; /* who it is; NULL: nobody yet */
     ln_jws_fault refused;  /* it came with a token that is no good */
     bool vouched;          /* a backend has said yes */
-    uint8_t dialect;       /* ln_user, or LN_DIALECT_AUTO */
+    uint8_t *data;         /* JSON for its welcome; NULL: none */
+    uint32_t data_size;
+    uint8_t dialect; /* ln_user, or LN_DIALECT_AUTO */
     uint8_t client_size, feed_size;
     uint8_t client[LN_CLIENT_NAME_MAX];
     uint8_t feed[LN_CHANNEL_NAME_MAX]; /* the channel, of who speaks linnet.raw */
 } ln_entry;
+
+/* Frees who it is and what he is to be told. */
+void ln_entry_clear(ln_entry *e);
 
 typedef struct ln_doorman {
     linnet_loop *w;

@@ -10,9 +10,7 @@
 static_assert((int)LN_ASK_CONNECT == LINNET_HOOK_CONNECT, "one is the other");
 static_assert((int)LN_ASK_CALL == LINNET_HOOK_CALL, "one is the other");
 static_assert((int)LN_TELL_VACATED == LINNET_HOOK_VACATED, "one is the other");
-
-/* What nothing asks yet. */
-#define LATER (1u << LINNET_HOOK_OCCUPIED | 1u << LINNET_HOOK_VACATED)
+static_assert((int)LN_ASK_REFRESH == LINNET_HOOK_REFRESH, "one is the other");
 
 struct ln_hooks {
     linnet_hooks options; /* of it on_ask, ctx and hooks */
@@ -49,13 +47,11 @@ int ln_hooks_new(const linnet_hooks *o, ln_hooks **out) {
     if (!ln_sized(o, sizeof *o) || o->hooks >> LN_ASK_KINDS || (o->hooks && !o->on_ask))
         return LINNET_ERR_INVAL;
     if (o->webhook_count && !o->webhooks) return LINNET_ERR_INVAL;
-    if (o->hooks & LATER) return LINNET_ERR_UNSUPPORTED;
     ln_hooks *h = ln_calloc(1, sizeof *h);
     if (!h) return LINNET_ERR_NOMEM;
     h->options = *o;
     int err = take_headers(h, o->headers);
     if (err == LINNET_OK && o->webhook_count) err = ln_webhook_config_new(o, &h->web);
-    if (err == LINNET_OK && ln_webhook_kinds(h->web) & LATER) err = LINNET_ERR_UNSUPPORTED;
     if (err < 0) {
         ln_hooks_free(h);
         return err;

@@ -568,7 +568,7 @@ static void test_options(void **state) {
         { "three keys", "http://127.0.0.1:1/", 1, many, LINNET_ERR_LIMIT },
         { "no URL", NULL, 1, keys, LINNET_ERR_INVAL },
         { "a URL of another kind", "file:///etc/passwd", 1, keys, LINNET_ERR_URL },
-        { "a bit that is none", "http://127.0.0.1:1/", 1u << 8, keys, LINNET_ERR_INVAL },
+        { "a bit that is none", "http://127.0.0.1:1/", 1u << 9, keys, LINNET_ERR_INVAL },
     };
     for (size_t i = 0; i < LN_COUNT(rows); i++) {
         linnet_webhook one = LINNET_WEBHOOK_INIT;

@@ -249,7 +249,7 @@ static linnet_verdict ask_gate(hub_worker *h, linnet_upgrade *u) {
         ln_stat_add(&h->sessions.limited_handshakes, 1);
         return ln_gate_too_many(u, wait_ms, "too many connections at once\n");
     }
-    ln_free(h->entry.identity);
+    ln_entry_clear(&h->entry);
     linnet_verdict verdict = ln_gate_ask(
         &h->gate, u, h->sessions.failures, ln_hub_wall(h->sessions.hub) / 1000, &known);
     h->entry.identity = known.identity;
@@ -325,11 +325,13 @@ static void hub_open(ln_conn *c) {
         .narrow = &h->hub->narrow,
         .identity = h->entry.identity,
         .refused = h->entry.identity ? LN_JWS_FAULT_NONE : h->entry.refused,
+        .data = ln_slice_of(h->entry.data, h->entry.data_size),
     };
     if (o.dialect == LN_USER_FEED) o.feed = ln_slice_of(h->entry.feed, h->entry.feed_size);
     h->entry.identity = NULL;
     h->doorman.entered = true;
     int err = ln_session_open(&h->sessions, c, &o);
+    ln_entry_clear(&h->entry);
     if (err < 0)
         ln_conn_fail(c, err);
     else if (o.dialect == LN_USER_FEED && !o.feed.size)
@@ -625,8 +627,7 @@ void ln_host_hub_close(linnet_loop *w) {
     if (!h) return;
     ln_host_hub_end(w);
     ln_host_presence_close(w);
-    ln_free(h->entry.identity);
-    h->entry.identity = NULL;
+    ln_entry_clear(&h->entry);
     ln_keyring_free(w->keyring);
     w->keyring = NULL;
     ln_hook_worker_end(w->hooks);
@@ -666,6 +667,7 @@ void ln_host_hub_tick(linnet_loop *w) {
     ln_sessions_tick(&h->sessions);
     ln_doorman_tick(&h->doorman);
     ln_keyring_tick(w->keyring);
+    ln_occupancy_tick(&w->occupancy, ln_loop_now(w->net));
     ln_sse_tick(w);
 }
 
@@ -673,6 +675,8 @@ ln_msec ln_host_hub_deadline(const linnet_loop *w) {
     const hub_worker *h = w->sessions;
     if (!h) return LN_NEVER;
     ln_msec at = ln_sessions_deadline(&h->sessions), other = ln_doorman_deadline(&h->doorman);
+    if (other < at) at = other;
+    other = ln_occupancy_deadline(&w->occupancy);
     if (other < at) at = other;
     other = ln_keyring_deadline(w->keyring);
     if (other < at) at = other;

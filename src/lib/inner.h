@@ -14,6 +14,7 @@
 #include "lib/limits.h"
 #include "lib/mail.h"
 #include "lib/memory.h"
+#include "lib/occupancy.h"
 #include "lib/slots.h"
 #include "lib/world.h"
 #include "net/dns.h"
@@ -74,6 +75,7 @@ struct linnet_loop {
     struct ln_hook_worker *hooks; /* hooks.c's, when that has some */
     struct ln_keyring *keyring;   /* keyring.c's, when keys are fetched */
     ln_letter *own, **own_tail;   /* mail to itself, for this turn */
+    ln_occupancy occupancy;       /* of the channels whose home is here */
     ln_list timers;               /* of the host: linnet_timer.all */
     ln_list tls_cache;            /* client.c's */
     ln_list streams;              /* sse.c's, and the next three: by when they hear a comment */

@@ -251,6 +251,7 @@ static void tell_the_last(linnet_loop *w) {
 }
 
 void ln_worker_unhub(linnet_loop *w) {
+    if (w->sessions) ln_occupancy_flush(&w->occupancy);
     tell_the_last(w);
     ln_host_hub_close(w);
     hub_rounds(w);

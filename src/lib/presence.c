@@ -121,10 +121,8 @@ static int on_presence(void *ctx, ln_slice channel, ln_slice packed) {
 
 /* Backends that want to be told of it are. */
 static void on_occupied(void *ctx, ln_slice channel, bool occupied) {
-    const ln_asker *a = ln_host_hub_sessions(ctx)->asker;
-    ln_question q = { .kind = occupied ? LN_TELL_OCCUPIED : LN_TELL_VACATED, .channel = channel };
-    ln_answer nothing = { 0 };
-    if (ln_asker_wants(a, q.kind)) a->ask(a->ctx, &q, &nothing);
+    linnet_loop *w = ctx;
+    ln_occupancy_note(&w->occupancy, channel, occupied, ln_loop_now(w->net));
 }
 
 void ln_host_presence_open(const linnet_hub *hub, linnet_loop *w) {
@@ -133,9 +131,12 @@ void ln_host_presence_open(const linnet_hub *hub, linnet_loop *w) {
         .ctx = w, .occupied = on_occupied, .presence = heard.fn ? on_presence : NULL
     };
     ln_hub_watch(w->hub, &events);
+    ln_occupancy_init(&w->occupancy, w->server->key);
+    w->occupancy.asker = ln_host_hub_sessions(w)->asker;
 }
 
 void ln_host_presence_close(linnet_loop *w) {
+    ln_occupancy_fini(&w->occupancy);
     ln_hub_events none = { .ctx = NULL };
     if (w->hub) ln_hub_watch(w->hub, &none);
 }

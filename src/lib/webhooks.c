@@ -336,7 +336,7 @@ static int tell(ln_webhooks *h, const ln_question *q) {
 }
 
 int ln_webhooks_ask(ln_webhooks *h, const ln_question *q) {
-    return q->kind >= LN_TELL_EVENT ? tell(h, q) : ask(h, q);
+    return ln_ask_is_news(q->kind) ? tell(h, q) : ask(h, q);
 }
 
 bool ln_webhooks_busy(const ln_webhooks *h) {

@@ -1,7 +1,7 @@
 /* Commands whose answer is somebody else's, and those that wait behind them (ask.h). */
 #include "session/ask.h"
 #include "base/mem.h"
-#include "session/inner.h"
+#include "session/login.h"
 #include <assert.h>
 
 /* One command. Waiting: ticket 0, and in no list but its session's. Asked: also in node->asked,
@@ -154,6 +154,26 @@ bool ln_ask_may(ln_session *s, ln_ask_kind kind, const ln_native_command *c, ln_
     return !now.err && !now.code;
 }
 
+bool ln_ask_refresh(ln_session *s) {
+    ln_sessions *n = s->node;
+    const ln_native_command none = { .verb = LN_VERB_OTHER };
+    ln_answer now = { 0 };
+    if (!ln_asker_wants(n->asker, LN_ASK_REFRESH)) return false;
+    n->text = LN_SLICE("");
+    ln_pending *p = pending_new(s, &none);
+    int err = LINNET_ERR_NOMEM;
+    if (p) {
+        asked(s, p, LN_ASK_REFRESH);
+        ln_question q = question(s, LN_ASK_REFRESH, p->ticket, &none);
+        err = n->asker->ask(n->asker->ctx, &q, &now);
+        if (err == LN_PENDING) return true;
+        drop(s, p);
+    }
+    if (err < 0) now = (ln_answer){ .err = err };
+    ln_login_refreshed(s, &now);
+    return true;
+}
+
 void ln_ask_tell(ln_session *s, const ln_question *what) {
     const ln_asker *a = s->node->asker;
     if (!ln_asker_wants(a, what->kind)) return;
@@ -250,7 +270,10 @@ void ln_sessions_answer(ln_sessions *n, uint64_t who, uint32_t ticket, const ln_
         p = p->next;
     if (!p || !ticket || s->closed) return;
     bool allowed = !a->err && !a->code;
-    if (allowed && p->kind != LN_ASK_CALL) {
+    if (p->kind == LN_ASK_REFRESH) {
+        drop(s, p);
+        ln_login_refreshed(s, a);
+    } else if (allowed && p->kind != LN_ASK_CALL) {
         run(s, p, a);
     } else {
         unlink_pending(s, p);

@@ -27,8 +27,12 @@ typedef enum ln_ask_kind {
     LN_TELL_DISCONNECT,
     LN_TELL_OCCUPIED, /* a channel that had no subscriber has one */
     LN_TELL_VACATED,
+    LN_ASK_REFRESH, /* may he stay, whom a backend has let in until now; this is answered again */
     LN_ASK_KINDS
 } ln_ask_kind;
+static inline bool ln_ask_is_news(ln_ask_kind kind) {
+    return kind >= LN_TELL_EVENT && kind <= LN_TELL_VACATED;
+}
 
 typedef struct ln_question { /* all borrowed for the call; what a kind does not have is empty */
     ln_ask_kind kind;
@@ -48,10 +52,13 @@ typedef struct ln_answer { /* all borrowed */
     int err;          /* < 0: there is none: LINNET_ERR_TIMEOUT, or whatever stood in the way */
     uint16_t code;    /* 0: allowed; else why not, an ln_native_code or 400..1999 */
     ln_slice message; /* in words; empty: the code's */
-    ln_slice data;    /* JSON. PUBLISH: instead of what was sent; CALL: the answer. Empty: none */
-    ln_slice user, info; /* CONNECT: who it is; info: JSON */
-    ln_slice channels;   /* CONNECT: JSON array of names to be subscribed to */
-    uint64_t expires;    /* CONNECT: seconds since 1970; 0: never */
+    ln_slice data;    /* JSON. PUBLISH: instead of what was sent; CALL: the answer; CONNECT: for
+                       * welcome. Empty: none */
+    ln_slice user;    /* CONNECT: who it is */
+    ln_slice info, channels; /* CONNECT, REFRESH: JSON about it; JSON array of names to be
+                              * subscribed to */
+    uint64_t
+        expires; /* CONNECT, REFRESH: seconds since 1970; 0: never, and of REFRESH: as it was */
 } ln_answer;
 
 typedef struct ln_asker {

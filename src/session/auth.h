@@ -31,6 +31,7 @@ typedef struct ln_identity {
     uint64_t issued;  /* likewise; 0: nobody knows */
     uint16_t info_size, grants_size;
     uint8_t user_size, jti_size;
+    bool vouched;    /* by a backend, which may be asked again */
     uint8_t bytes[]; /* user, info, grants, jti: packed by auth.c */
 } ln_identity;
 
@@ -76,6 +77,13 @@ int ln_identity_read(
 /* The identity somebody else vouches for, in claims as they stand in a token; for ln_free. expires:
  * seconds since 1970, 0: never. LINNET_ERR_DENIED (malformed), LINNET_ERR_NOMEM. */
 int ln_identity_from(const ln_json_value *claims, uint64_t expires, ln_identity **out);
+/* The identity a backend vouches for now: JSON about it, JSON array of channels it is subscribed
+ * to; each may be empty. Otherwise as the one before. */
+int ln_identity_vouch(ln_slice user, ln_slice info, ln_slice channels, uint64_t now_s,
+    uint64_t expires, ln_identity **out);
+/* The same user for longer; what is empty stays as it was. As the one before. */
+int ln_identity_renew(const ln_identity *old, ln_slice info, ln_slice channels, uint64_t now_s,
+    uint64_t expires, ln_identity **out);
 /* Whether a token lets this user (empty: nobody in particular) into this channel. `sub` must be
  * that user, and may be missing only for nobody. LINNET_OK with *expires; else as
  * ln_identity_read. */

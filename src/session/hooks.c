@@ -14,6 +14,7 @@ static const char *const names[LN_ASK_KINDS] = {
     [LN_TELL_DISCONNECT] = "disconnect",
     [LN_TELL_OCCUPIED] = "channel_occupied",
     [LN_TELL_VACATED] = "channel_vacated",
+    [LN_ASK_REFRESH] = "refresh",
 };
 
 const char *ln_hook_name(ln_ask_kind kind) {

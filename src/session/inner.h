@@ -189,6 +189,9 @@ bool ln_ask_may(ln_session *s, ln_ask_kind kind, const ln_native_command *c, ln_
 bool ln_ask_behind(ln_session *s, const ln_native_command *c);
 /* What waits and need not any more. */
 void ln_ask_resume(ln_session *s);
+/* Asks whether whoever is there may stay; ln_login_refreshed follows, perhaps at once. False:
+ * nobody is asked. */
+bool ln_ask_refresh(ln_session *s);
 /* News, if anybody wants it. */
 void ln_ask_tell(ln_session *s, const ln_question *what);
 /* The answer to a call; data empty: null. */

@@ -330,8 +330,16 @@ static uint64_t end_subs(ln_session *s) {
     return next;
 }
 
+/* When a backend is asked again, and not later than it would end. */
+static uint64_t again_s(const ln_session *s) {
+    uint64_t now = wall_s(s), end = s->login->id->expires + LN_LOGIN_GRACE_S;
+    if (end <= now) return 0;
+    return end - now < LN_LOGIN_AGAIN_S ? end - now : LN_LOGIN_AGAIN_S;
+}
+
 static void warn(ln_session *s) {
     s->login->state = LN_LOGIN_WARNED;
+    if (s->login->id->vouched && ln_ask_refresh(s)) return;
     if (s->dialect == LN_USER_NATIVE)
         ln_session_say(s, ln_native_put_expiring(&s->node->out, left_s(s, s->login->id)));
 }
@@ -346,8 +354,34 @@ static uint64_t look_at_token(ln_session *s) {
         return SLOTS;
     }
     if (end > now + LN_LOGIN_WARN_S) return end - LN_LOGIN_WARN_S - now;
-    if (l->state == LN_LOGIN_KNOWN) warn(s);
+    if (l->state == LN_LOGIN_KNOWN) {
+        warn(s);
+        if (s->closed) return SLOTS;
+        if (l->state == LN_LOGIN_KNOWN) return again_s(s); /* answered at once, for or against */
+    }
     return end + LN_LOGIN_GRACE_S - now;
+}
+
+/* A yes without a time is none: then all stays as it was, and ends as it would have. */
+void ln_login_refreshed(ln_session *s, const ln_answer *a) {
+    ln_login *l = s->login;
+    ln_identity *id = NULL;
+    if (!l || !l->id) return;
+    if (!a->err && a->code) {
+        ln_session_end(s, 3005, "not renewed");
+        return;
+    }
+    int err = a->err;
+    if (!err && a->expires <= wall_s(s)) return;
+    if (!err) err = ln_identity_renew(l->id, a->info, a->channels, wall_s(s), a->expires, &id);
+    if (err < 0) {
+        l->state = LN_LOGIN_KNOWN;
+        plan(l, again_s(s));
+        return;
+    }
+    become(l, id);
+    leave_forbidden(s);
+    if (!s->closed) ln_login_settle(s);
 }
 
 static void look(ln_session *s) {

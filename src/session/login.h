@@ -11,6 +11,10 @@
  *
  * A session of a hub that asks nobody has no login at all.
  *
+ * Whom a backend has let in is not told of his end, when the backend can be asked: it is, in his
+ * place, and says until when he may stay, or that he may not. Without an answer it is asked again
+ * after LN_LOGIN_AGAIN_S, until his time is over.
+ *
  * A token whose key may be on its way is not judged yet: its command is held, with all that come
  * behind it, until keys have come or LN_LOGIN_LACKS_MS are over, when it is error 108.
  */
@@ -21,6 +25,7 @@
 #define LN_LOGIN_DEADLINE_S 10
 #define LN_LOGIN_WARN_S     25
 #define LN_LOGIN_GRACE_S    LN_JWS_SKEW_S
+#define LN_LOGIN_AGAIN_S    5
 #define LN_LOGIN_LACKS_MS   3000 /* a command waits for a key, a second longer than it takes */
 
 typedef enum ln_login_state {
@@ -70,6 +75,8 @@ void ln_seat_refused(ln_session *s, int err);
 void ln_seat_give(ln_hub *h, ln_admission *a);
 /* The handshake brought a token that is no good. */
 void ln_login_refused(ln_session *s, ln_jws_fault fault);
+/* What a backend says of whoever it has let in until now. */
+void ln_login_refreshed(ln_session *s, const ln_answer *a);
 /* The key of a token in the command at hand may be on its way: the command waits, and all behind
  * it. False: it cannot any more, and nobody can say what the token is worth. */
 bool ln_login_wait(ln_session *s);

@@ -291,7 +291,7 @@ static void random_name(ln_rand *rand, char out[LN_NATIVE_EPOCH]) {
     ln_native_epoch_put(ln_rand_u64(rand), out);
 }
 
-static void welcome(ln_session *s) {
+static void welcome(ln_session *s, ln_slice data) {
     ln_sessions *n = s->node;
     char session[LN_SESSION_ID];
     ln_session_id(s, session);
@@ -305,6 +305,7 @@ static void welcome(ln_session *s) {
         .ts = ln_hub_wall(n->hub),
         .auth = s->login && s->login->state == LN_LOGIN_WANTED,
         .user = ln_session_user(s),
+        .data = data,
     };
     const ln_identity *id = ln_session_identity(s);
     uint64_t now_s = ln_hub_wall(n->hub) / 1000;
@@ -368,7 +369,7 @@ int ln_session_open(ln_sessions *n, ln_conn *c, const ln_session_options *o) {
     ln_stat_add(&n->count, 1);
     ln_stat_add(kin(s), 1);
     if (o->dialect != LN_DIALECT_AUTO) ln_session_decide(s, o->dialect);
-    if (o->dialect == LN_USER_NATIVE) welcome(s);
+    if (o->dialect == LN_USER_NATIVE) welcome(s, o->data);
     ln_jws_fault refused = o->refused ? o->refused : ln_session_barred(s);
     if (refused) ln_login_refused(s, refused);
     ln_seat_ask(s);

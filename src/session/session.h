@@ -142,6 +142,7 @@ typedef struct ln_session_options {
                                  * it. NULL: as always */
     ln_identity *identity; /* of a token that came with the handshake; taken, also on failure */
     ln_jws_fault refused;  /* one came, and is no good: the session begins with its end */
+    ln_slice data;         /* JSON that stands in welcome; empty: none */
 } ln_session_options;
 
 /* From on_open of a route: makes the session, and c->ops and c->owner its own. LINNET_ERR_NOMEM,

@@ -473,6 +473,10 @@ int ln_native_put_welcome(ln_buf *out, const ln_native_welcome *welcome) {
     put_str(&w, "node", welcome->node);
     put_u64(&w, "ts", welcome->ts);
     put_who(&w, welcome->user, welcome->expires);
+    if (welcome->data.size) {
+        ln_json_key(&w, "data");
+        ln_json_raw(&w, welcome->data);
+    }
     ln_json_key(&w, "caps");
     ln_json_open(&w, '[');
     ln_json_str(&w, LN_SLICE("batch"));

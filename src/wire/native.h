@@ -176,6 +176,7 @@ typedef struct ln_native_welcome {
     bool auth;     /* a token is wanted */
     ln_slice user; /* as in ok */
     uint64_t expires;
+    ln_slice data; /* JSON; empty: left out */
 } ln_native_welcome;
 int ln_native_put_welcome(ln_buf *out, const ln_native_welcome *w);
 

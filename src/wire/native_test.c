@@ -171,6 +171,12 @@ static int w_welcome(ln_buf *out) {
         false };
     return ln_native_put_welcome(out, &w);
 }
+static int w_welcome_data(ln_buf *out) {
+    ln_native_welcome w = {
+        .user = LN_SLICE("ann"), .expires = 5, .data = LN_SLICE("{\"a\":[1]}")
+    };
+    return ln_native_put_welcome(out, &w);
+}
 static int w_ok(ln_buf *out) {
     return ln_native_put_ok(out, &(ln_native_ok){ .re = LN_SLICE("\"a\"") });
 }
@@ -267,6 +273,10 @@ static const struct {
         "{\"type\":\"welcome\",\"client\":\"c1\",\"session\":\"s1\",\"ping\":25,\"timeout\":10,"
         "\"max\":65536,"
         "\"auth\":false,\"node\":\"n1\",\"ts\":1700,\"caps\":[\"batch\"]}" },
+    { "welcome, and what a backend adds", w_welcome_data,
+        "{\"type\":\"welcome\",\"client\":\"\",\"session\":\"\",\"ping\":0,\"timeout\":0,\"max\":0,"
+        "\"auth\":false,\"node\":\"\",\"ts\":0,\"user\":\"ann\",\"expires\":5,\"data\":{\"a\":[1]},"
+        "\"caps\":[\"batch\"]}" },
     { "a call", w_call, "{\"type\":\"call\",\"id\":7,\"event\":\"m\\n\",\"data\":[ 1 ]}" },
     { "goaway", w_goaway, "{\"type\":\"goaway\",\"after_ms\":1500,\"reason\":\"draining\"}" },
     { "put out", w_put_out,

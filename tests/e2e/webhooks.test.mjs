@@ -166,6 +166,64 @@ describe('a backend decides', () => {
     await backend.stop();
   });
 
+  it('T100 nor who has to be let in: silence and a reset are 503, others do not wait', async () => {
+    const backend = await Backend.start((body, request) => {
+      if (body.path !== '/ws/reset') return body.path === '/ws/good' ? [200, {}] : new Promise(() => {});
+      request.socket.resetAndDestroy();
+      return new Promise(() => {});
+    });
+    const server = await backend.serve(['connect'], ['--workers', '1']);
+    const come = async name => {
+      const from = Date.now();
+      const status = await Peer.open(`${server.url}/ws/${name}`).then(peer => peer.close().then(() => 101),
+        error => error.status);
+      return [status, Date.now() - from];
+    };
+    const [silence, reset, good] = await Promise.all(['silent', 'reset', 'good'].map(come));
+    assert.deepEqual([silence[0], reset[0], good[0]], [503, 503, 101]);
+    assert.ok(silence[1] > 4_500 && silence[1] < 7_000, `${silence[1]} ms`);
+    assert.ok(reset[1] < 3_000 && good[1] < 1_500);
+    await backend.stop();
+    backend.program = await start(['serve', '--listen', '127.0.0.1:0', '--webhook-connect', backend.url,
+      '--webhook-key', keyFiles[0]]); // and now nobody is there
+    await assert.rejects(Peer.open(`${backend.program.url}/ws`), /503/);
+    await backend.program.stop();
+  });
+
+  it('what the welcome says besides', async () => {
+    const backend = await Backend.start(body =>
+      body.path === '/ws/large' ? [200, { data: 'x'.repeat(17_000) }] : [200, { data: { theme: 'dark', n: [1] } }]);
+    const server = await backend.serve(['connect']);
+    const peer = await Peer.open(`${server.url}/ws`, ['linnet.v1']);
+    const welcome = await peer.json();
+    assert.deepEqual(welcome.data, { theme: 'dark', n: [1] });
+    assert.equal(welcome.user, undefined);
+    await peer.close();
+    await assert.rejects(Peer.open(`${server.url}/ws/large`, ['linnet.v1']), /503/);
+    await backend.stop();
+  });
+
+  it('whether somebody may stay', async () => {
+    const at = seconds => Math.floor(Date.now() / 1000) + seconds;
+    const backend = await Backend.start((body, request, n) => {
+      if (body.type === 'connect') return [200, { user: 'ann', info: { n: 1 }, channels: ['a'], expires: at(26) }];
+      if (body.type !== 'refresh') return [204];
+      return n === 2 ? [200, { expires: at(27), channels: ['a', 'b'] }] : [200, { allow: false }];
+    });
+    const server = await backend.serve(['connect', 'refresh', 'disconnect']);
+    const peer = await join(server);
+    assert.equal((await peer.json()).channel, 'a');
+    const told = await peer.json();
+    assert.deepEqual([told.type, told.channel], ['subscribed', 'b']);
+    assert.deepEqual(await peer.closing(), { code: 3005, reason: 'not renewed' });
+    await backend.has(4);
+    const { body } = backend.got[1];
+    assert.deepEqual(body, { type: 'refresh', ts: body.ts, node: body.node, client: backend.got[0].body.client,
+      user: 'ann', info: { n: 1 } });
+    assert.deepEqual(backend.got.map(one => one.body.type), ['connect', 'refresh', 'refresh', 'disconnect']);
+    await backend.stop();
+  });
+
   it('commands on one channel keep their order while it thinks', async () => {
     const backend = await Backend.start(async (body, request, n) => {
       await new Promise(resolve => setTimeout(resolve, 300 - 100 * Math.min(n, 3)));
@@ -182,6 +240,38 @@ describe('a backend decides', () => {
 });
 
 describe('news', () => {
+  for (const workers of [1, 4]) {
+    it(`${workers} workers: of channels that are occupied and vacated, in turns, without flapping`, async () => {
+      const backend = await Backend.start((body, request, n) => n === 2 ? [503] : [204]);
+      const server = await backend.serve(['occupied', 'vacated'], ['--workers', String(workers)]);
+      const people = await Promise.all([0, 1, 2, 3].map(() => join(server)));
+      const each = async (peers, type, channel) => {
+        for (const peer of peers) peer.send({ type, id: 1, channel });
+        for (const peer of peers) assert.equal((await peer.json()).type, 'ok');
+      };
+      await each(people, 'subscribe', 'x');
+      await each(people.slice(1), 'unsubscribe', 'x');
+      for (let n = 0; n < 20; n++) { // the last one goes and comes
+        await each(people.slice(0, 1), 'unsubscribe', 'x');
+        await each(people.slice(0, 1), 'subscribe', 'x');
+      }
+      await each(people, 'subscribe', 'y');
+      await each(people, 'unsubscribe', 'y');
+      await backend.has(4); // + x, + y (one of them again), - y
+      for (const peer of people) await peer.close();
+      await backend.has(5);
+      const of = channel => backend.got.map(one => one.body).filter(body => body.channel === channel)
+        .map(body => body.type).filter((type, i, all) => type !== all[i - 1]);
+      for (let n = 0; n < 100 && of('x').length < 2; n++) await new Promise(done => { setTimeout(done, 50); });
+      assert.deepEqual(of('x'), ['channel_occupied', 'channel_vacated']);
+      assert.deepEqual(of('y'), ['channel_occupied', 'channel_vacated']);
+      assert.equal(backend.got.length, 5, 'four, and one a second time');
+      const [{ body }] = backend.got;
+      assert.deepEqual(Object.keys(body).sort(), ['channel', 'node', 'ts', 'type']);
+      await backend.stop();
+    });
+  }
+
   it('come in the order of their connection, again until they have arrived, with the same id', async () => {
     const backend = await Backend.start((body, request, n) => n === 2 ? [503] : [204]);
     const peer = await join(await backend.serve(['event', 'disconnect']));
@@ -264,11 +354,16 @@ describe('T156 the kit for backends', () => {
       const key = KEYS[1], env = { ...process.env, WEBHOOK_KEY: key, PORT: '0' };
       const backend = new Program(command, [path.join(ROOT, file)], { env });
       const [, url] = await backend.says(/backend on (\S+)/);
-      const server = await start(['serve', '--listen', '127.0.0.1:0', '--webhook-subscribe', url,
-        '--webhook-call', url, '--webhook-key', keyFiles[0], '--webhook-key', keyFiles[1]]);
-      const peer = await join(server);
+      const hooks = ['connect', 'refresh', 'subscribe', 'call', 'occupied'].flatMap(kind => [`--webhook-${kind}`, url]);
+      const server = await start(['serve', '--listen', '127.0.0.1:0', ...hooks,
+        '--webhook-key', keyFiles[0], '--webhook-key', keyFiles[1]]);
+      const peer = await Peer.open(`${server.url}/ws`, ['linnet.v1']);
+      const { user, data, expires } = await peer.json();
+      assert.deepEqual([user, data], ['guest', { motd: 'hello' }]);
+      assert.ok(expires > 3500 && expires <= 3600);
       peer.send({ type: 'subscribe', id: 1, channel: 'news' });
       assert.equal((await peer.json()).type, 'ok');
+      await backend.says(/channel_occupied news/);
       peer.send({ type: 'subscribe', id: 2, channel: 'private-x' });
       assert.equal((await peer.json()).error.message, 'that one is private');
       peer.send({ type: 'call', id: 3, event: 'add', data: [1, 2, 3] });
@@ -276,6 +371,12 @@ describe('T156 the kit for backends', () => {
       await peer.close();
       const post = async (id, time, text, signature) => (await fetch(url, { method: 'POST', body: text,
         headers: { 'webhook-id': id, 'webhook-timestamp': `${time}`, 'webhook-signature': signature } })).status;
+      const answer = async question => {
+        const body = JSON.stringify(question), id = crypto.randomUUID(), at = Math.floor(Date.now() / 1000);
+        const headers = { 'webhook-id': id, 'webhook-timestamp': `${at}`, 'webhook-signature': sign(key, id, at, body) };
+        return (await fetch(url, { method: 'POST', body, headers })).json();
+      };
+      assert.ok((await answer({ type: 'refresh', user: 'guest' })).expires > Date.now() / 1000);
       const text = '{"type":"call","event":"add","data":[1]}', now = Math.floor(Date.now() / 1000);
       assert.equal(await post('a', now, text, sign(key, 'a', now, text)), 200);
       assert.equal(await post('a', now, text, sign(key, 'a', now, text)), 409, 'sent again');

@@ -89,7 +89,12 @@ func refuse(code int, words string) any {
 }
 
 func decide(q question) any {
+	inAnHour := time.Now().Unix() + 3600
 	switch {
+	case q.Type == "connect": // ask your session store here
+		return map[string]any{"user": "guest", "expires": inAnHour, "data": map[string]any{"motd": "hello"}}
+	case q.Type == "refresh":
+		return map[string]any{"expires": inAnHour}
 	case q.Type == "subscribe" && strings.HasPrefix(q.Channel, "private"):
 		return refuse(103, "that one is private")
 	case q.Type == "call" && q.Event == "add":

@@ -42,6 +42,11 @@ function mint(array $claims, string $secret): string
 
 function decide(array $question): array
 {
+    $in_an_hour = time() + 3600;
+    if ($question['type'] === 'connect') // ask your session store here, with $question['headers']
+        return ['user' => 'guest', 'expires' => $in_an_hour, 'data' => ['motd' => 'hello']];
+    if ($question['type'] === 'refresh')
+        return ['expires' => $in_an_hour];
     if ($question['type'] === 'subscribe' && str_starts_with($question['channel'], 'private'))
         return ['error' => ['code' => 103, 'message' => 'that one is private']];
     if ($question['type'] === 'call' && $question['event'] === 'add')
