@@ -18,7 +18,7 @@ function anomaly(name, ch, p, words) {
 
 // ---- the run: kinds of channels, lives of the node --------------------------------------------
 
-const run = { channels: [], faults: [], done: new Set() };
+const run = { channels: [], faults: [], done: new Set(), least: ACKED_AT_LEAST, unknown: UNKNOWN_AT_MOST };
 const ends = { dying: [], dead: [] };
 const tally = { acked: 0, failed: 0, unknown: 0, heard: 0 };
 
@@ -299,6 +299,8 @@ const lines = {
   run(e) {
     run.channels = e.channels;
     run.faults = e.faults ?? [];
+    run.least = e.least ?? ACKED_AT_LEAST;
+    run.unknown = e.unknown ?? UNKNOWN_AT_MOST;
   },
   dying(e) { ends.dying.push(e.t); ends.dying.sort((a, b) => a - b); },
   dead(e) { ends.dead.push(e.t); ends.dead.sort((a, b) => a - b); },
@@ -443,8 +445,8 @@ function main(names) {
   atTheEnd();
   const seconds = Number(process.hrtime.bigint() - began) / 1e9;
   const why = run.faults.filter(kind => !run.done.has(kind)).map(kind => `no ${kind}`);
-  if (tally.acked < ACKED_AT_LEAST) why.push(`${tally.acked} acknowledged`);
-  if (tally.unknown > UNKNOWN_AT_MOST * sayings.size) why.push(`${tally.unknown} of ${sayings.size} unknown`);
+  if (tally.acked < run.least) why.push(`${tally.acked} acknowledged`);
+  if (tally.unknown > run.unknown * sayings.size) why.push(`${tally.unknown} of ${sayings.size} unknown`);
   const verdict = findings.size ? 'failed' : why.length ? 'inconclusive' : 'passed';
   console.log(JSON.stringify({
     verdict, why, events, seconds, events_per_s: Math.round(events / seconds), publications: sayings.size,

@@ -61,6 +61,7 @@ class Checker:
         self.failed, self.acked_beyond = {}, {}
         self.dying, self.dead = [], []
         self.kinds, self.done, self.wanted = [], set(), None
+        self.least, self.unknown = CONCLUSIVE_ACKED, CONCLUSIVE_UNKNOWN
         self.found, self.events = {}, 0
         self.counts = {"acked": 0, "failed": 0, "unknown": 0, "heard": 0, "skips": 0,
                        "recovered": 0, "lost": 0, "fresh": 0}
@@ -113,6 +114,7 @@ class Checker:
     def op_run(self, e):
         self.kinds = e["channels"]
         self.wanted = e.get("faults", [])
+        self.least, self.unknown = e.get("least", CONCLUSIVE_ACKED), e.get("unknown", CONCLUSIVE_UNKNOWN)
 
     def op_dying(self, e):
         bisect.insort(self.dying, e["t"])
@@ -477,9 +479,9 @@ class Checker:
 
     def inconclusive(self):
         said = len(self.sent)
-        if self.counts["acked"] < CONCLUSIVE_ACKED:
+        if self.counts["acked"] < self.least:
             yield "%d acknowledged" % self.counts["acked"]
-        if self.counts["unknown"] > CONCLUSIVE_UNKNOWN * said:
+        if self.counts["unknown"] > self.unknown * said:
             yield "%d of %d unknown" % (self.counts["unknown"], said)
         for kind in self.wanted or ():
             if kind not in self.done:

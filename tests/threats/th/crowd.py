@@ -172,8 +172,84 @@ def idle(addr, count):
     say({"there": there})
 
 
+def subscribers(addr, count, channel):
+    """Connections of linnet.v1 that are in a channel, or in none."""
+    peers = [Ws(addr, "/ws", "Sec-WebSocket-Protocol: linnet.v1") for _ in range(count)]
+    for ws in peers if channel else ():
+        ws.text(json.dumps({"type": "subscribe", "id": 1, "channel": channel}))
+    for ws in peers:
+        ws.expect("text", limit=30)  # the welcome
+        while channel and b'"re":1' not in ws.expect("text", limit=30).data:
+            pass
+    return peers
+
+
+def leave(addr, count):
+    """Wait to be sent away: what each heard, in how many half seconds they left, and when they shall return."""
+    peers = subscribers(addr, count, None)
+    say("open")
+    for ws in peers:
+        ws.born = 0
+    began, left, returns, heard = time.monotonic(), collections.Counter(), [], []
+    for seconds, got in until_the_end(peers, b"", 1, 60):
+        left[int((seconds - began) * 2)] += 1
+        words = []
+        for e in codec.Parser(False).feed(got):
+            if e.kind == "text":
+                told = json.loads(e.data)
+                words.append(told["type"])
+                returns.append(told.get("after_ms", 0))
+            elif e.kind == "close":
+                words.append(str(e.code))
+        heard.append(" ".join(words))
+    returns.sort()
+    say({"answers": collections.Counter(heard), "waves": len(left), "most": max(left.values(), default=0),
+         "spread_ms": returns[-1] - returns[0] if returns else 0})
+
+
+def stay(addr, count):
+    """Answer each ping, whatever its kind, until told to count who is left."""
+    peers = subscribers(addr, count, None)
+    ready = selectors.DefaultSelector()
+    ready.register(sys.stdin, selectors.EVENT_READ, None)
+    for ws in peers:
+        ws.sock.setblocking(False)
+        ready.register(ws.sock, selectors.EVENT_READ, ws)
+    say("open")
+    kept, told_times = count, 0
+    while told_times < 2:
+        for key, _ in ready.select(1):
+            ws = key.data
+            if ws is None:
+                sys.stdin.readline()
+                told_times += 1
+            elif not answered(ws):
+                ready.unregister(ws.sock)
+                kept -= 1
+    say({"kept": kept})
+
+
+def answered(ws):
+    """False when it has been closed."""
+    try:
+        data = ws.sock.recv(4096)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    for e in ws.parser.feed(data):
+        if e.kind == "ping":
+            ws.put(codec.PONG, e.data)
+        elif e.kind == "text" and b'"ping"' in e.data:
+            ws.text('{"type":"pong"}')
+        elif e.kind == "close":
+            return False
+    return bool(data)
+
+
 def run():
     host, port, kind, count, *more = sys.argv[2:]
     with contextlib.suppress(KeyboardInterrupt, BrokenPipeError):
-        {"heads": heads, "announced": announced, "churn": churn, "deaf": deaf, "idle": idle}[kind](
+        {"heads": heads, "announced": announced, "churn": churn, "deaf": deaf, "idle": idle,
+         "leave": leave, "stay": stay}[kind](
             (host, int(port)), int(count), *more)
