@@ -2,6 +2,7 @@
 #include "base/mem.h"
 #include <assert.h>
 #include <openssl/err.h>
+#include <openssl/pem.h>
 #include <openssl/rand.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -96,11 +97,21 @@ static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *o
 
 /* -- building a set ---------------------------------------------------------------------- */
 
+/* SSL_CTX_use_PrivateKey_file would leave the open file to a child that another thread of the host
+ * starts meanwhile: it has no mode `e`. */
+static bool use_key(SSL_CTX *ssl, const char *path) {
+    BIO *in = BIO_new_file(path, "re");
+    EVP_PKEY *key = in ? PEM_read_bio_PrivateKey(in, NULL, no_password, NULL) : NULL;
+    bool used = key && SSL_CTX_use_PrivateKey(ssl, key) == 1;
+    EVP_PKEY_free(key);
+    BIO_free(in);
+    return used;
+}
+
 static int use_certificate(SSL_CTX *ssl, const char *cert, const char *key, char *reason) {
     if (SSL_CTX_use_certificate_chain_file(ssl, cert) != 1)
         return refuse(reason, "cannot use the certificate", cert);
-    if (SSL_CTX_use_PrivateKey_file(ssl, key, SSL_FILETYPE_PEM) != 1)
-        return refuse(reason, "cannot use the key", key);
+    if (!use_key(ssl, key)) return refuse(reason, "cannot use the key", key);
     if (SSL_CTX_check_private_key(ssl) != 1)
         return refuse(reason, "the key does not belong to the certificate", key);
     return LINNET_OK;
