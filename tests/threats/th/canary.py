@@ -5,13 +5,23 @@ import select
 import sys
 import time
 
-from .peer import Fail, Ws
+from .peer import Fail, Wire, Ws, request
+
+
+def page(addr, tls, limit):
+    """For servers that let nobody stay who has not logged in."""
+    with Wire(addr, tls=tls) as wire:
+        wire.send(request("GET /healthz HTTP/1.1", "Connection: close"))
+        if not wire.rest(limit).startswith(b"HTTP/1.1 200 "):
+            raise Fail("/healthz is not answered")
 
 
 def asker(addr, tls, kind):
-    """One question and its answer, over an echo or in the native protocol."""
+    """One question and its answer: over an echo, in the native protocol, or a page."""
     if kind == "echo":
         return Ws(addr, tls=tls).ask
+    if kind == "page":
+        return lambda words, limit: page(addr, tls, limit)
     first = b"PROXY UNKNOWN\r\n" if kind == "proxied" else b""
     ws = Ws(addr, "/ws", "Sec-WebSocket-Protocol: linnet.v1", tls=tls, first=first)
     ws.expect("text")  # welcome

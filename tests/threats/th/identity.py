@@ -42,7 +42,7 @@ def without(name):
 
 
 @contextlib.contextmanager
-def serving(w, *flags, secrets=(SECRET,), files=None):
+def serving(w, *flags, secrets=(SECRET,), files=None, canary="native"):
     """A server with these secrets, and these flags; {NAME} in them is a file of `files`."""
     folder = tempfile.mkdtemp(prefix="threats-")
     names = {}
@@ -53,7 +53,7 @@ def serving(w, *flags, secrets=(SECRET,), files=None):
                 f.write(data)
         args = [x for i in range(len(secrets)) for x in ("--jwt-hmac-secret-file", names["s%d" % i])]
         flags = [f.format(**names) for f in flags]
-        with w.server("--workers", "2", *args, *flags, verb="serve", env=PATIENT) as server:
+        with w.server("--workers", "2", *args, *flags, verb="serve", env=PATIENT, canary=canary) as server:
             yield w.against(server)
     finally:
         shutil.rmtree(folder)
@@ -337,7 +337,7 @@ def channel_tokens(w):
             f.write(SECRET)
         with open(config, "wb") as f:
             f.write(VIP % secret.encode())
-        with w.server("--config", config, verb="serve", env=PATIENT) as server, \
+        with w.server("--config", config, verb="serve", env=PATIENT, canary=canary) as server, \
                 Known(w.against(server), "anna") as anna:
             for want, channel, text in ((103, "vip:1", None),
                                         (103, "vip:1", token(channel="vip:2")),
@@ -395,7 +395,7 @@ def _closes(w, text, code):
 
 @row(102, "before a login: ten seconds, and no longer", slow=True)
 def deadline(w):
-    with serving(w, "--anonymous", "no") as inside:
+    with serving(w, "--anonymous", "no", canary="page") as inside:
         began = time.monotonic()
         with inside.ws("/ws", V1) as ws:
             ws.expect("text")

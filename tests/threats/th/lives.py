@@ -9,6 +9,8 @@ import subprocess
 import tempfile
 import time
 
+from ct.codec import PONG
+
 from .native import V1
 from .peer import Fail, Ws
 
@@ -118,11 +120,14 @@ def call(wire, method, body):
 
 
 def ask(ws, kind, **fields):
-    """The answer to one question; whatever else comes meanwhile is dropped."""
+    """The answer to one question; pings are answered, whatever else comes meanwhile is dropped."""
     number = ask.number = ask.number + 1
     ws.text(json.dumps({"type": kind, "id": number, **fields}))
     while True:
         got = ws.next()
+        if got is not None and got.kind == "ping":
+            ws.put(PONG, got.data)
+            continue
         if got is None or got.kind != "text":
             raise Fail("wanted an answer to %s, got %s" % (kind, got))
         said = json.loads(got.data)
@@ -132,3 +137,13 @@ def ask(ws, kind, **fields):
 
 
 ask.number = 0
+
+
+def hear(ws, kind):
+    """The next push of this type; pings are answered."""
+    while (got := ws.next()) is not None and got.kind in ("ping", "text"):
+        if got.kind == "ping":
+            ws.put(PONG, got.data)
+        elif (said := json.loads(got.data))["type"] == kind:
+            return said
+    raise Fail("wanted %s, got %s" % (kind, (got,)))
