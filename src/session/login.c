@@ -33,9 +33,7 @@ static void become(ln_login *l, ln_identity *id) {
     l->state = LN_LOGIN_KNOWN;
     l->settled = false;
     widen(l);
-    uint64_t now = wall_s(l->session);
-    if (!id->expires) return; /* never */
-    plan(l, id->expires > now + LN_LOGIN_WARN_S ? id->expires - now - LN_LOGIN_WARN_S : 1);
+    if (id->expires) plan(l, 1); /* leave for single channels may end before it */
 }
 
 static uint64_t left_s(const ln_session *s, const ln_identity *id) {
@@ -321,7 +319,7 @@ static uint64_t end_subs(ln_session *s) {
         uint64_t end = sub->expires + LN_LOGIN_GRACE_S;
         if (end > now)
             next = end - now < next ? end - now : next;
-        else if (!ln_subscription_joined(&sub->s))
+        else if (!ln_subscription_joined(&sub->s) && !sub->behind)
             next = 1;
         else
             ln_sub_end(s, sub, LN_NATIVE_TOKEN_EXPIRED);
