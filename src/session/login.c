@@ -105,13 +105,15 @@ void ln_login_settle(ln_session *s) {
         put_into(s, channel);
 }
 
-/* What it may not be in any more, with another token. */
+/* What it may not be in any more, with another token; nor on its way there, for it was let in by
+ * the old one. */
 static void leave_forbidden(ln_session *s) {
     for (ln_list *node = s->subs.next, *next; node != &s->subs; node = next) {
         next = node->next;
         ln_sub *sub = ln_list_item(node, ln_sub, node);
-        if (sub->expires || sub->s.leaving || !ln_subscription_joined(&sub->s)) continue;
+        if (sub->expires || sub->s.leaving) continue;
         if (ln_session_may(s, LN_ACT_SUBSCRIBE, ln_sub_name(sub)) == LINNET_OK) continue;
+        ln_sub_unanswered(s, sub, "the new token does not allow it");
         ln_sub_end(s, sub, LN_NATIVE_PERMISSION_DENIED);
         if (s->closed) return; /* and with it all the others */
     }
