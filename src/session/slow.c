@@ -20,6 +20,7 @@ typedef struct gone { /* left out of one channel, and not said yet */
     uint32_t channel, count;
     uint64_t offset;
     bool lagged; /* and not only for its `except` */
+    bool left;   /* its session is not in the channel any more */
 } gone;
 
 typedef struct sifting {
@@ -132,7 +133,7 @@ static void say_gone(sifting *f, ln_sift *s, uint32_t i) {
     gone g = f->gones[i];
     f->gones[i] = f->gones[--f->gone_count];
     const ln_sub *sub = sub_of(f->session, g.channel);
-    if (!sub) return; /* it has left the channel */
+    if (!sub) return;
     ln_rendering *note = note_new(f->session->node, ln_sub_name(sub), &g);
     if (note)
         ln_conn_sift_put(s, note);
@@ -149,8 +150,20 @@ static void say_gone_of(sifting *f, ln_sift *s, uint32_t channel) {
 }
 
 static void say_all_gone(sifting *f, ln_sift *s) {
-    while (f->gone_count)
-        say_gone(f, s, 0);
+    for (uint32_t i = 0; i < f->gone_count;) {
+        if (f->gones[i].left)
+            i++;
+        else
+            say_gone(f, s, i);
+    }
+}
+
+/* Of a channel that it has left there is nobody to whom a hole could be explained, so from the
+ * first one on nothing of it goes out any more: what the client heard last is where it stands. */
+static bool has_left(const sifting *f, uint32_t channel) {
+    for (uint32_t i = 0; i < f->gone_count; i++)
+        if (f->gones[i].left && f->gones[i].channel == channel) return true;
+    return false;
 }
 
 static void add_gone(sifting *f, ln_sift *s, const ln_rendering *r, uint32_t count, bool lagged) {
@@ -162,14 +175,19 @@ static void add_gone(sifting *f, ln_sift *s, const ln_rendering *r, uint32_t cou
         f->gones[i].lagged |= lagged;
         return;
     }
-    if (f->gone_count == GONE_MAX) say_gone(f, s, 0);
-    f->gones[f->gone_count++] = (gone){ r->channel, count, r->offset, lagged };
+    bool left = !sub_of(f->session, r->channel);
+    if (f->gone_count == GONE_MAX) say_all_gone(f, s);
+    if (f->gone_count == GONE_MAX)
+        s->err = LINNET_ERR_NOMEM;
+    else
+        f->gones[f->gone_count++] = (gone){ r->channel, count, r->offset, lagged, left };
 }
 
 /* ---- the sieve ------------------------------------------------------------------------------ */
 
 /* A word of earlier holes goes too, and comes again in front of the next of its channel. */
 static bool let_go(sifting *f, ln_sift *s, const ln_rendering *r, uint32_t left) {
+    if (r->channel && has_left(f, r->channel)) return true;
     if (r->flags & LN_RENDERING_NOTE) {
         add_gone(f, s, r, r->key & ~LAGGED, (r->key & LAGGED) != 0);
         return true;
