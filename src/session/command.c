@@ -30,7 +30,10 @@ static void tell_pushed(ln_session *s, const ln_native_command *c, const ln_sub 
         .re = c->id,
         .channel = c->channel,
         .at = ln_subscription_at(&sub->s),
-        .class = sub->s.channel->class };
+        .class = sub->s.channel->class,
+        .recover = c->recover };
+    reply.recovered = c->recover && reply.at.epoch && c->recover_epoch == reply.at.epoch &&
+                      c->recover_offset == reply.at.offset;
     ln_session_ok(s, &reply);
 }
 
