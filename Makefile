@@ -67,7 +67,9 @@ oom: deps-build deps-test ## the n-th allocation fails, for every n (FULL=1: all
 .PHONY: sim
 sim: deps-build deps-test ## whole nodes in virtual time: N= seeds from SEED= on (1,000 from 1)
 	@tools/build release tests/sim/sim >/dev/null
-	@build/release/tests/sim/sim --seed $(or $(SEED),1) --count $(or $(N),$(if $(SEED),1,1000))
+	@build/release/tests/sim/sim --seed $(or $(SEED),1) --count $(or $(N),$(if $(SEED),1,1000)) \
+		$(if $(WITHOUT),--without $(WITHOUT)) $(if $(CLIENTS),--clients $(CLIENTS)) \
+		$(if $(EVENTS),--events $(EVENTS)) $(if $(TRACE),--trace)
 
 .PHONY: history
 history: deps-build deps-test release ## real processes and faults, clients' logs checked: SEED=7 TIME=600 (FULL=1: the checkers' own tests)
@@ -75,7 +77,7 @@ history: deps-build deps-test release ## real processes and faults, clients' log
 	  tests/history/run --seed $(or $(SEED),1) --time $(or $(TIME),120)
 
 .PHONY: fuzz
-fuzz: deps-build deps-test ## libFuzzer: T=utf8 S=60, without T all; PLANTS=1: planted bugs must be found
+fuzz: deps-build deps-test ## libFuzzer: T=utf8 S=60, without T all must be found
 	@tools/fuzz $(if $(PLANTS),--plants,$(or $(T),all) $(S))
 
 .PHONY: install

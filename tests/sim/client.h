@@ -1,16 +1,27 @@
 /* client.h -- one of the simulation's clients: it dials, joins channels, talks, misbehaves a
  * little, loses its connection, and dials again after a seeded while. What it says and hears goes
- * to the history; what the library calls back, and when, it judges itself (I12).
+ * to the history, to its mirrors of who is there (crowd.h), and to the law (law.h); what the
+ * library calls back, and when, it judges itself (I12).
+ *
+ *   client.c   its life: dialling, moods, what the library calls
+ *   say.c      what it says
+ *   hear.c     what it hears, and whether that can be
  */
 #ifndef SIM_CLIENT_H
 #define SIM_CLIENT_H
 #include "base/json.h"
+#include "crowd.h"
 #include "history.h"
 #include "lib/world.h"
 #include "net/sim.h"
+#include "plan.h"
 #include <linnet/client.h>
 
-#define CLIENT_ASKED 48 /* requests under way on one connection */
+#define CLIENT_ASKED 48                     /* requests under way on one connection */
+#define SEATS        (HISTORY_CHANNELS + 1) /* the last one is in `@user` */
+#define OWN_SEAT     HISTORY_CHANNELS
+#define USERS        6  /* in the history, `@u2` is channel HISTORY_CHANNELS + 2 */
+#define LIVES        24 /* nodes have, in one run */
 
 typedef enum mood {
     WILD,   /* all of it */
@@ -18,18 +29,30 @@ typedef enum mood {
     LEAVING /* closes and does not come back */
 } mood;
 
-typedef struct scene { /* what all clients share */
+typedef struct key_value { /* what was set, by its number - 1 */
+    const struct attempt *by;
+    uint32_t channel, key;
+} key_value;
+
+typedef struct scene { /* what all share */
     ln_simnet *net;
     history *h;
+    const plan *plan;
+    struct law *law;
     mood mood;
-    char lives[16][17]; /* names of nodes, each run of one has another */
+    char lives[LIVES][17]; /* names of nodes, each run of one has another */
     uint32_t life_count;
-    uint32_t payload_max;   /* bytes */
-    uint32_t history_count; /* publications a channel keeps; 0: as ever */
-    linnet_conn_limits limits;
-    uint32_t sessions; /* so many have been begun */
-    uint64_t opens, closes, fails, heard, rude, recovered, replayed, read;
+    uint32_t history_least; /* publications that every channel kept, all the time */
+    uint32_t sessions;      /* so many have been begun */
+    key_value *values;
+    uint32_t value_count;
+    uint64_t events; /* what clients, programs and backends have said and heard */
+    uint64_t did[PLAN_DEED_COUNT];
 } scene;
+
+static inline void did(scene *s, int deed) {
+    s->did[deed]++;
+}
 
 typedef enum talk { /* a connection in one channel */
     OUT,
@@ -44,24 +67,67 @@ typedef enum request {
     ASK_UNSUBSCRIBE,
     ASK_PUBLISH,
     ASK_PING,
-    ASK_HISTORY
+    ASK_HISTORY,
+    ASK_LOGIN, /* auth and refresh */
+    ASK_SET,
+    ASK_UNSET,
+    ASK_TYPING,
+    ASK_INFO,
+    ASK_MEMBERS
 } request;
 
 typedef struct asked {
     request what;
     uint32_t id, channel, key;
+    uint32_t value, ttl; /* of a key */
+    ln_msec at;
+    uint64_t until; /* of a token that came with it, in seconds since 1970 */
+    uint32_t claims;
+    bool token;
+    bool claimed; /* its own token allowed it when it was said */
 } asked;
+
+typedef struct identity { /* what a token makes of a connection */
+    bool known;
+    bool good;       /* else the token is no good */
+    uint64_t until;  /* seconds since 1970 */
+    uint32_t claims; /* guarded channels, as bits */
+} identity;
+
+typedef struct held { /* a key that is one's own */
+    uint32_t value;
+    ln_msec until; /* 0: as long as one is there */
+} held;
+
+typedef struct place { /* a connection in one channel */
+    history_seat seat;
+    talk talk;
+    bool watches;  /* hears who comes and goes */
+    bool banned;   /* its token does not allow this any more */
+    bool expelled; /* the program has put it out, perhaps */
+    /* Seconds since 1970: */
+    uint64_t until; /* it was let in by a token for this channel and nothing else; 0: not so */
+    uint64_t lent;  /* it has shown one; 0: it has not */
+    crowd crowd;
+    keys keys;
+    held held[CROWD_KEYS];
+    uint32_t info, info_asked; /* what others may know of it */
+} place;
 
 typedef struct attempt { /* one dial, and the connection it became; kept until the end */
     struct attempt *older;
     struct client *client;
     linnet_conn *conn;
     linnet_conn_id id;
-    uint32_t session, life, requests, asked_count;
+    uint32_t session, life, node, requests, asked_count;
     enum { DIALING, OPEN, OVER } state;
-    bool welcomed, paused, rude;
-    history_seat seats[HISTORY_CHANNELS];
-    talk talks[HISTORY_CHANNELS];
+    bool welcomed, paused, rude, goaway, kicked;
+    bool going;       /* it closes: it hears nothing more but the code */
+    bool wants_token; /* nothing is heeded before one came */
+    bool logging_in;
+    identity identity, offered; /* offered: with the handshake */
+    char name[20];              /* as the server calls it */
+    place places[SEATS];
     asked asked[CLIENT_ASKED];
     char *rest; /* of a message that goes out in fragments */
     size_t rest_size, rest_at;
@@ -71,19 +137,13 @@ typedef struct client {
     scene *scene;
     linnet_loop *loop;
     linnet_timer *timer;
-    attempt *now;                        /* NULL: between two */
-    attempt *history;                    /* all */
-    uint32_t number, tries, wanted;      /* wanted: channels to be in when calm, as bits */
-    history_seat seen[HISTORY_CHANNELS]; /* where it stood last */
-    ln_msec seen_at[HISTORY_CHANNELS];
+    attempt *now;     /* NULL: between two */
+    attempt *history; /* all */
+    uint32_t number, user, tries;
+    uint32_t wanted;          /* channels to be in when calm, as bits */
+    history_seat seen[SEATS]; /* where it stood last */
+    ln_msec seen_at[SEATS];
 } client;
-
-/* What publication `key` carries: its key, then letters of one or two bytes. The size. */
-size_t client_payload(uint32_t key, uint32_t max, char *out);
-uint32_t client_key(const ln_json_value *data); /* 0: none */
-#define CLIENT_PAYLOAD (128 * 1024)
-/* Which run of which node calls itself so. */
-uint32_t client_life(scene *s, ln_slice name);
 
 #define CLIENT_PORT 7001 /* of node 0; the next one is node 1's */
 
@@ -98,4 +158,44 @@ void client_speak(void *c);
 void client_nudge(void *c);
 /* When its loop is gone. */
 void client_end(client *c);
+/* When the plan says so: what was said or heard. */
+void client_trace(const attempt *a, const char *what, ln_slice text);
+/* Which run of which node calls itself so. */
+uint32_t client_life(scene *s, ln_slice name);
+__attribute__((format(printf, 3, 4))) void client_anomaly(
+    const client *c, const char *name, const char *format, ...);
+
+/* say.c --------------------------------------------------------------------------------------- */
+
+/* Channels are c0 to c3, which are free; g:4 and g:5, for which a token has to say so; r:6 and r:7,
+ * whose rules change; and `@user`. The name of seat `i` of a client, or of a program (user 0). */
+ln_slice channel_name(uint32_t i, uint32_t user, char out[16]);
+/* The seat of a name, as this user sees it; SEATS: there is none. */
+uint32_t channel_seat(ln_slice name, uint32_t user);
+
+/* What publication `key` carries: its key, then letters of one or two bytes; or, changed, what a
+ * backend has made of it. The size. */
+size_t client_payload(uint32_t key, uint32_t max, char *out);
+#define CLIENT_PAYLOAD (128 * 1024)
+size_t client_changed(uint32_t key, char *out);
+uint32_t client_key(const ln_json_value *data); /* 0: none */
+
+bool client_may_ask(const attempt *a);
+void say_text(attempt *a, const char *text, size_t size);
+void say_join(attempt *a, uint32_t seat);
+void say_part(attempt *a, uint32_t seat);
+void say_history(attempt *a, uint32_t seat);
+void say_ping(attempt *a);
+void say_publish(attempt *a, uint32_t seat, bool fancy);
+void say_batch(attempt *a);
+void say_on(attempt *a); /* more of a message in fragments */
+void say_login(attempt *a);
+void say_set(attempt *a, uint32_t seat);
+void say_typing(attempt *a, uint32_t seat);
+void say_info(attempt *a, uint32_t seat);
+void say_members(attempt *a, uint32_t seat);
+
+/* hear.c -------------------------------------------------------------------------------------- */
+
+void client_hears(attempt *a, ln_slice text);
 #endif

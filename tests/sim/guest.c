@@ -88,7 +88,7 @@ int house_open(house *h, scene *s, linnet_server *server) {
     };
     route.user = h;
     route.on_upgrade = on_upgrade;
-    route.limits = s->limits;
+    route.limits = s->plan->limits;
     linnet_server_on_abandon(server, on_abandon);
     return linnet_server_ws(server, "/guests", &route);
 }
@@ -231,7 +231,7 @@ static void dial(guest *g) {
     o.on_fail = on_fail;
     o.user = g;
     o.timeout_ms = 5000;
-    o.limits = g->scene->limits;
+    o.limits = g->scene->plan->limits;
     g->session = g->scene->sessions++;
     g->said = g->echoed = g->by_id = 0;
     memset(g->published, 0, sizeof g->published);
@@ -246,7 +246,7 @@ static void echo(guest *g) {
     uint8_t data[3000] = { 0 };
     uint32_t n = g->said + 1;
     memcpy(data, &n, sizeof n);
-    size_t size = sizeof n + below(g, g->scene->payload_max > 400 ? 2900 : 300);
+    size_t size = sizeof n + below(g, g->scene->plan->payload_max > 400 ? 2900 : 300);
     if (linnet_conn_send(g->conn, LINNET_BINARY, ln_slice_of(data, size)) == LINNET_OK) g->said = n;
 }
 

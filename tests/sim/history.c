@@ -6,6 +6,7 @@
 
 typedef struct said {
     history_saying what;
+    bool allowed;
     uint32_t log; /* number + 1; 0: no place known */
     uint64_t offset;
     bool refused, answered;
@@ -21,6 +22,7 @@ typedef struct epoch_log {
     uint32_t life, channel;
     entry *entries;
     uint64_t head, capacity;
+    bool over; /* nobody ever said anything there, and another one has taken its place */
 } epoch_log;
 
 struct history {
@@ -96,7 +98,7 @@ static epoch_log *log_find(const history *h, uint64_t epoch) {
 }
 
 /* The log of an epoch that somebody was told. A node in memory starts one log for each channel, and
- * never another. */
+ * never another, unless nobody has said anything in the first one. */
 static epoch_log *log_at(history *h, uint64_t epoch, uint32_t life, uint32_t channel) {
     epoch_log *l = log_find(h, epoch);
     if (l) {
@@ -106,7 +108,9 @@ static epoch_log *log_at(history *h, uint64_t epoch, uint32_t life, uint32_t cha
         return NULL;
     }
     for (uint32_t i = 0; i < h->log_count; i++) {
-        if (h->logs[i].life != life || h->logs[i].channel != channel) continue;
+        if (h->logs[i].life != life || h->logs[i].channel != channel || h->logs[i].over) continue;
+        h->logs[i].over = h->logs[i].head == 0;
+        if (h->logs[i].over) continue;
         history_anomaly(h, "epoch-lie", "channel %u of life %u has a second epoch", channel, life);
         return NULL;
     }
@@ -116,7 +120,10 @@ static epoch_log *log_at(history *h, uint64_t epoch, uint32_t life, uint32_t cha
     return l;
 }
 
-static entry *entry_at(epoch_log *l, uint64_t offset) {
+static entry *entry_at(history *h, epoch_log *l, uint64_t offset) {
+    if (l->over)
+        history_anomaly(h, "epoch-lie", "channel %u of life %u is in an epoch that was left",
+            l->channel, l->life);
     if (offset > l->capacity) {
         uint64_t capacity = offset * 2 > 64 ? offset * 2 : 64;
         l->entries = must(realloc(l->entries, capacity * sizeof *l->entries));
@@ -133,15 +140,22 @@ static bool may_skip(const said *s, uint32_t session) {
 
 #define OFFSET_MAX 1000000 /* far beyond what one run can publish */
 
+static void check_leave(history *h, const said *s) {
+    if (s->what.asked && !s->allowed)
+        history_anomaly(h, "leak", "publication %u is there, and nobody said yes to it",
+            (unsigned)(s - h->sayings) + 1);
+}
+
 /* Somebody knows that `key` stands at this place. */
 static void place(history *h, epoch_log *l, uint32_t key, uint64_t offset) {
     said *s = saying(h, key);
+    check_leave(h, s);
     uint32_t number = (uint32_t)(l - h->logs) + 1;
     if (offset == 0 || offset > OFFSET_MAX) {
         history_anomaly(h, "false-ok", "offset %llu", (unsigned long long)offset);
         return;
     }
-    entry *e = entry_at(l, offset);
+    entry *e = entry_at(h, l, offset);
     if (e->key && e->key != key)
         history_anomaly(h, "inconsistent-offsets", "channel %u, offset %llu is %u and %u",
             l->channel, (unsigned long long)offset, e->key, key);
@@ -158,8 +172,16 @@ static void place(history *h, epoch_log *l, uint32_t key, uint64_t offset) {
 
 /* -- reports ---------------------------------------------------------------------------------- */
 
+void history_allowed(history *h, uint32_t key, bool changed) {
+    said *s = saying(h, key);
+    if (!s) return;
+    s->allowed = true;
+    s->what.changed = changed;
+}
+
 void history_acked(history *h, uint32_t key, uint64_t epoch, uint64_t offset) {
     said *s = saying(h, key);
+    check_leave(h, s);
     if (s->answered) history_anomaly(h, "false-ok", "publication %u is answered twice", key);
     s->answered = true;
     if (s->what.is_volatile) {
@@ -187,7 +209,7 @@ void history_joined(history *h, history_seat *seat, uint64_t epoch, uint64_t off
     seat->offset = offset;
     seat->replay_to = 0;
     epoch_log *l = log_at(h, epoch, seat->life, seat->channel);
-    if (l && offset > 0 && offset < OFFSET_MAX) entry_at(l, offset);
+    if (l && offset > 0 && offset < OFFSET_MAX) entry_at(h, l, offset);
 }
 
 void history_recovered(
@@ -244,6 +266,7 @@ void history_heard(
             h, "phantom", "publication %u at offset %llu", key, (unsigned long long)offset);
         return;
     }
+    check_leave(h, s);
     if (s->what.is_volatile) return;
     if (offset != seat->offset + 1) {
         history_anomaly(h, offset <= seat->offset ? "duplicate" : "silent-gap",
@@ -257,7 +280,7 @@ void history_heard(
 }
 
 void history_skipped(
-    history *h, history_seat *seat, uint32_t session, uint64_t offset, uint64_t count) {
+    history *h, history_seat *seat, uint32_t session, uint64_t offset, uint64_t count, bool slow) {
     if (!seat->joined || count == 0 || seat->offset + count != offset) {
         history_anomaly(h, "silent-gap",
             "client %u, channel %u: %llu skipped up to %llu after %llu", seat->client,
@@ -267,7 +290,8 @@ void history_skipped(
     }
     epoch_log *l = log_at(h, seat->epoch, seat->life, seat->channel);
     while (l && seat->offset < offset) {
-        entry *e = entry_at(l, ++seat->offset);
+        entry *e = entry_at(h, l, ++seat->offset);
+        if (slow) continue;
         e->skipper = session + 1;
         if (e->key && !may_skip(saying(h, e->key), session))
             history_anomaly(

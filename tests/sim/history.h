@@ -16,6 +16,7 @@
  *   recover               an answer that cannot be, or nothing is replayed without need  I6
  *   interleaved           a replay and what is new are not told apart                   I6
  *   late                  a message outside of its subscription                      I12
+ *   leak                  said or heard without leave                                I8
  *
  * That all subscribers agree on one order (I5) follows from I3 and I4. Other parts of the
  * simulation add anomalies of their own by history_anomaly().
@@ -41,6 +42,8 @@ typedef struct history_saying { /* a publication */
     uint32_t life, channel;     /* where: `life` names one run of one node */
     bool quiet;                 /* not to its own connection */
     bool is_volatile;
+    bool asked;   /* somebody has to say yes before it may be in a log */
+    bool changed; /* who said yes wanted it said otherwise */
 } history_saying;
 
 history *history_new(void);
@@ -50,6 +53,8 @@ void history_free(history *h);
 uint32_t history_said(history *h, const history_saying *what);
 const history_saying *history_of(const history *h, uint32_t key); /* NULL: there is none */
 bool history_placed(const history *h, uint32_t key); /* somebody knows where it stands */
+/* Somebody has said yes to it; changed: but otherwise. */
+void history_allowed(history *h, uint32_t key, bool changed);
 void history_acked(history *h, uint32_t key, uint64_t epoch, uint64_t offset);
 void history_refused(history *h, uint32_t key);
 
@@ -62,8 +67,9 @@ void history_recovered(
 void history_read(
     history *h, const history_seat *where, uint64_t epoch, uint32_t key, uint64_t offset);
 void history_heard(history *h, history_seat *seat, uint32_t session, uint32_t key, uint64_t offset);
+/* slow: what was left out was not read in time, whatever it is. */
 void history_skipped(
-    history *h, history_seat *seat, uint32_t session, uint64_t offset, uint64_t count);
+    history *h, history_seat *seat, uint32_t session, uint64_t offset, uint64_t count, bool slow);
 /* Whether it has everything of its log that anybody knows of. (Word of what it said quietly itself
  * comes only with the next message.) */
 bool history_level(const history *h, const history_seat *seat, uint32_t session);

@@ -70,7 +70,7 @@ static void take(history *h, history_seat *seat, const step *s) {
     case REFUSE: history_refused(h, s->key); break;
     case JOIN: history_joined(h, seat, s->epoch, s->offset); break;
     case HEAR: history_heard(h, seat, 1, s->key, s->offset); break;
-    case SKIP: history_skipped(h, seat, 1, s->offset, s->key); break;
+    case SKIP: history_skipped(h, seat, 1, s->offset, s->key, false); break;
     case LEAVE: seat->joined = false; break;
     case BEHIND: assert_false(history_level(h, seat, 1)); break;
     }

@@ -1,8 +1,10 @@
 #include "town.h"
-#include "client.h"
+#include "bounds.h"
+#include "census.h"
 #include "guest.h"
+#include "law.h"
 #include "lib/server.h"
-#include "program.h"
+#include "rings.h"
 #include "session/session.h"
 #include <malloc.h>
 #include <stdio.h>
@@ -10,12 +12,13 @@
 
 #define NODES      2
 #define WORKERS    2
-#define CLIENTS    50
+#define CLIENTS    30 /* at most */
 #define GUESTS     6
 #define LOOPS      5
 #define CALM_MS    30000 /* I13 */
-#define PING_MS    1500  /* where connections may fall silent */
-#define PONG_MS    2000
+#define SILENCE_MS 4500  /* until whoever hangs has been noticed, where that can happen */
+#define WILD_MAX   60000 /* it ends also when nothing much happens */
+#define BOUNDS_MS  200   /* between two looks */
 #define GONE_MS    30000 /* an answer that nobody fetches has 10 s, and 10 s more when it moves */
 #define ROUNDS     6
 #define PEAK_BYTES (128u * 1024 * 1024)
@@ -29,6 +32,7 @@ typedef struct node {
 
 typedef struct town {
     ln_simnet *net;
+    plan plan;
     ln_world world;
     ln_sim_faults faults;
     scene scene;
@@ -37,6 +41,8 @@ typedef struct town {
     linnet_loop *loops[LOOPS];
     client clients[CLIENTS];
     guest guests[GUESTS];
+    rings rings;
+    ln_msec looked; /* at bounds */
     uint32_t restarts;
     bool over;
 } town;
@@ -93,12 +99,9 @@ static uint32_t below(town *t, uint32_t n) {
     return ln_simnet_below(t->net, n);
 }
 
-static uint32_t one_of(town *t, const uint32_t *values, uint32_t count) {
-    return values[below(t, count)];
+static bool has(const town *t, int kind) {
+    return plan_has(&t->plan, kind);
 }
-#define ONE_OF(t, ...)                                                                             \
-    one_of(t, (const uint32_t[]){ __VA_ARGS__ },                                                   \
-        sizeof((const uint32_t[]){ __VA_ARGS__ }) / sizeof(uint32_t))
 
 static uint64_t wall(void *ctx) {
     return UINT64_C(1700000000000) + ln_simnet_now(((town *)ctx)->net);
@@ -116,11 +119,17 @@ static void must(town *t, int err, const char *what) {
     if (err < 0) history_anomaly(t->scene.h, "stuck", "%s: %s", what, linnet_strerror(err));
 }
 
-static void pass_node(town *t, node *n) {
-    for (uint32_t i = 0; i < WORKERS; i++)
-        handover_some(&t->handover, ln_server_worker(n->server, i));
+static void pass_node(town *t, int number, bool looks) {
+    node *n = &t->nodes[number];
+    for (uint32_t i = 0; i < WORKERS; i++) {
+        linnet_loop *w = ln_server_worker(n->server, i);
+        handover_some(&t->handover, w);
+        if (looks) bounds_look(&t->scene, w);
+    }
     if (t->scene.mood == WILD && below(t, 6) == 0) program_act(&n->program);
     house_act(&n->house);
+    law_act(t->scene.law, (uint32_t)number);
+    if (number == 0 && t->rings.scene) rings_act(&t->rings);
 }
 
 /* Lets so much time pass, and connections change hands meanwhile. */
@@ -131,8 +140,10 @@ static void pass(town *t, uint32_t ms) {
         if (!ln_simnet_run(t->net, next < end ? next : end)) return; /* all sleep, for ever */
         for (int i = 0; i < LOOPS; i++)
             handover_some(&t->handover, t->loops[i]);
+        bool looks = ln_simnet_now(t->net) >= t->looked + BOUNDS_MS;
+        if (looks) t->looked = ln_simnet_now(t->net);
         for (int i = 0; i < NODES; i++)
-            if (t->nodes[i].server) pass_node(t, &t->nodes[i]);
+            if (t->nodes[i].server) pass_node(t, i, looks);
     }
 }
 
@@ -145,27 +156,33 @@ static void node_start(town *t, int number) {
     so.workers = WORKERS;
     so.drain_ms = 3000;
     so.head_ms = 4000;
-    ho.limits = t->scene.limits;
-    ho.history_count = t->scene.history_count;
+    so.drain_rate = t->plan.drain_rate;
+    ho.limits = t->plan.limits;
+    law_options(t->scene.law, (uint32_t)number, &ho);
     ho.limits.deflate = number ? LINNET_DEFLATE_TAKEOVER : LINNET_DEFLATE_SHARED;
     ho.limits.deflate_threshold = 64;
     char address[32];
     snprintf(address, sizeof address, "127.0.0.1:%d", CLIENT_PORT + number);
     must(t, ln_server_new_in(&t->world, &so, &n->server), "server");
     must(t, linnet_hub_new(&ho, &n->hub), "hub");
+    program_init(&n->program, &t->scene, n->hub, CLIENTS + (uint32_t)number);
+    law_began(t->scene.law, (uint32_t)number, n->hub);
     must(t, linnet_server_hub(n->server, "/ws", n->hub), "route");
     must(t, house_open(&n->house, &t->scene, n->server), "route");
     must(t, linnet_server_listen(n->server, address, NULL, NULL), "listen");
     must(t, linnet_server_start(n->server), "start");
     const ln_sessions *sessions = ln_server_worker(n->server, 0)->sessions; /* its first member */
     uint32_t life = client_life(&t->scene, ln_slice_str(sessions->node));
-    program_init(&n->program, &t->scene, n->hub, life, CLIENTS + (uint32_t)number);
+    program_began(&n->program, life, t->clients, t->plan.clients);
+    if (number == 0) rings_began(&t->rings, n->hub);
 }
 
 static void node_free(town *t, int number) {
     node *n = &t->nodes[number];
     size_t left = linnet_server_connections(n->server);
     if (left) history_anomaly(t->scene.h, "bounded", "a node ends with %zu connections", left);
+    law_ended(t->scene.law, (uint32_t)number);
+    if (number == 0) rings_ended(&t->rings);
     linnet_server_free(n->server);
     program_fini(&n->program);
     house_close(&n->house);
@@ -176,6 +193,7 @@ static void node_free(town *t, int number) {
 /* Gracefully or at once; true when it has ended, which takes no longer than drain_ms and a bit. */
 static bool node_stop(town *t, int number, bool kill) {
     linnet_server *s = t->nodes[number].server;
+    did(&t->scene, kill ? DID_KILLED : DID_DRAINED);
     linnet_server_stop(s, 0);
     if (kill) linnet_server_stop(s, 0);
     for (int i = 0; i < 100 && !linnet_server_stopped(s) && quiet(t); i++)
@@ -218,14 +236,15 @@ static void clients_start(town *t) {
         *l = (lane){ t, t->loops[i] };
         ln_simnet_spawn(t->net, turn_clients, l);
     }
-    for (uint32_t i = 0; i < CLIENTS; i++)
+    for (uint32_t i = 0; i < t->plan.clients; i++)
         client_start(&t->clients[i], &t->scene, t->loops[i % LOOPS], i);
-    for (uint32_t i = 0; i < GUESTS; i++)
+    for (uint32_t i = 0; i < t->plan.guests; i++)
         guest_start(&t->guests[i], &t->scene, t->loops[i % LOOPS], i);
+    if (has(t, PLAN_RINGS)) rings_start(&t->rings, &t->scene, t->loops[0]);
 }
 
 static const client *unsettled(const town *t) {
-    for (int i = 0; i < CLIENTS; i++)
+    for (uint32_t i = 0; i < t->plan.clients; i++)
         if (!client_settled(&t->clients[i])) return &t->clients[i];
     return NULL;
 }
@@ -233,60 +252,56 @@ static const client *unsettled(const town *t) {
 static bool settled(const town *t) {
     for (int i = 0; i < NODES; i++)
         if (!program_settled(&t->nodes[i].program)) return false;
-    for (int i = 0; i < GUESTS; i++)
+    for (uint32_t i = 0; i < t->plan.guests; i++)
         if (!guest_settled(&t->guests[i])) return false;
-    return !unsettled(t);
+    return !unsettled(t) && rings_settled(&t->rings);
 }
 
-/* Until all have what they are to have. */
+static bool agreed(const town *t, char *words, size_t size) {
+    const program *programs[NODES];
+    for (int i = 0; i < NODES; i++)
+        programs[i] = &t->nodes[i].program;
+    return census(t->clients, t->plan.clients, programs, NODES, words, size);
+}
+
+static void describe(const town *t, char *words, size_t size) {
+    snprintf(words, size, "a program has not heard, or is not heard");
+    if (!rings_settled(&t->rings)) rings_describe(&t->rings, words, size);
+    for (uint32_t i = 0; i < t->plan.guests; i++)
+        if (!guest_settled(&t->guests[i]))
+            snprintf(words, size, "guest %u, state %d, said %u, echoed %u", i, t->guests[i].state,
+                t->guests[i].said, t->guests[i].echoed);
+    const client *c = unsettled(t);
+    if (c) client_describe(c, words, size);
+}
+
+/* Until all have what they are to have, and agree on who is there. */
 static void settle(town *t, uint32_t most_ms, uint32_t step_ms, const char *when) {
     ln_msec end = ln_simnet_now(t->net) + most_ms;
-    while (!settled(t) && ln_simnet_now(t->net) < end && quiet(t))
+    char words[200] = "";
+    bool there = false;
+    while (quiet(t) && !(there = settled(t) && agreed(t, words, sizeof words)) &&
+           ln_simnet_now(t->net) < end)
         pass(t, step_ms);
-    if (settled(t) || !quiet(t)) return;
-    const client *c = unsettled(t);
-    char words[200] = "a program has not heard, or is not heard";
-    for (int i = 0; i < GUESTS; i++)
-        if (!guest_settled(&t->guests[i]))
-            snprintf(words, sizeof words, "guest %d, state %d, said %u, echoed %u", i,
-                t->guests[i].state, t->guests[i].said, t->guests[i].echoed);
-    if (c) client_describe(c, words, sizeof words);
-    history_anomaly(t->scene.h, "stuck", "%s: %s", when, words);
+    if (there || !quiet(t)) return;
+    bool drifted = settled(t);
+    if (!drifted) describe(t, words, sizeof words);
+    history_anomaly(t->scene.h, drifted ? "presence-drift" : "stuck", "%s: %s", when, words);
 }
 
 /* -- acts -------------------------------------------------------------------------------------- */
 
-static void choose_faults(town *t) {
-    ln_sim_faults *f = &t->faults;
-    f->delay_max_ms = ONE_OF(t, 1, 1, 3, 20, 100);
-    f->window = ONE_OF(t, 0, 0, 300, 5000);
-    f->partial = ONE_OF(t, 0, 100000, 500000);
-    f->short_read = ONE_OF(t, 0, 100000, 600000);
-    f->reset = ONE_OF(t, 0, 500, 5000);
-    f->refuse = ONE_OF(t, 0, 50000, 300000);
-    f->stall = ONE_OF(t, 0, 0, 1000, 5000);
-    t->scene.payload_max = f->window && f->window < 5000 ? 400 : 60000;
-    ln_simnet_faults(t->net, f);
-    linnet_conn_limits limits = LINNET_CONN_LIMITS_INIT;
-    if (f->stall || below(t, 3) == 0) { /* what hangs is to be noticed in time */
-        limits.ping_ms = PING_MS;
-        limits.pong_ms = PONG_MS;
-        limits.close_ms = 1000;
-    }
-    if (t->scene.payload_max == 400 && below(t, 2)) {
-        limits.queued_max = 20000;
-        limits.queued_age_ms = 3000;
-        limits.high_mark = 4000;
-        limits.low_mark = 500;
-    }
-    t->scene.limits = limits;
-    t->scene.history_count = ONE_OF(t, 0, 0, 6, 30, 1000);
-}
-
 static void be_wild(town *t) {
-    pass(t, 1000 + below(t, 1500));
-    if (below(t, 2)) node_restart(t);
-    pass(t, 500 + below(t, 1500));
+    ln_msec began = ln_simnet_now(t->net), now;
+    uint32_t after = 300 + below(t, 1500);
+    bool restarts = has(t, PLAN_RESTARTS);
+    do {
+        pass(t, 100);
+        now = ln_simnet_now(t->net) - began;
+        if (restarts && now >= after) node_restart(t);
+        if (restarts && now >= after) after = (uint32_t)now + 5000 + below(t, 20000);
+    } while (
+        quiet(t) && now < WILD_MAX && (now < t->plan.wild_ms || t->scene.events < t->plan.events));
 }
 
 static void be_calm(town *t) {
@@ -294,9 +309,10 @@ static void be_calm(town *t) {
     t->faults.reset = t->faults.refuse = t->faults.stall = 0;
     ln_simnet_faults(t->net, &t->faults);
     t->scene.mood = CALM;
+    law_calm(t->scene.law);
     for (int i = 0; i < NODES; i++)
-        t->nodes[i].program.last = 0;               /* perhaps nobody listened */
-    if (silence) pass(t, PING_MS + PONG_MS + 1000); /* until whoever hangs has noticed */
+        t->nodes[i].program.last = 0; /* perhaps nobody listened */
+    if (silence) pass(t, SILENCE_MS);
     settle(t, CALM_MS, 100, "30 s after the last fault");
 }
 
@@ -310,12 +326,12 @@ static void speak_program(town *t, const client *c) {
 /* Nobody else says anything, so that a worker that was not woken sleeps on. What is said must be
  * heard in the time that the network takes: some twenty ways with their delays, in parts. */
 static void take_turns(town *t) {
-    uint32_t most = 60 + t->faults.delay_max_ms * 40;
-    if (t->scene.payload_max > 400 && t->faults.window) most *= 10;
+    uint32_t most = 60 + t->faults.delay_max_ms * 40 + (has(t, PLAN_BACKEND) ? 400 : 0);
+    if (t->plan.payload_max > 400 && t->faults.window) most *= 10;
     for (int round = 0; round < ROUNDS && quiet(t); round++) {
-        uint32_t first = below(t, CLIENTS), count = 1 + below(t, 10);
+        uint32_t first = below(t, t->plan.clients), count = 1 + below(t, 10);
         for (uint32_t i = 0; i < count; i++) {
-            client *c = &t->clients[(first + i * 7) % CLIENTS];
+            client *c = &t->clients[(first + i * 7) % t->plan.clients];
             must(t, linnet_loop_post(c->loop, client_speak, c), "post");
         }
         if (below(t, 2)) speak_program(t, &t->clients[first]);
@@ -334,11 +350,11 @@ static size_t left_open(const town *t) {
 }
 
 static bool connected(const town *t) {
-    for (int i = 0; i < CLIENTS; i++)
+    for (uint32_t i = 0; i < t->plan.clients; i++)
         if (t->clients[i].now) return true;
-    for (int i = 0; i < GUESTS; i++)
+    for (uint32_t i = 0; i < t->plan.guests; i++)
         if (t->guests[i].state != GUEST_OUT) return true;
-    return false;
+    return t->rings.state != RINGS_OUT;
 }
 
 static void leave(town *t) {
@@ -346,10 +362,11 @@ static void leave(town *t) {
     for (int i = 0; i < NODES && nodes_first; i++)
         node_stop(t, i, below(t, 4) == 0);
     t->scene.mood = LEAVING;
-    for (int i = 0; i < CLIENTS; i++)
+    for (uint32_t i = 0; i < t->plan.clients; i++)
         must(t, linnet_loop_post(t->clients[i].loop, client_nudge, &t->clients[i]), "post");
-    for (int i = 0; i < GUESTS; i++)
+    for (uint32_t i = 0; i < t->plan.guests; i++)
         must(t, linnet_loop_post(t->guests[i].loop, guest_nudge, &t->guests[i]), "post");
+    if (t->rings.scene) must(t, linnet_loop_post(t->loops[0], rings_nudge, &t->rings), "post");
     for (int i = 0; i < 200 && connected(t) && quiet(t); i++)
         pass(t, 100);
     if (connected(t)) history_anomaly(t->scene.h, "stuck", "a client cannot leave");
@@ -367,52 +384,58 @@ static void leave(town *t) {
 
 static void report(const town *t, town_report *out) {
     *out = (town_report){ .hash = ln_simnet_hash(t->net),
+        .kinds = t->plan.kinds,
+        .clients = t->plan.clients,
         .publications = history_count(t->scene.h),
         .restarts = t->restarts,
-        .opens = t->scene.opens,
-        .closes = t->scene.closes,
-        .fails = t->scene.fails,
-        .heard = t->scene.heard,
-        .rude = t->scene.rude,
-        .recovered = t->scene.recovered,
-        .replayed = t->scene.replayed,
-        .read = t->scene.read,
+        .events = t->scene.events,
         .peak = used()->peak,
         .took = ln_simnet_now(t->net) };
+    memcpy(out->did, t->scene.did, sizeof out->did);
     memcpy(out->places, t->handover.places, sizeof out->places);
 }
 
 static void free_all(town *t) {
-    for (int i = 0; i < CLIENTS; i++) {
+    for (uint32_t i = 0; i < t->plan.clients; i++) {
         linnet_timer_free(t->clients[i].timer);
         client_end(&t->clients[i]);
     }
-    for (int i = 0; i < GUESTS; i++) {
+    for (uint32_t i = 0; i < t->plan.guests; i++) {
         linnet_timer_free(t->guests[i].timer);
         guest_end(&t->guests[i]);
     }
+    if (t->rings.scene) linnet_timer_free(t->rings.timer);
+    rings_end(&t->rings);
     for (int i = 0; i < LOOPS; i++)
         linnet_loop_free(t->loops[i]);
     ln_simnet_free(t->net);
 }
 
+static void build(town *t) {
+    t->net = ln_simnet_new(t->plan.seed, NULL);
+    t->world = (ln_world){ &ln_sim_ops, t->net, true, t->plan.seed * 1000003, wall, spawn, t };
+    t->scene = (scene){ .net = t->net, .h = history_new(), .plan = &t->plan };
+    t->scene.history_least = t->plan.history_count ? t->plan.history_count : 100;
+    t->scene.law = law_new(&t->scene);
+    t->handover = (handover){ .net = t->net, .h = t->scene.h, .one_in = 8 };
+    t->faults = t->plan.faults;
+    ln_simnet_faults(t->net, &t->faults);
+    for (int i = 0; i < NODES; i++)
+        node_start(t, i);
+    clients_start(t);
+}
+
 /* After an anomaly nothing is put in order: who knows what stands there. It costs memory, once. */
-void town_run(uint64_t seed, town_report *out) {
+void town_run(uint64_t seed, const plan_less *less, town_report *out) {
     town *t = calloc(1, sizeof *t);
     if (!t) abort();
     memory before = *used();
     used()->peak = before.bytes;
-    t->net = ln_simnet_new(seed, NULL);
-    t->world = (ln_world){ &ln_sim_ops, t->net, true, seed * 1000003, wall, spawn, t };
-    t->scene = (scene){ .net = t->net, .h = history_new() };
-    t->handover = (handover){ .net = t->net, .h = t->scene.h, .one_in = 8 };
-    choose_faults(t);
-    for (int i = 0; i < NODES; i++)
-        node_start(t, i);
-    clients_start(t);
+    plan_draw(&t->plan, seed, less);
+    build(t);
     be_wild(t);
     if (quiet(t)) be_calm(t);
-    if (quiet(t)) take_turns(t);
+    if (quiet(t) && t->plan.takes_turns) take_turns(t);
     if (quiet(t)) leave(t);
     if (quiet(t)) history_finish(t->scene.h);
     report(t, out);
@@ -426,6 +449,8 @@ void town_run(uint64_t seed, town_report *out) {
         snprintf(out->words, sizeof out->words, "%s", history_words(t->scene.h));
         return;
     }
+    law_free(t->scene.law);
+    free(t->scene.values);
     history_free(t->scene.h);
     free(t);
 }
