@@ -66,15 +66,17 @@ typedef struct linnet_namespace {
     uint32_t history_ms;    /* and how long; 300,000 */
     uint32_t history_bytes; /* and how much; 1 MiB */
     linnet_rule subscribe, publish, presence, history; /* who may */
-    bool members;     /* who is in a channel is kept, and told to whoever may ask */
-    linnet_slow slow; /* linnet.v1 is told by `skip`; other dialects only when live */
+    bool members;      /* who is in a channel is kept, and told to whoever may ask */
+    linnet_slow slow;  /* linnet.v1 is told by `skip`; other dialects only when live */
+    uint32_t batch_ms; /* publications wait so long for others, at most 1,000; 0: not at all. 128 of
+                        * them, or 16 KiB of data, go at once; linnet.v1 gets them as an array */
 } linnet_namespace;
 #define LINNET_NAMESPACE_RULES_INIT                                                                \
     LINNET_RULE_DEFAULT, LINNET_RULE_DEFAULT, LINNET_RULE_DEFAULT, LINNET_RULE_DEFAULT
 #define LINNET_NAMESPACE_INIT                                                                      \
     {                                                                                              \
         sizeof(linnet_namespace), NULL, false, 0, 0, 0, LINNET_NAMESPACE_RULES_INIT, false,        \
-            LINNET_SLOW_DISCONNECT                                                                 \
+            LINNET_SLOW_DISCONNECT, 0                                                              \
     }
 
 /* What who has no token may do. */
@@ -171,13 +173,14 @@ typedef struct linnet_hub_options {
     uint32_t address_publish_rate, address_publish_burst, address_command_rate,
         address_command_burst;
     uint32_t address_connect_rate, address_connect_burst; /* handshakes; 429 beyond */
+    uint32_t batch_ms;                                    /* channels of no namespace: as there */
 } linnet_hub_options;
 #define LINNET_HUB_OPTIONS_INIT                                                                    \
     {                                                                                              \
         sizeof(linnet_hub_options), false, LINNET_HUB_TEXT_REFUSE, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,   \
             0, 0, 0, LINNET_CONN_LIMITS_INIT, NULL, NULL, 0, 0, 0, 0, 0, 0, 0,                     \
             LINNET_NAMESPACE_RULES_INIT, NULL, NULL, false, LINNET_SLOW_DISCONNECT, 0, NULL, 0, 0, \
-            0, 0, 0, 0, 0, 0, 0, 0, 0                                                              \
+            0, 0, 0, 0, 0, 0, 0, 0, 0, 0                                                           \
     }
 
 /* LINNET_ERR_INVAL, LINNET_ERR_EXISTS (a namespace twice), LINNET_ERR_LIMIT, LINNET_ERR_NOMEM. The

@@ -181,6 +181,7 @@ static linnet_namespace namespace_of(const ln_space *space) {
     n.history_bytes = (uint32_t)space->history_bytes;
     n.members = space->members;
     n.slow = (linnet_slow)space->slow;
+    n.batch_ms = (uint32_t)space->batch_ms;
     n.subscribe = (linnet_rule)space->allow_subscribe;
     n.publish = (linnet_rule)space->allow_publish;
     n.presence = (linnet_rule)space->allow_presence;
@@ -197,6 +198,7 @@ static void take_standard(const ln_space *space, linnet_hub_options *ho) {
     ho->history_bytes = n.history_bytes;
     ho->members = n.members;
     ho->slow = n.slow;
+    ho->batch_ms = n.batch_ms;
     ho->subscribe = n.subscribe;
     ho->publish = n.publish;
     ho->presence = n.presence;

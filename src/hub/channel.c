@@ -148,6 +148,30 @@ void ln_channel_deliver(ln_channel *c, const ln_hub_user *users, const ln_public
     ln_channel_mend(c);
 }
 
+static void row_deliver_all(
+    ln_row *row, const ln_hub_user *u, ln_publication *const *items, uint32_t count) {
+    if (u->batch && row->count) {
+        u->batch(u->ctx, row, items, count);
+        return;
+    }
+    for (uint32_t i = 0; i < count && row->count; i++)
+        u->deliver(u->ctx, row, items[i]);
+}
+
+void ln_channel_deliver_all(
+    ln_channel *c, const ln_hub_user *users, ln_publication *const *items, uint32_t count) {
+    if (count == 1) {
+        ln_channel_deliver(c, users, items[0]);
+        return;
+    }
+    assert(!c->walking);
+    c->walking = true;
+    for (ln_row *row = &c->row; row; row = row->next)
+        if (row->count) row_deliver_all(row, &users[row->user], items, count);
+    c->walking = false;
+    ln_channel_mend(c);
+}
+
 static bool name_byte(uint8_t b) {
     return (b >= 'a' && b <= 'z') || (b >= 'A' && b <= 'Z') || (b >= '0' && b <= '9') ||
            memchr("_.:#$@/-", b, 8) != NULL;

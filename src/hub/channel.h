@@ -74,7 +74,9 @@ struct ln_channel {
     uint8_t slow;         /* ln_slow, once joined */
     bool keyed;           /* keys live there, or did (state.h) */
     bool walking;
-    bool pinned; /* its hub works on it: not to be freed when it empties */
+    bool pinned;            /* its hub works on it: not to be freed when it empties */
+    uint16_t batch_ms;      /* once joined; 0: nothing is held back */
+    struct ln_batch *batch; /* batch.h's; NULL: nothing is held now */
 };
 
 /* A page for a subscription that catches up. */
@@ -117,6 +119,8 @@ typedef struct ln_hub_user {
     void (*replay)(void *ctx, ln_subscription *s, const ln_replay *page);
     /* What it was still owed is gone. The subscription was taken out of the channel. */
     void (*lost)(void *ctx, ln_subscription *s);
+    /* Several of one channel at once, in their order; count at least 2. NULL: deliver, for each. */
+    void (*batch)(void *ctx, ln_row *row, ln_publication *const *items, uint32_t count);
 } ln_hub_user;
 
 static inline ln_slice ln_channel_name(const ln_channel *c) {
@@ -132,6 +136,9 @@ int ln_channel_seat(ln_channel *c, ln_subscription *s);
 void ln_channel_unseat(ln_channel *c, ln_subscription *s);
 /* Walks all rows. Afterwards somebody may wait for a seat, and the channel may be empty. */
 void ln_channel_deliver(ln_channel *c, const ln_hub_user *users, const ln_publication *p);
+/* The same with several, none of which is LN_PUB_ASIDE. */
+void ln_channel_deliver_all(
+    ln_channel *c, const ln_hub_user *users, ln_publication *const *items, uint32_t count);
 /* Closes the seats that were left during a walk of one's own (`walking` was set). */
 void ln_channel_mend(ln_channel *c);
 static inline bool ln_channel_empty(const ln_channel *c) {

@@ -502,6 +502,7 @@ static void interest(ln_homes *h, ln_home *home, ln_letter *letter) {
     m->at = home->cursor;
     m->class = home->class;
     m->slow = home->namespace ? home->namespace->slow : LN_SLOW_DISCONNECT;
+    m->batch_ms = home->namespace ? home->namespace->batch_ms : 0;
     letter->kind = LN_MAIL_INTERESTED;
     letter->to = letter->from;
     letter->from = (uint8_t)h->self;

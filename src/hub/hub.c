@@ -69,6 +69,7 @@ int ln_hub_new(const ln_hub_options *o, ln_hub **out) {
     h->homes.post = post_from_home;
     ln_homes_init(&h->homes, o->key, max);
     ln_caps_init(&h->caps, o->key);
+    ln_list_init(&h->batches);
     ln_hub_attend_init(h, max);
     for (int i = 0; i < LN_SPACES; i++)
         ln_map_init(&h->channels[i], o->key, channel_key, max);
@@ -83,6 +84,7 @@ void ln_hub_free(ln_hub *h) {
         uint32_t at = 0;
         while ((c = ln_map_next(&h->channels[i], &at))) {
             if (c->state == LN_CHANNEL_JOINED) ln_free(c->interest);
+            ln_batch_free(ln_batch_take(c));
             ln_channel_free(c);
         }
         ln_map_fini(&h->channels[i]);
@@ -114,6 +116,7 @@ static void channel_drop(ln_hub *h, ln_channel *c) {
     assert(removed == c);
     (void)removed;
     ln_stat_sub(&h->channel_count, 1);
+    ln_batch_free(ln_batch_take(c));
     ln_channel_free(c);
 }
 
@@ -192,7 +195,8 @@ static int enter(ln_hub *h, ln_subscription *s, ln_space space, ln_slice name) {
     int err = LINNET_OK;
     s->space = (uint8_t)space;
     if (!c && (err = channel_ask(h, space, name, &c)) < 0) return err;
-    if (c->state == LN_CHANNEL_JOINED && !c->walking) {
+    if (c->batch) ln_batch_hasten(&h->batches, c->batch);
+    if (c->state == LN_CHANNEL_JOINED && !c->walking && !c->batch) {
         err = take_in(h, c, s);
         if (err < 0) channel_leave(h, c);
         return err;
@@ -280,6 +284,9 @@ int ln_hub_leave(ln_hub *h, ln_subscription *s, ln_slice note) {
     return LN_PENDING;
 }
 
+/* Below: delivers what its channel holds back. It may be gone afterwards. */
+static void bring_out_for(ln_hub *h, const ln_subscription *s);
+
 /* From here on it is like one that has never asked to leave. */
 static void let_go(ln_hub *h, ln_subscription *s, const ln_leave *m) {
     ln_subscription_stay(s);
@@ -287,6 +294,7 @@ static void let_go(ln_hub *h, ln_subscription *s, const ln_leave *m) {
 }
 
 static void left(ln_hub *h, ln_leave *m) {
+    bring_out_for(h, m->sub);
     if (m->sub) let_go(h, m->sub, m);
     ln_free(m);
 }
@@ -339,6 +347,7 @@ static void interest_answered(ln_hub *h, ln_interest *m) {
     c->at = m->at;
     c->class = m->class;
     c->slow = m->slow;
+    c->batch_ms = m->batch_ms;
     c->keyed = m->keyed;
     c->pinned = true;
     admit(h, c);
@@ -446,6 +455,7 @@ static void page_arrived(ln_hub *h, ln_reading *m) {
         ln_reading_free(m);
         return;
     }
+    bring_out_for(h, m->sub);
     if (m->sub) page_for(h, m->sub, m);
     ln_reading_clear(m);
     m->away = false;
@@ -508,25 +518,69 @@ static void time_it(ln_hub *h, const ln_publication *p) {
     if (p->born && h->clock_us) ln_hist_add(&h->latency, (uint32_t)h->clock_us() - (p->born & ~1u));
 }
 
-static void deliver(ln_hub *h, const ln_publication *p) {
+/* The first `count` of them that follow each other; what does not follow ends all subscriptions,
+ * and is the first of the next ones. */
+static uint32_t run_of(ln_hub *h, ln_channel *c, ln_publication *const *items, uint32_t count) {
+    for (uint32_t i = 0; i < count; i++) {
+        ln_position at = items[i]->at;
+        if (!at.offset) continue;
+        bool next = at.epoch == c->at.epoch && at.offset == c->at.offset + 1;
+        if (!next && i > 0) return i;
+        c->at = at;
+        if (!next) reset(h, c);
+    }
+    return count;
+}
+
+static void deliver_all(ln_hub *h, ln_channel *c, ln_publication *const *items, uint32_t count) {
+    c->pinned = true;
+    for (uint32_t i = 0, n; i < count; i += n) {
+        n = run_of(h, c, items + i, count - i);
+        ln_stat_add(&h->deliveries, (uint64_t)c->subscribers * n);
+        ln_channel_deliver_all(c, h->users, items + i, n);
+    }
+    for (uint32_t i = 0; i < count; i++)
+        time_it(h, items[i]);
+    admit(h, c);
+    c->pinned = false;
+    channel_leave(h, c);
+}
+
+/* Delivers what c holds back. c may be gone afterwards. */
+static void bring_out(ln_hub *h, ln_channel *c) {
+    ln_batch *b = ln_batch_take(c);
+    if (!b) return;
+    deliver_all(h, c, b->items, b->count);
+    ln_batch_free(b);
+}
+
+static void bring_out_for(ln_hub *h, const ln_subscription *s) {
+    if (s && s->channel) bring_out(h, s->channel);
+}
+
+/* True: it waits, or has been delivered with those it waited for. */
+static bool hold(ln_hub *h, ln_channel *c, ln_publication *p) {
+    bool full;
+    if (!c->batch_ms || (p->flags & LN_PUB_ASIDE)) return false;
+    if (ln_batch_add(&h->batches, c, p, h->homes.now, &full) < 0) return false;
+    if (full) bring_out(h, c);
+    return true;
+}
+
+static void deliver(ln_hub *h, ln_publication *p) {
     ln_channel *c = ln_map_get(&h->channels[p->space], ln_publication_channel(p));
     if (!c || c->state != LN_CHANNEL_JOINED) {
         ln_stat_add(&h->strays, 1);
         return;
     }
-    c->pinned = true;
-    if (p->flags & LN_PUB_ASIDE) c->keyed = true;
-    if (p->at.offset) {
-        bool next = p->at.epoch == c->at.epoch && p->at.offset == c->at.offset + 1;
-        c->at = p->at;
-        if (!next) reset(h, c);
+    if (hold(h, c, p)) return;
+    if (c->batch) { /* those come first, and whoever hears them may leave */
+        bring_out(h, c);
+        deliver(h, p);
+        return;
     }
-    ln_stat_add(&h->deliveries, c->subscribers);
-    ln_channel_deliver(c, h->users, p);
-    time_it(h, p);
-    admit(h, c);
-    c->pinned = false;
-    channel_leave(h, c);
+    if (p->flags & LN_PUB_ASIDE) c->keyed = true;
+    deliver_all(h, c, &p, 1);
 }
 
 static void answered(ln_hub *h, const ln_publication *p) {
@@ -609,11 +663,15 @@ void ln_hub_tick(ln_hub *h, ln_msec now, uint64_t wall_ms) {
     if (now >= ln_homes_deadline(&h->homes)) ln_homes_tick(&h->homes);
     ln_presences_tick(&h->presences, now);
     ln_states_tick(&h->states, now);
+    while (now >= ln_batches_deadline(&h->batches))
+        bring_out(h, ln_list_item(h->batches.next, ln_batch, node)->channel);
 }
 
 ln_msec ln_hub_deadline(const ln_hub *h) {
     const ln_msec due[] = { ln_homes_deadline(&h->homes), ln_presences_deadline(&h->presences),
-        ln_states_deadline(&h->states) };
-    ln_msec first = due[0] < due[1] ? due[0] : due[1];
-    return first < due[2] ? first : due[2];
+        ln_states_deadline(&h->states), ln_batches_deadline(&h->batches) };
+    ln_msec first = due[0];
+    for (size_t i = 1; i < sizeof due / sizeof due[0]; i++)
+        if (due[i] < first) first = due[i];
+    return first;
 }

@@ -8,14 +8,15 @@
  *
  * A publish is a letter to the channel's home, also when that is here, so that order is the same
  * for all: the worker drains its own mail in the same turn. Callbacks of users come only from
- * ln_hub_mail and from the late answers of a broker, never from inside subscribe, unsubscribe,
- * leave or publish.
+ * ln_hub_mail, ln_hub_tick and the late answers of a broker, never from inside subscribe,
+ * unsubscribe, leave or publish.
  */
 #ifndef LN_HUB_HUB_H
 #define LN_HUB_HUB_H
 #include "base/clock.h"
 #include "base/hist.h"
 #include "base/map.h"
+#include "hub/batch.h"
 #include "hub/channel.h"
 #include "hub/home.h"
 #include "hub/lease.h"
@@ -39,6 +40,7 @@ typedef struct ln_hub {
     ln_map channels[LN_SPACES];
     ln_caps caps; /* of names whose home is here */
     ln_leases leases;
+    ln_list batches; /* held back here, the first that is due in front */
     ln_map_key key;
     ln_hub_user users[LN_USERS_MAX];
     void *ctx;

@@ -80,6 +80,7 @@ typedef struct ln_interest {
     int err;                    /* answer */
     uint8_t class;              /* answer: ln_class */
     uint8_t slow;               /* answer: ln_slow */
+    uint16_t batch_ms;          /* answer */
     bool keyed;                 /* answer: keys live there (state.h) */
     uint8_t space;              /* ln_space */
     uint8_t name_size;

@@ -57,6 +57,7 @@ typedef struct ln_namespace {
     uint8_t allow[LN_ACTS];               /* ln_rule, by ln_act */
     bool members;                         /* who is there is kept, and told */
     uint8_t slow;                         /* ln_slow */
+    uint16_t batch_ms;                    /* batch.h; 0: off */
 } ln_namespace;
 
 typedef struct ln_namespaces {

@@ -138,10 +138,12 @@ static int take_namespace(
     if (!ln_sized(n, sizeof *n) || !n->name) return LINNET_ERR_INVAL;
     size_t size = strlen(n->name);
     if (size > LN_NAMESPACE_NAME_MAX) return LINNET_ERR_INVAL;
-    if ((unsigned)n->slow > LINNET_SLOW_LATEST) return LINNET_ERR_INVAL;
+    if ((unsigned)n->slow > LINNET_SLOW_LATEST || n->batch_ms > LN_BATCH_MS_MAX)
+        return LINNET_ERR_INVAL;
     *out = namespace_of(n->live, n->history_count, n->history_ms, n->history_bytes);
     out->members = n->members;
     out->slow = (uint8_t)n->slow;
+    out->batch_ms = (uint16_t)n->batch_ms;
     memcpy(out->name, n->name, size);
     const linnet_rule rules[LN_ACTS] = { n->subscribe, n->publish, n->presence, n->history };
     return take_rules(o, rules, out);
@@ -157,6 +159,7 @@ static int take_namespaces(const linnet_hub_options *o, ln_namespaces **out) {
     if (err < 0) return err;
     standard.members = o->members;
     standard.slow = (uint8_t)o->slow;
+    standard.batch_ms = (uint16_t)o->batch_ms;
     ln_namespace *items = ln_calloc(o->namespace_count + 1, sizeof *items);
     if (!items) return LINNET_ERR_NOMEM;
     const char *at = (const char *)o->namespaces; /* one built with a later header is larger */
@@ -175,7 +178,7 @@ int linnet_hub_new(const linnet_hub_options *options, linnet_hub **out) {
     if (!options) options = &standard;
     if (!out || !ln_sized(options, sizeof *options) ||
         (unsigned)options->text > LINNET_HUB_TEXT_ECHO ||
-        (unsigned)options->slow > LINNET_SLOW_LATEST)
+        (unsigned)options->slow > LINNET_SLOW_LATEST || options->batch_ms > LN_BATCH_MS_MAX)
         return LINNET_ERR_INVAL;
     ln_pmd_policy deflate;
     linnet_hub *hub = ln_calloc(1, sizeof *hub);

@@ -49,6 +49,7 @@ typedef struct ln_dialect {
     const char *name;     /* for ?dialect= */
     bool plain;           /* close codes of the 3xxx that tell of policy become 1008 */
     bool skips;           /* can say that something was left out */
+    bool arrays;          /* several texts may come as one array */
     bool rooms;           /* who names no channel means the one joined last */
     bool mute;            /* its clients say nothing: an error is the end of the connection */
     ln_envelope *open;    /* reads what stands inside its envelope; NULL: it has none */

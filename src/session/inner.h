@@ -175,6 +175,8 @@ ln_slow ln_slow_of(const ln_row *row, const ln_publication *p, ln_map_key key, l
 /* Makes room for a rendering as the channel's policy says. False: there is none, and it was left
  * out, which is written down. */
 bool ln_slow_room(ln_sub *sub, const ln_publication *p, const ln_rendering *r);
+/* Whether its channel has a policy that drops. */
+bool ln_slow_any(const ln_row *row);
 /* The word of what was left out of its channel, not yet queued; NULL without memory. */
 ln_rendering *ln_slow_note(const ln_sub *sub);
 /* Something of its channel was left out. */

@@ -90,6 +90,7 @@ const ln_dialect ln_dialect_native = {
     .protocol = "linnet.v1",
     .name = "v1",
     .skips = true,
+    .arrays = true,
     .ok = native_ok,
     .error = ln_native_put_error,
     .message = native_message,

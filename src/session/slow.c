@@ -45,6 +45,11 @@ static const ln_channel *channel_of(const ln_row *row) {
     return NULL;
 }
 
+bool ln_slow_any(const ln_row *row) {
+    const ln_channel *c = channel_of(row);
+    return c && c->slow != LN_SLOW_DISCONNECT;
+}
+
 /* Clients that cannot be told of a hole may have one only where nobody promised them otherwise. */
 ln_slow ln_slow_of(const ln_row *row, const ln_publication *p, ln_map_key key, ln_rendering *r) {
     const ln_channel *c = channel_of(row);

@@ -215,6 +215,48 @@ static void on_deliver(void *ctx, ln_row *row, const ln_publication *p) {
     ln_rendering_unref(r);
 }
 
+/* Whether all in the row get all of it, and can take it as one. */
+static bool is_plain(const ln_row *row, ln_publication *const *items, uint32_t count) {
+    if (!ln_dialects[row->user]->arrays || row->owed || ln_slow_any(row)) return false;
+    for (uint32_t i = 0; i < count; i++)
+        if (ln_publication_picky(items[i])) return false;
+    return true;
+}
+
+/* An array of them. A full queue may drop it without a word if it may do so with each. */
+static ln_rendering *render_all(
+    ln_sessions *n, const ln_dialect *d, ln_publication *const *items, uint32_t count) {
+    ln_buf *out = &n->out;
+    ln_rendering *r = NULL;
+    uint8_t spare = LN_RENDERING_SPARE;
+    int err = LINNET_OK;
+    for (uint32_t i = 0; i < count && err == LINNET_OK; i++) {
+        err = ln_buf_add_byte(out, i ? ',' : '[');
+        if (err == LINNET_OK) err = d->message(out, items[i]);
+        if (!(items[i]->flags & LN_PUB_VOLATILE)) spare = 0;
+    }
+    if (err == LINNET_OK) err = ln_buf_add_byte(out, ']');
+    if (err == LINNET_OK) r = ln_rendering_of(LN_OP_TEXT, ln_buf_slice(out));
+    if (r) r->flags |= spare;
+    ln_scratch_clear(out);
+    return r;
+}
+
+static void on_batch(void *ctx, ln_row *row, ln_publication *const *items, uint32_t count) {
+    if (!is_plain(row, items, count)) {
+        for (uint32_t i = 0; i < count; i++)
+            on_deliver(ctx, row, items[i]);
+        return;
+    }
+    ln_rendering *r = render_all(ctx, ln_dialects[row->user], items, count);
+    if (!r) {
+        ln_fan_fail(row);
+        return;
+    }
+    ln_fan_out(row, r);
+    ln_rendering_unref(r);
+}
+
 static void on_aside(void *ctx, ln_row *row, const ln_publication *p) {
     if (p->space == LN_SPACE_PRESENCE)
         ln_watch_aside(ctx, row, p);
@@ -259,5 +301,6 @@ ln_hub_user ln_subs_user(ln_sessions *n) {
         .page = ln_history_page,
         .replay = ln_recover_page,
         .lost = ln_recover_lost,
+        .batch = on_batch,
     };
 }

@@ -1,5 +1,8 @@
 // Every conversation of tests/vectors.
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { serve } from './lib/linnet.mjs';
 import { Peer } from './lib/peer.mjs';
@@ -59,6 +62,43 @@ for (const workers of [1, 4]) {
     });
   });
 }
+
+const FOLDER = fs.mkdtempSync(path.join(os.tmpdir(), 'linnet-protocol-'));
+after(() => fs.rmSync(FOLDER, { recursive: true }));
+function config(text) {
+  const file = path.join(FOLDER, 'linnet.yaml');
+  fs.writeFileSync(file, text);
+  return file;
+}
+
+describe('batch_ms', () => {
+  let server;
+  before(async () => { server = await serve(2, '--config', config('batch_ms: 30\n')); });
+  after(() => server.stop());
+
+  it('sends what is said in that time as one array, and each as it is to dialects without arrays', async () => {
+    const [reader, plain, writer] = await Promise.all([['linnet.v1'], ['linnet.channel'], ['linnet.v1']]
+      .map(protocols => Peer.open(`${server.url}/ws`, protocols)));
+    for (const peer of [reader, writer]) assert.equal((await peer.json()).type, 'welcome');
+    reader.send({ type: 'subscribe', id: 1, channel: 'b' });
+    assert.equal((await reader.json()).offset, 0);
+    plain.send({ action: 'subscribe', channel: 'b' });
+    await plain.json();
+    writer.send(Array.from({ length: 128 }, (_, n) => ({ type: 'publish', channel: 'b', data: n + 1 })));
+    writer.send(Array.from({ length: 52 }, (_, n) => ({ type: 'publish', channel: 'b', data: n + 129 })));
+    const heard = [];
+    let frames = 0;
+    for (; heard.length < 180; frames++) heard.push(...[JSON.parse(await reader.next())].flat());
+    assert.deepEqual(heard.map(m => m.offset), heard.map((_, n) => n + 1));
+    assert.deepEqual(heard.map(m => m.data), heard.map((_, n) => n + 1));
+    assert.ok(frames < 10, `${frames} frames for 180 messages`);
+    for (let n = 1; n <= 180; n++) assert.deepEqual(await plain.json(), { channel: 'b', data: n });
+    writer.send({ type: 'publish', id: 'last', channel: 'b', data: 'alone' });
+    assert.equal((await writer.json()).offset, 181); // before it is heard
+    assert.equal((await reader.json()).data, 'alone');
+    await Promise.all([reader, plain, writer].map(p => p.close()));
+  });
+});
 
 /** One of each kind that may be agreed upon: without, with every window, with takeover where the server allows it. */
 const KINDS = [false, true, { serverNoContextTakeover: true }, { clientNoContextTakeover: true },
