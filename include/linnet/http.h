@@ -59,7 +59,8 @@ LINNET_API size_t linnet_request_buffered(const linnet_request *r);
  * answer. LINNET_OK: it is on its way. LINNET_ERR_NOT_FOUND: nobody waits for it any more: it was
  * answered before, the 30 s are over, or the client has gone. LINNET_ERR_STATE: a write or an end
  * before the beginning, a second beginning. LINNET_ERR_INVAL: what could not be sent, or an id of
- * another server. LINNET_ERR_AGAIN when too much waits, LINNET_ERR_NOMEM: it may be tried again. */
+ * another server. LINNET_ERR_AGAIN (of write: too much waits), LINNET_ERR_NOMEM: it may be tried
+ * again. */
 LINNET_API int linnet_server_answer(
     linnet_server *server, linnet_conn_id id, int status, const char *type, linnet_slice body);
 LINNET_API int linnet_server_answer_begin(

@@ -456,6 +456,12 @@ LINNET_API int linnet_hub_presence(linnet_hub *hub, linnet_slice channel, uint64
  * turns. Before the hub is given to a server: LINNET_ERR_STATE. fn NULL: nobody is told. */
 LINNET_API int linnet_hub_on_presence(linnet_hub *hub, linnet_presence_fn *fn, void *ctx);
 
+/* An epoch as it stands in texts, of the protocol and others: sixteen hexadecimal digits, and a NUL
+ * behind them. */
+LINNET_API void linnet_epoch_put(uint64_t epoch, char out[17]);
+/* Reads one, of either case. False: it is none, and *out is untouched; 0 is no epoch. */
+LINNET_API bool linnet_epoch_get(linnet_slice text, uint64_t *out);
+
 /* The errors of the native protocol, for programs that speak for it: its number for one of ours. */
 LINNET_API int linnet_hub_error_code(int err);
 typedef struct linnet_hub_error {

@@ -172,8 +172,8 @@ LINNET_API int linnet_upgrade_add_header(linnet_upgrade *u, const char *name, co
 /* The same for a deferred one whose id was asked for, once, from any thread. LINNET_OK: `user` is
  * handed over: it comes to on_open, or, when the client goes before that, to on_abandon of the
  * server, if set, in the worker's thread. LINNET_ERR_NOT_FOUND: nobody waits for it any more: it
- * was decided before, head_ms is over, or the client has gone. LINNET_ERR_AGAIN when too much
- * waits, LINNET_ERR_NOMEM: it may be tried again. LINNET_ERR_INVAL: a subprotocol that is no token,
+ * was decided before, head_ms is over, or the client has gone. LINNET_ERR_NOMEM: it may be tried
+ * again. LINNET_ERR_INVAL: a subprotocol that is no token,
  * a wrong status, an id of another server. A subprotocol that the client did not offer: none. */
 LINNET_API int linnet_server_accept(
     linnet_server *server, linnet_conn_id id, void *user, const char *subprotocol);

@@ -32,6 +32,15 @@ bool ln_num_hex(ln_slice s, uint64_t *out) {
     return true;
 }
 
+bool ln_num_hex16(ln_slice s, uint64_t *out) {
+    return s.size == LN_NUM_HEX16 && ln_num_hex(s, out);
+}
+
+void ln_num_hex16_put(uint64_t v, char out[LN_NUM_HEX16]) {
+    for (int i = LN_NUM_HEX16 - 1; i >= 0; i--, v >>= 4)
+        out[i] = "0123456789abcdef"[v & 15];
+}
+
 size_t ln_num_put(uint64_t v, char out[20]) {
     char digits[20];
     size_t n = 0;

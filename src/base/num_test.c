@@ -102,12 +102,35 @@ static void put_writes_what_u64_reads(void **state) {
     assert_memory_equal(text, "18446744073709551615", 20);
 }
 
+static void sixteen_digits_are_sixteen(void **state) {
+    (void)state;
+    static const row sixteen[] = {
+        { "all of them", BYTES("0123456789abcdef"), 0, UINT64_C(0x0123456789abcdef) },
+        { "of either case", BYTES("00000000000000Ff"), 0, 0xff },
+        { "one less", BYTES("123456789abcdef"), 0, NO },
+        { "one more", BYTES("00123456789abcdef"), 0, NO },
+        { "no digit", BYTES("0123456789abcdeg"), 0, NO },
+        { "none", BYTES(""), 0, NO },
+    };
+    char text[LN_NUM_HEX16];
+    for (size_t i = 0; i < LN_COUNT(sixteen); i++) {
+        uint64_t got = NO;
+        ln_slice exact = ln_test_exact(sixteen[i].in);
+        if (ln_num_hex16(exact, &got) != (sixteen[i].out != NO) || got != sixteen[i].out)
+            fail_msg("%s", sixteen[i].why);
+        ln_test_drop(exact);
+    }
+    ln_num_hex16_put(UINT64_C(0xfedc), text);
+    assert_memory_equal(text, "000000000000fedc", sizeof text);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(decimal_is_strict),
         cmocka_unit_test(hex_is_strict),
         cmocka_unit_test(sizes_have_units),
         cmocka_unit_test(put_writes_what_u64_reads),
+        cmocka_unit_test(sixteen_digits_are_sixteen),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

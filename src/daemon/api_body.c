@@ -1,4 +1,5 @@
 #include "daemon/api_body.h"
+#include "base/num.h"
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -60,15 +61,7 @@ bool ln_api_text(const ln_json_value *value, ln_buf *scratch, ln_slice *out) {
 
 /* "7d0c52a1f3b94e08"; 0 is no epoch. */
 static bool epoch_of(const ln_json_value *value, uint64_t *out) {
-    if (value->kind != LN_JSON_STRING || value->text.size != 16) return false;
-    *out = 0;
-    for (size_t i = 0; i < 16; i++) {
-        uint8_t c = value->text.data[i];
-        bool letter = c >= 'a' && c <= 'f';
-        if (!letter && (c < '0' || c > '9')) return false;
-        *out = *out << 4 | (uint64_t)(letter ? c - 'a' + 10 : c - '0');
-    }
-    return *out != 0;
+    return value->kind == LN_JSON_STRING && ln_num_hex16(value->text, out) && *out;
 }
 
 static bool since(const ln_json_value *object, ln_api_body *out) {

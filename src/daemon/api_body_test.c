@@ -92,7 +92,7 @@ static void test_since(void **state) {
         { "{\"since\":{\"offset\":7}}", false },
         { "{\"since\":{}}", false },
         { "{\"since\":7}", false },
-        { "{\"since\":{\"epoch\":\"7D0C52A1F3B94E08\",\"offset\":7}}", false },
+        { "{\"since\":{\"epoch\":\"7D0C52A1F3B94E08\",\"offset\":7}}", true },
         { "{\"since\":{\"epoch\":\"7d0c52a1f3b94e0\",\"offset\":7}}", false },
         { "{\"since\":{\"epoch\":\"7d0c52a1f3b94e088\",\"offset\":7}}", false },
         { "{\"since\":{\"epoch\":\"0000000000000000\",\"offset\":7}}", false },

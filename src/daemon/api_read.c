@@ -1,6 +1,4 @@
 #include "daemon/api_inner.h"
-#include <inttypes.h>
-#include <stdio.h>
 
 static void put_message(ln_json_writer *w, const linnet_publication *p) {
     ln_json_open(w, '{');
@@ -42,7 +40,7 @@ static void on_history(void *ctx, linnet_hub *hub, int err, const linnet_history
     for (size_t i = 0; i < page->count; i++, at += page->items->size)
         put_message(&w, (const linnet_publication *)(const void *)at);
     ln_json_close(&w, ']');
-    snprintf(epoch, sizeof epoch, "%016" PRIx64, page->epoch);
+    linnet_epoch_put(page->epoch, epoch);
     ln_api_put_text(&w, "epoch", ln_slice_str(epoch));
     ln_api_put_u64(&w, "offset", page->offset);
     ln_api_told(it, &w);

@@ -1,6 +1,4 @@
 #include "daemon/api_inner.h"
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 #define USER_MAX 254 /* "@" and a user are a channel */
@@ -16,7 +14,7 @@ static void on_published(void *ctx, linnet_hub *hub, int err, uint64_t epoch, ui
     }
     ln_json_writer w = ln_api_ok(it);
     if (epoch) {
-        snprintf(text, sizeof text, "%016" PRIx64, epoch);
+        linnet_epoch_put(epoch, text);
         ln_api_put_text(&w, "epoch", ln_slice_str(text));
         ln_api_put_u64(&w, "offset", offset);
     }

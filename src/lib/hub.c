@@ -2,6 +2,7 @@
  */
 #include "lib/hub.h"
 #include "base/mem.h"
+#include "base/num.h"
 #include "broker/memory.h"
 #include "lib/auth.h"
 #include "lib/bans.h"
@@ -521,6 +522,18 @@ ln_heard ln_host_hub_heard(const linnet_hub *hub) {
 }
 
 /* ---- words ------------------------------------------------------------------------------ */
+
+void linnet_epoch_put(uint64_t epoch, char out[17]) {
+    ln_num_hex16_put(epoch, out);
+    out[LN_NUM_HEX16] = 0;
+}
+
+bool linnet_epoch_get(linnet_slice text, uint64_t *out) {
+    uint64_t epoch;
+    if (!ln_num_hex16(text, &epoch) || !epoch) return false;
+    *out = epoch;
+    return true;
+}
 
 int linnet_hub_error_code(int err) {
     return (int)ln_session_code(err);

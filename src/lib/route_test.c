@@ -1,6 +1,7 @@
 /* From a request to whoever serves it: routes, handlers, assets, and what an upgrade may ask and
  * say. */
 #include "lib/lib_test.h"
+#include "lib/limits.h"
 
 #define CLOSE " HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
 #define UPGRADE(path, fields)                                                                      \
@@ -166,6 +167,45 @@ static void test_answered_later(void **state) {
         "3\r\ntwo\r\n0\r\n\r\n");
     host_turn(&h, 3);
     assert_int_equal(linnet_server_answer(h.server, h.id, 200, NULL, x), LINNET_ERR_NOT_FOUND);
+    host_free(&h);
+}
+
+static void nothing(void *ctx) {
+    ++*(uint32_t *)ctx;
+}
+
+/* Too much mail waits, and an answer is on its way nevertheless; a piece of a stream is refused. */
+static void test_answers_are_exempt(void **state) {
+    (void)state;
+    host h;
+    uint32_t calls = 0, posted = 0;
+    host_open(&h);
+    linnet_http_route r = LINNET_HTTP_ROUTE_INIT;
+    r.handler = later;
+    r.user = &h;
+    assert_int_equal(linnet_server_http(h.server, "/*", &r), LINNET_OK);
+    host_start(&h);
+    int one = host_visit(&h, linnet_str("GET /1" CLOSE));
+    host_await(&h, "/1");
+    linnet_conn_id first = h.id;
+    int two = host_visit(&h, linnet_str("GET /2" CLOSE));
+    host_await(&h, "/2");
+    while (linnet_loop_post(h.loop, nothing, &calls) == LINNET_OK)
+        posted++;
+    assert_true(posted >= LN_LIM_MAIL);
+    linnet_slice x = linnet_str("x");
+    assert_int_equal(linnet_server_answer(h.server, first, 200, NULL, x), LINNET_OK);
+    assert_int_equal(linnet_server_answer_begin(h.server, h.id, 200, NULL), LINNET_OK);
+    assert_int_equal(linnet_server_answer_write(h.server, h.id, x), LINNET_ERR_AGAIN);
+    assert_int_equal(linnet_server_answer_end(h.server, h.id), LINNET_OK);
+    for (int i = 0; i < 500 && !h.ended; i++) {
+        host_turn(&h, 1);
+        host_hear(&h, one);
+    }
+    assert_has(h.heard, "HTTP/1.1 200 OK\r\n");
+    assert_int_equal(calls, posted);
+    close(one);
+    close(two);
     host_free(&h);
 }
 
@@ -665,6 +705,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_routes),
         cmocka_unit_test(test_answered_later),
+        cmocka_unit_test(test_answers_are_exempt),
         cmocka_unit_test(test_forgotten),
         cmocka_unit_test(test_assets),
         cmocka_unit_test(test_upgrades),

@@ -689,8 +689,10 @@ static linnet_loop *worker_named(const linnet_server *s, linnet_conn_id id) {
     return id && index < s->worker_count ? s->workers[index] : NULL;
 }
 
-/* Settled first, so that of two who answer at once one is told; and taken back when it cannot be
- * posted. Then nobody may be waiting any more, which is as good. */
+/* Settled first, so that of two who answer at once one is told. Replies are exempt from the bound
+ * on mail: there is one for each request, whose number has its own bound, and who has forgotten
+ * what he was asked could not say it again. Only pieces of a stream are refused; then it is as
+ * before. */
 int ln_server_decide(linnet_server *s, ln_post *m, ln_owed from, ln_owed to) {
     if (!m) return LINNET_ERR_NOMEM;
     linnet_loop *w = worker_named(s, m->id);
@@ -700,9 +702,9 @@ int ln_server_decide(linnet_server *s, ln_post *m, ln_owed from, ln_owed to) {
         ln_post_free(m);
         return err;
     }
-    err = ln_worker_post(w, m);
-    if (err < 0) (void)ln_slots_settle(&w->slots, slot, generation, to, from);
-    return err;
+    if (from == LN_OWED_STREAM && to == LN_OWED_STREAM) return ln_worker_post(w, m);
+    ln_inbox_post(w->inbox, &m->letter, &m->letter, 1, m->letter.bytes);
+    return LINNET_OK;
 }
 
 int linnet_server_send(

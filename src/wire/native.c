@@ -405,12 +405,11 @@ bool ln_native_falsy(ln_slice json) {
 }
 
 void ln_native_epoch_put(uint64_t epoch, char out[LN_NATIVE_EPOCH]) {
-    for (int i = LN_NATIVE_EPOCH - 1; i >= 0; i--, epoch >>= 4)
-        out[i] = "0123456789abcdef"[epoch & 15];
+    ln_num_hex16_put(epoch, out);
 }
 
 bool ln_native_epoch_get(ln_slice text, uint64_t *epoch) {
-    return text.size == LN_NATIVE_EPOCH && ln_num_hex(text, epoch);
+    return ln_num_hex16(text, epoch);
 }
 
 /* Writing --------------------------------------------------------------------------------- */
