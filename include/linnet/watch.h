@@ -5,6 +5,7 @@
  */
 #ifndef LINNET_WATCH_H
 #define LINNET_WATCH_H
+#include <linnet/http.h>
 #include <linnet/hub.h>
 
 #ifdef __cplusplus
@@ -45,6 +46,25 @@ typedef void linnet_hub_why_fn(
  * named by its id, which ended with it. */
 LINNET_API int linnet_hub_why(
     linnet_hub *hub, const linnet_whom *whom, size_t limit, linnet_hub_why_fn *why, void *ctx);
+
+/* What is to be followed. */
+typedef struct linnet_tail_options {
+    size_t size;                        /* of this struct */
+    linnet_slice user, channel, client; /* only what is about these; empty: whatever */
+    bool data;                          /* show what is said in channels, 4 KiB of each at most */
+} linnet_tail_options;
+#define LINNET_TAIL_OPTIONS_INIT                                                                   \
+    { sizeof(linnet_tail_options), { NULL, 0 }, { NULL, 0 }, { NULL, 0 }, false }
+
+/* Answers a request, from its handler and instead of linnet_request_answer, with what happens from
+ * now on, until who asked goes: one JSON object a line (application/x-ndjson), `event` connect,
+ * disconnect, subscribe, unsubscribe, publish, error, hook, refused or missed (docs/guide/
+ * operations.md). Who does not read fast enough misses lines and is told how many; nobody waits for
+ * him. Whether he may is the handler's to ask. At most 16 at a time. LINNET_ERR_LIMIT,
+ * LINNET_ERR_NOMEM, LINNET_ERR_INVAL, LINNET_ERR_STATE (the request is not of the hub's server, or
+ * is answered): the request is still to be answered. */
+LINNET_API int linnet_hub_tail(
+    linnet_hub *hub, linnet_request *request, const linnet_tail_options *options);
 
 #ifdef __cplusplus
 }

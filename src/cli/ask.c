@@ -1,5 +1,5 @@
-#include "cli/ask.h"
 #include "base/num.h"
+#include "cli/ask_inner.h"
 #include "daemon/key.h"
 #include <errno.h>
 #include <netdb.h>
@@ -90,7 +90,7 @@ bool ln_ask_answer(ln_slice answer, int *status, ln_slice *body) {
     return true;
 }
 
-static bool send_all(int fd, ln_slice s) {
+bool ln_ask_send(int fd, ln_slice s) {
     while (s.size) {
         ssize_t n = send(fd, s.data, s.size, MSG_NOSIGNAL);
         if (n < 0 && errno == EINTR) continue;
@@ -134,7 +134,7 @@ static int find_key(ln_ask *a, const char *address) {
     return code;
 }
 
-static int complain(const ln_ask *a, int status, ln_slice body, bool key) {
+int ln_ask_complain(const ln_ask *a, int status, ln_slice body, bool key) {
     size_t words = ln_slice_find(body, '\n');
     if (words == SIZE_MAX) words = body.size;
     if (status == 401 && !key)
@@ -153,12 +153,12 @@ static int exchange(const ln_ask *a, int fd, ln_slice request, bool key, ln_buf 
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
     ln_buf_init(&in, LN_ASK_MAX);
-    if (!send_all(fd, request) || !read_all(fd, &in))
+    if (!ln_ask_send(fd, request) || !read_all(fd, &in))
         ln_say("%s does not answer: %s", a->url, strerror(errno));
     else if (!ln_ask_answer(ln_buf_slice(&in), &status, &body))
         ln_say("what answers at %s is no linnet", a->url);
     else if (status / 100 != 2)
-        complain(a, status, body, key);
+        ln_ask_complain(a, status, body, key);
     else
         code = ln_buf_add(out, body) == LINNET_OK ? -1 : 1;
     ln_buf_fini(&in);
@@ -169,7 +169,8 @@ void ln_ask_forget(ln_ask *a) {
     explicit_bzero(a->key, sizeof a->key);
 }
 
-int ln_ask_do(ln_ask *a, const char *method, const char *path, ln_slice body, ln_buf *out) {
+int ln_ask_begin(
+    ln_ask *a, const char *method, const char *path, ln_slice body, ln_buf *request, int *out) {
     char address[256], head[1024];
     if (!ln_ask_address(a->url, address)) {
         ln_say("'%.100s' is no address: say http://HOST:PORT or unix:PATH%s", a->url,
@@ -190,13 +191,24 @@ int ln_ask_do(ln_ask *a, const char *method, const char *path, ln_slice body, ln
         "Content-Length: %zu\r\n%s%s%s\r\n",
         method, path, is_unix ? "localhost" : address, body.size,
         *key ? "Authorization: Bearer " : "", key, *key ? "\r\n" : "");
-    ln_buf request;
-    ln_buf_init(&request, LN_ASK_MAX);
-    int err = ln_buf_add(&request, ln_slice_of(head, (size_t)n));
-    if (err == LINNET_OK) err = ln_buf_add(&request, body);
-    code = err == LINNET_OK ? exchange(a, fd, ln_buf_slice(&request), *key, out) : 1;
+    int err = ln_buf_add(request, ln_slice_of(head, (size_t)n));
+    if (err == LINNET_OK) err = ln_buf_add(request, body);
     explicit_bzero(head, sizeof head);
-    ln_buf_fini(&request);
+    *out = fd;
+    if (err == LINNET_OK) return -1;
     close(fd);
+    return 1;
+}
+
+int ln_ask_do(ln_ask *a, const char *method, const char *path, ln_slice body, ln_buf *out) {
+    ln_buf request;
+    int fd;
+    ln_buf_init(&request, LN_ASK_MAX);
+    int code = ln_ask_begin(a, method, path, body, &request, &fd);
+    if (code < 0) {
+        code = exchange(a, fd, ln_buf_slice(&request), *a->key != 0, out);
+        close(fd);
+    }
+    ln_buf_fini(&request);
     return code;
 }

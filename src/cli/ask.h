@@ -36,6 +36,11 @@ void ln_ask_forget(ln_ask *a);
  * was told why: 1 when there is no answer or another one, 2 for an address that is none. */
 int ln_ask_do(ln_ask *a, const char *method, const char *path, ln_slice body, ln_buf *out);
 
+/* The same for an answer that does not end: each line of it is handed on, and -1 goes on, anything
+ * else is the exit code. 130 after INT; 1 when the server ends it. */
+typedef int ln_ask_line_fn(void *ctx, ln_slice line);
+int ln_ask_follow(ln_ask *a, const char *path, ln_slice body, ln_ask_line_fn *fn, void *ctx);
+
 /* The parts, for tests. An address, "HOST:PORT" or "unix:PATH", of a URL. False: it is none. */
 bool ln_ask_address(const char *url, char out[256]);
 /* A whole answer into status and body, which lies inside it. False: it is none, or cut. */

@@ -1,5 +1,5 @@
 #include "base/testing.h"
-#include "cli/ask.h"
+#include "cli/ask_inner.h"
 
 static const struct address {
     const char *url, *want; /* NULL: refused */
@@ -70,8 +70,44 @@ static void test_answers(void **state) {
     }
 }
 
+static const struct chunked {
+    const char *why, *text, *want;
+    bool ended, broken;
+} chunked[] = {
+    { "nothing yet", "", "", false, false },
+    { "one", "3\r\nabc\r\n", "abc", false, false },
+    { "two, and the end", "3\r\nabc\r\nA\r\n0123456789\r\n0\r\n\r\n", "abc0123456789", true,
+        false },
+    { "lines anywhere", "2\r\na\n\r\n2\r\n\nb\r\n", "a\n\nb", false, false },
+    { "small letters", "a\r\n0123456789\r\n", "0123456789", false, false },
+    { "no size", "\r\nabc", "", false, true },
+    { "something else", "hello\r\n", "", false, true },
+    { "behind the end", "0\r\n\r\n3\r\nabc\r\n", "", true, false },
+};
+
+/* In every piece of two, each of exactly its size. */
+static void test_chunks(void **state) {
+    for (size_t i = 0; i < LN_COUNT(chunked); i++) {
+        size_t size = strlen(chunked[i].text);
+        for (size_t cut = 0; cut <= size; cut++) {
+            ln_chunks c = { 0 };
+            ln_buf out;
+            ln_buf_init(&out, 1000);
+            ln_slice first = ln_test_exact(ln_slice_of(chunked[i].text, cut));
+            ln_slice rest = ln_test_exact(ln_slice_of(chunked[i].text + cut, size - cut));
+            assert_true(ln_chunks_feed(&c, first, &out) && ln_chunks_feed(&c, rest, &out));
+            if (!ln_slice_eq(ln_buf_slice(&out), ln_slice_str(chunked[i].want)) ||
+                c.ended != chunked[i].ended || c.broken != chunked[i].broken)
+                fail_msg("%s, cut at %zu", chunked[i].why, cut);
+            ln_test_drop(first);
+            ln_test_drop(rest);
+            ln_buf_fini(&out);
+        }
+    }
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_addresses),
-        cmocka_unit_test(test_answers) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_chunks),
+        cmocka_unit_test(test_addresses), cmocka_unit_test(test_answers) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -25,6 +25,7 @@ static const struct verb {
     { "drain", ln_verb_drain, "make a server leave without a storm, or say what that would mean" },
     { "status", ln_verb_status, "how a running server is: connections, traffic, times" },
     { "why", ln_verb_why, "how connections ended, and what to do about it" },
+    { "tail", ln_verb_tail, "what happens on a server, as it happens" },
     { "token", ln_verb_token, "make and check tokens to log in with" },
     { "version", ln_verb_version, "version of the program" },
 };

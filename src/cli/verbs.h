@@ -14,6 +14,7 @@ int ln_verb_pub(int argc, char **argv);
 int ln_verb_serve(int argc, char **argv);
 int ln_verb_status(int argc, char **argv);
 int ln_verb_sub(int argc, char **argv);
+int ln_verb_tail(int argc, char **argv);
 int ln_verb_token(int argc, char **argv);
 int ln_verb_version(int argc, char **argv);
 int ln_verb_why(int argc, char **argv);

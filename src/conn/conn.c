@@ -793,6 +793,7 @@ void ln_conn_log_refusal(ln_conn *c, const char *group, const char *reason, unsi
     ln_log *log = c->env->log;
     char peer[64] = "";
     ln_addr a;
+    if (c->env->on_refused) c->env->on_refused(c, group, reason, code);
     if (!ln_log_wants(log, LINNET_LOG_INFO)) return;
     if (c->env->name_peer)
         c->env->name_peer(c, peer);

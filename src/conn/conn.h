@@ -162,6 +162,8 @@ struct ln_env {
     void (*on_dead)(ln_conn *c); /* the sock is closed: free the memory */
     /* A PROXY header that was awaited has come. LINNET_OK, or why the connection ends. */
     int (*on_proxied)(ln_conn *c, const ln_proxy *header);
+    /* Somebody was refused, as the log has it. NULL: nobody follows. */
+    void (*on_refused)(ln_conn *c, const char *group, const char *reason, unsigned code);
     /* Who is to be named in the log; NULL: the sock's peer. */
     void (*name_peer)(ln_conn *c, char out[64]);
 };

@@ -19,6 +19,7 @@ static const ln_api_method methods[] = {
         ln_api_presence },
     { "connections", LN_SCOPE_READ, WHOM | LN_API_LIMIT, 0, false, ln_api_connections },
     { "why", LN_SCOPE_READ, WHOM | LN_API_LIMIT, 0, false, ln_api_why },
+    { "tail", LN_SCOPE_OPERATE, 0, 0, false, NULL, ln_api_tail },
     { "disconnect", LN_SCOPE_MANAGE, WHOM | LN_API_CODE | LN_API_REASON, 0, false,
         ln_api_disconnect },
     { "unsubscribe", LN_SCOPE_MANAGE, WHOM, LN_API_CHANNEL, false, ln_api_unsubscribe },

@@ -91,6 +91,7 @@ bool ln_api_body_of(ln_api_ask *a, unsigned may, unsigned must, ln_api_body *out
 void ln_api_run_one(ln_api_ask *a, const ln_api_method *m);
 void ln_api_broadcast(ln_api_ask *a);
 void ln_api_batch(ln_api_ask *a);
+void ln_api_tail(ln_api_ask *a);
 
 /* ---- methods ------------------------------------------------------------------------ */
 void ln_api_publish(ln_api_item *it, const ln_api_body *b);

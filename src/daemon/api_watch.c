@@ -67,3 +67,32 @@ void ln_api_why(ln_api_item *it, const ln_api_body *b) {
             err == LINNET_ERR_INVAL ? "limit is 1 to 10000, and names are no longer than names are"
                                     : NULL);
 }
+
+/* ---- what happens now -------------------------------------------------------------------- */
+
+/* What is said in channels is for keys that may read them. False: it is answered. */
+static bool may_see(const ln_api_ask *a, const ln_api_body *b, bool *data) {
+    *data = (b->fields & LN_API_DATA) && ln_slice_eq(b->data, LN_SLICE("true"));
+    if ((b->fields & LN_API_DATA) && !*data && !ln_slice_eq(b->data, LN_SLICE("false"))) {
+        ln_api_refuse(a->request, 400, LN_API_BAD_REQUEST, "data is not true or false");
+        return false;
+    }
+    if (!*data || (a->scopes & LN_SCOPE_READ)) return true;
+    ln_api_refuse(a->request, 403, LN_API_DENIED, "this key may follow, but not read what is said");
+    return false;
+}
+
+void ln_api_tail(ln_api_ask *a) {
+    ln_api_body b;
+    linnet_tail_options o = LINNET_TAIL_OPTIONS_INIT;
+    if (!ln_api_body_of(a, LN_API_USER | LN_API_CLIENT | LN_API_CHANNEL | LN_API_DATA, 0, &b))
+        return;
+    if (!may_see(a, &b, &o.data)) return;
+    o.user = b.user;
+    o.client = b.client;
+    o.channel = b.channel;
+    int err = linnet_hub_tail(a->api->hub, a->request, &o);
+    if (err < 0)
+        ln_api_refuse(a->request, ln_api_status(err), linnet_hub_error_code(err),
+            err == LINNET_ERR_LIMIT ? "at most 16 follow at a time" : NULL);
+}

@@ -83,6 +83,7 @@ static void deliver_to(ln_homes *h, ln_publication *p, uint32_t worker, ln_mail_
 /* One letter to each interested worker, the last one to our own, because that is taken in at once
  * and user code runs. The publication is taken: one reference per letter. */
 static void send(ln_homes *h, const ln_home *home, ln_publication *p) {
+    if (__builtin_expect(h->seen != NULL, 0)) h->seen(h->seen_ctx, p);
     uint32_t letters = interest_count(home);
     ln_stat_add(&h->mailed, letters);
     bool waits = p->who != 0;

@@ -70,6 +70,9 @@ typedef struct ln_homes {
     void (*post)(void *ctx, uint32_t worker, ln_letter *letter);
     /* Of protocol's channels: the first worker is interested, or the last one no more. */
     void (*occupied)(void *ctx, ln_slice channel, bool occupied);
+    /* Each that has its place, or needs none, before it is mailed. NULL: nobody looks. */
+    void (*seen)(void *ctx, const ln_publication *p);
+    void *seen_ctx;
     ln_msec now;
     uint64_t wall;
     ln_stat count, published, refused, mailed, dropped, gaps, resets, reads, lapsed, repeated;

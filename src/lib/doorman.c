@@ -136,6 +136,13 @@ static bool is_barred(const ln_doorman *d, const ln_entry *e, uint64_t now_s) {
     return ln_bans_judge(&ln_host_hub_people(d->w)->bans, &who, now_s) != LN_BAN_FREE;
 }
 
+static void hear(const ln_ear *ear, const ln_entry *e, const ln_answer *a) {
+    ln_happening h = { .client = ln_slice_of(e->client, e->client_size) };
+    if (e->identity) h.user = ln_identity_user(e->identity);
+    ln_hook_heard(&h, LN_ASK_CONNECT, a);
+    ear->heard(ear->ctx, &h);
+}
+
 /* LINNET_OK: he may come, and e says as whom. Else *a says why not. */
 static int judge(const ln_doorman *d, ln_entry *e, ln_answer *a) {
     uint64_t now_s = ln_hub_wall(d->w->hub) / 1000;
@@ -147,6 +154,8 @@ static int judge(const ln_doorman *d, ln_entry *e, ln_answer *a) {
         a->message = LN_SLICE("banned");
     }
     e->vouched = !a->err && !a->code;
+    const ln_ear *ear = ln_host_hub_people(d->w)->ear;
+    if (__builtin_expect(ear != NULL, 0)) hear(ear, e, a);
     return e->vouched ? LINNET_OK : LINNET_ERR_DENIED;
 }
 

@@ -13,6 +13,7 @@
 #include "lib/server.h"
 #include "lib/sized.h"
 #include "lib/sse.h"
+#include "lib/tail.h"
 #include "lib/token.h"
 #include "session/permit.h"
 #include "session/session.h"
@@ -642,6 +643,7 @@ void ln_host_hub_close(linnet_loop *w) {
     hub_worker *h = w->sessions;
     if (!h) return;
     ln_host_hub_end(w);
+    ln_tails_free(w);
     ln_host_presence_close(w);
     ln_entry_clear(&h->entry);
     ln_keyring_free(w->keyring);
@@ -685,6 +687,7 @@ void ln_host_hub_tick(linnet_loop *w) {
     ln_keyring_tick(w->keyring);
     ln_occupancy_tick(&w->occupancy, ln_loop_now(w->net));
     ln_sse_tick(w);
+    ln_tails_tick(w);
 }
 
 ln_msec ln_host_hub_deadline(const linnet_loop *w) {
@@ -697,5 +700,7 @@ ln_msec ln_host_hub_deadline(const linnet_loop *w) {
     other = ln_keyring_deadline(w->keyring);
     if (other < at) at = other;
     other = ln_sse_deadline(w);
+    if (other < at) at = other;
+    other = ln_tails_deadline(w);
     return other < at ? other : at;
 }

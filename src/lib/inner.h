@@ -72,6 +72,7 @@ struct linnet_loop {
     linnet_server *server;        /* NULL: a loop of clients */
     ln_hub *hub;                  /* on workers of a server */
     void *sessions;               /* hub.c's, when the server was given a hub */
+    struct ln_tails *tails;       /* tail.c's; NULL: nobody has ever followed */
     struct ln_hook_worker *hooks; /* hooks.c's, when that has some */
     struct ln_keyring *keyring;   /* keyring.c's, when keys are fetched */
     ln_letter *own, **own_tail;   /* mail to itself, for this turn */

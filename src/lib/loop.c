@@ -13,6 +13,7 @@
 #include "lib/presence.h"
 #include "lib/server.h"
 #include "lib/sized.h"
+#include "lib/tail.h"
 #include "lib/timer.h"
 #include <assert.h>
 #include <sys/resource.h>
@@ -189,6 +190,8 @@ static void take_lib(linnet_loop *w, ln_post *m) {
         if (ln_call_mail(w, m)) return;
         break;
     case LN_POST_BAN: ln_bans_mail(w, m); break;
+    case LN_POST_TAIL:
+    case LN_POST_TAILED: ln_tail_mail(w, m); break;
     case LN_POST_PRESENCE:
         ln_host_presence_mail(w, m->ctx);
         m->ctx = NULL;

@@ -25,6 +25,9 @@
  *   KEYS      keeper.c                     code: the source; ctx: its keys, one reference (NULL:
  *                                          they are as they were); id: ms not to ask again
  *   BAN       bans.c                       ctx: the order, one reference; code: the worker
+ *   TAIL      tail.c                       ctx: who follows, one reference; code: 0 from now on, 1
+ *                                          no more
+ *   TAILED    tail.c                       ctx: likewise; code: how many were left out before
  *
  * One block of memory each; freed by the worker that took it in, or by whoever could not post it.
  */
@@ -57,7 +60,9 @@ typedef enum ln_post_kind {
     LN_POST_REPLIED,
     LN_POST_WANT,
     LN_POST_KEYS,
-    LN_POST_BAN
+    LN_POST_BAN,
+    LN_POST_TAIL,
+    LN_POST_TAILED
 } ln_post_kind;
 
 typedef struct ln_post {

@@ -2,6 +2,7 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "lib/hub.h"
+#include "lib/tail.h"
 #include "session/session.h"
 #include "wire/target.h"
 #include <stdio.h>
@@ -397,6 +398,7 @@ void ln_sse_begin(linnet_request *r) {
 /* The end --------------------------------------------------------------------------------- */
 
 bool ln_sse_gone(const ln_exchange *x) {
+    if (ln_tail_gone(x)) return true; /* a stream of another kind */
     if (x->state != LN_EXCHANGE_STREAM || !x->host) return false;
     stream_free(x->host);
     return true;

@@ -147,6 +147,7 @@ bool ln_ask_may(ln_session *s, ln_ask_kind kind, const ln_native_command *c, ln_
         if (mine) drop(s, p);
     }
     if (err < 0) now = (ln_answer){ .err = err };
+    if (ln_heard(s)) ln_hear_hook(s, kind, c->channel, &now);
     if (now.err || now.code)
         refuse(s, c->id, c->channel, kind, &now);
     else if (now.data.size)
@@ -283,6 +284,7 @@ void ln_sessions_answer(ln_sessions *n, uint64_t who, uint32_t ticket, const ln_
         p = p->next;
     if (!p || !ticket || s->closed) return;
     bool allowed = !a->err && !a->code;
+    if (ln_heard(s)) ln_hear_hook(s, (ln_ask_kind)p->kind, name_of(p), a);
     if (p->kind == LN_ASK_REFRESH) {
         drop(s, p);
         ln_login_refreshed(s, a);

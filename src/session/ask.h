@@ -61,6 +61,10 @@ typedef struct ln_answer { /* all borrowed */
         expires; /* CONNECT, REFRESH: seconds since 1970; 0: never, and of REFRESH: as it was */
 } ln_answer;
 
+/* What a backend has answered, for who follows (ear.h). */
+struct ln_happening;
+void ln_hook_heard(struct ln_happening *h, ln_ask_kind kind, const ln_answer *a);
+
 typedef struct ln_asker {
     void *ctx;
     uint32_t kinds; /* bits 1 << ln_ask_kind: what it wants to hear of. The rest goes without */

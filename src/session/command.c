@@ -97,6 +97,7 @@ static void unsubscribe(ln_session *s, const ln_native_command *c) {
         s->outstanding += err >= 0;
         return;
     }
+    if (ln_heard(s)) ln_hear_sub(s, LN_HEARD_UNSUBSCRIBE, c->channel, 0);
     ln_sub_unanswered(s, sub, "an unsubscribe came behind it");
     ln_sub_free(sub);
     ln_reply reply = { .verb = LN_VERB_UNSUBSCRIBE, .re = c->id, .channel = c->channel };
@@ -453,7 +454,8 @@ void ln_session_hold(ln_session *s, ln_slice text, bool single) {
  * does not fit is kept again, in its order. */
 void ln_session_answered(ln_session *s) {
     if (s->pending) ln_ask_resume(s);
-    if (!s->paused || s->closed || s->seating || s->outstanding > s->limits->outstanding_max / 2) return;
+    if (!s->paused || s->closed || s->seating || s->outstanding > s->limits->outstanding_max / 2)
+        return;
     ln_buf work = s->held;
     ln_buf_init(&s->held, work.max);
     while (work.size && !s->closed) {

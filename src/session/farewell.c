@@ -90,6 +90,7 @@ void ln_farewell(ln_session *s, uint16_t code, ln_slice reason, int err) {
         e.error_text = ln_slice_of(f->error_text, f->error_size);
     }
     if (e.reason.size > LN_FATE_TEXT_MAX) e.reason.size = LN_FATE_TEXT_MAX;
+    if (ln_heard(s)) ln_hear(s, &(ln_happening){ .kind = LN_HEARD_DISCONNECT, .end = &e });
     ln_ends_add(&n->ends, ln_end_new(&e));
     ln_free(s->fate);
     s->fate = NULL;

@@ -140,6 +140,15 @@ void ln_session_id(const ln_session *s, char out[LN_SESSION_ID]);
  * LINNET_ERR_DENIED. */
 int ln_session_may(const ln_session *s, ln_act act, ln_slice channel);
 
+/* ear.c ----------------------------------------------------------------------------------- */
+static inline bool ln_heard(const ln_session *s) {
+    return __builtin_expect(s->node->ear != NULL, 0);
+}
+/* Only when it is heard. Who it is about is filled in. */
+void ln_hear(const ln_session *s, const ln_happening *what);
+void ln_hear_sub(const ln_session *s, ln_heard_kind kind, ln_slice channel, int code);
+void ln_hear_hook(const ln_session *s, ln_ask_kind kind, ln_slice channel, const ln_answer *answer);
+
 /* farewell.c ------------------------------------------------------------------------------ */
 void ln_farewell_begin(ln_session *s);
 /* An error was told; a Close is sent, `why` what it would be to somebody who knows our codes. */

@@ -70,6 +70,7 @@ static void tell(ln_session *s, ln_sub *sub, const ln_replay *page) {
         .replay = page->owed,
     };
     ln_stat_add(&s->node->recovered, 1);
+    if (ln_heard(s)) ln_hear_sub(s, LN_HEARD_SUBSCRIBE, ln_sub_name(sub), 0);
     ln_watch_say(sub, &reply);
     ln_session_ok(s, &reply);
     ln_watch_open(sub);

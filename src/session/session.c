@@ -115,6 +115,11 @@ static void blame(ln_session *s, const ln_native_error *error) {
 void ln_session_error(ln_session *s, const ln_native_error *error) {
     const ln_dialect *d = ln_session_dialect(s);
     ln_farewell_error(s, error);
+    if (ln_heard(s))
+        ln_hear(s, &(ln_happening){ .kind = LN_HEARD_ERROR,
+                       .channel = error->channel,
+                       .code = error->code,
+                       .text = ln_slice_str(ln_dialect_words(error)) });
     ln_session_say(s, d->error(&s->node->out, error));
     blame(s, error);
     if (d->mute) ln_session_end(s, 1008, ln_dialect_words(error));
@@ -369,6 +374,7 @@ int ln_session_open(ln_sessions *n, ln_conn *c, const ln_session_options *o) {
     ln_stat_add(&n->count, 1);
     ln_stat_add(kin(s), 1);
     if (o->dialect != LN_DIALECT_AUTO) ln_session_decide(s, o->dialect);
+    if (ln_heard(s)) ln_hear(s, &(ln_happening){ .kind = LN_HEARD_CONNECT });
     if (o->dialect == LN_USER_NATIVE) welcome(s, o->data);
     ln_jws_fault refused = o->refused ? o->refused : ln_session_barred(s);
     if (refused) ln_login_refused(s, refused);

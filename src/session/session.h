@@ -25,6 +25,7 @@
 #include "session/ask.h"
 #include "session/auth.h"
 #include "session/dialect.h"
+#include "session/ear.h"
 #include "session/ends.h"
 
 /* Commands that draw on one bucket. */
@@ -103,6 +104,7 @@ typedef struct ln_sessions { /* of one worker */
     ln_list lacking;        /* logins whose command waits for a key, by how long yet */
     bool late;              /* and has waited too long */
     ln_bans bans;           /* whose: who may not be here */
+    const ln_ear *ear;      /* the owner's; NULL: nobody follows */
     ln_ends ends;           /* of those that are over */
     ln_stat limited_user, limited_address; /* of `limited`, those for such a rate */
     ln_stat limited_handshakes;            /* the owner's */

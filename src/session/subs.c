@@ -72,6 +72,7 @@ void ln_sub_tell(ln_session *s, ln_sub *sub) {
     reply.recovered = sub->recovers && reply.at.epoch && sub->recover.epoch == reply.at.epoch &&
                       sub->recover.offset == reply.at.offset;
     if (sub->recovers) ln_stat_add(reply.recovered ? &s->node->recovered : &s->node->lost, 1);
+    if (ln_heard(s)) ln_hear_sub(s, LN_HEARD_SUBSCRIBE, ln_sub_name(sub), 0);
     ln_watch_say(sub, &reply);
     ln_session_ok(s, &reply);
     ln_watch_open(sub);
@@ -90,6 +91,7 @@ void ln_sub_unanswered(ln_session *s, const ln_sub *sub, const char *why) {
 }
 
 void ln_sub_end(ln_session *s, ln_sub *sub, ln_native_code code) {
+    if (ln_heard(s)) ln_hear_sub(s, LN_HEARD_UNSUBSCRIBE, ln_sub_name(sub), (int)code);
     if (ln_session_dialect(s)->skips)
         ln_session_say(s, ln_native_put_unsubscribed(&s->node->out, ln_sub_name(sub), code));
     if (!s->closed) ln_sub_free(sub);
@@ -131,6 +133,7 @@ static void on_left(void *ctx, ln_subscription *ls, ln_slice note) {
     ln_session *s = sub->session;
     s->outstanding--;
     s->leaving--; /* the hub has called it back already */
+    if (ln_heard(s)) ln_hear_sub(s, LN_HEARD_UNSUBSCRIBE, ln_sub_name(sub), 0);
     ln_reply reply = { .verb = LN_VERB_UNSUBSCRIBE, .re = note, .channel = ln_sub_name(sub) };
     ln_session_ok(s, &reply);
     ln_sub_free(sub);

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import http from 'node:http';
+import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { after, describe, it } from 'node:test';
@@ -464,3 +465,130 @@ describe('why', () => {
     await server.stop();
   });
 });
+
+describe('tail', () => {
+  const lines = program => program.stdout.trimEnd().split('\n').map(line => JSON.parse(line));
+  async function follow(server, ...args) {
+    const program = new Program(BINARY, ['tail', '--url', server.http, '--json', ...args],
+      { env: environment({ LINNET_API_KEY: KEY }) });
+    // It follows when it has seen what somebody else did: there is no other word of it.
+    await until(async () => {
+      const peer = await Peer.open(`${server.url}/ws/probe`, ['linnet.v1']);
+      peer.send({ type: 'subscribe', id: 1, channel: 'probe' });
+      await peer.json(); await peer.json();
+      await peer.close();
+      return args.some(a => ['--user', '--channel', '--client'].includes(a)) || program.stdout.includes('"probe"');
+    }, 'the tail to follow');
+    return program;
+  }
+
+  it('shows who comes, what they do and why they go, on every worker', async () => {
+    const server = await serve();
+    const tail = await follow(server);
+    for (let n = 0; n < 4; n++) {
+      const peer = await Peer.open(`${server.url}/ws/t${n}`, ['linnet.v1']);
+      await peer.json();
+      peer.send({ type: 'subscribe', id: 1, channel: 'news' });
+      await peer.json();
+      peer.send({ type: 'publish', id: 2, channel: 'news', event: 'said', data: 'a secret' });
+      await peer.json(); await peer.json();
+      peer.send({ type: 'dance', id: 3 });
+      await peer.json();
+      peer.send({ type: 'unsubscribe', id: 4, channel: 'news' });
+      await peer.json();
+      await peer.close(4001, 'enough');
+    }
+    await until(() => (tail.stdout.match(/"t3".*4001/) ?? []).length, 'the last one to go');
+    tail.kill('SIGINT');
+    assert.equal((await tail.exit()).code, 130);
+    const of = name => lines(tail).filter(e => e.client === name)
+      .map(({ ts, address, epoch, offset, open_ms, ...e }) => e);
+    for (let n = 0; n < 4; n++) {
+      const seen = of(`t${n}`);
+      const by = kind => seen.filter(e => e.event === kind);
+      const who = { client: `t${n}`, dialect: 'v1' };
+      assert.deepEqual(by('connect'), [{ event: 'connect', ...who }]);
+      assert.deepEqual(by('subscribe'), [{ event: 'subscribe', ...who, channel: 'news' }]);
+      assert.deepEqual(by('publish'), [{ event: 'publish', client: `t${n}`, channel: 'news', name: 'said', size: 10 }]);
+      assert.deepEqual(by('error').map(e => [e.code, e.name]), [[104, 'unknown_type']]);
+      assert.deepEqual(by('unsubscribe'), [{ event: 'unsubscribe', ...who, channel: 'news' }]);
+      const [gone] = by('disconnect');
+      assert.deepEqual([gone.code, gone.by, gone.reason], [4001, 'client', 'enough']);
+      assert.ok(gone.meaning && gone.advice);
+    }
+    assert.ok(!tail.stdout.includes('a secret'));
+    await server.stop();
+  });
+
+  it('only what is asked for; data with --data and a key that may read; --count ends it', async () => {
+    const server = await serve();
+    const tail = await follow(server, '--channel', 'mine', '--data', '--count', 2);
+    for (const [channel, data] of [['other', 1], ['mine', { n: 2 }], ['mine', 'x'.repeat(5000)]])
+      await order(server, 'publish', { channel, data });
+    const { code } = await tail.exit();
+    assert.equal(code, 0, tail.stderr);
+    const [first, second] = lines(tail);
+    assert.deepEqual([first.channel, first.data, first.offset], ['mine', { n: 2 }, 1]);
+    assert.deepEqual([second.data, second.data_begins.length, second.size], [undefined, 4096, 5002]);
+    const words = new Program(BINARY, ['tail', '--url', server.http, '--count', '1', '--channel', 'mine'],
+      { env: environment({ LINNET_API_KEY: KEY }) });
+    const say = setInterval(() => order(server, 'publish', { channel: 'mine', event: 'a b', data: 1 }), 50);
+    const said = await words.exit();
+    clearInterval(say);
+    assert.match(said.stdout,
+      /^\d\d:\d\d:\d\d\.\d{3}  publish +channel=mine name="a b" size=1 epoch=\w{16} offset=\d+\n$/);
+    await server.stop();
+  });
+
+  it('needs a key that may operate, and for data one that may read', async () => {
+    const file = path.join(home, 'tail-keys');
+    fs.writeFileSync(file, `${KEY}-read read\n${KEY}-operate operate\n`, { mode: 0o600 });
+    const server = await serve(['--key-file', file], {});
+    const tail = (key, ...args) =>
+      run(['tail', '--url', server.http, ...args], { LINNET_API_KEY: `${KEY}-${key}` });
+    assert.match((await tail('read')).stderr, /403.*may not do that/);
+    assert.match((await tail('operate', '--data')).stderr, /403.*not read/);
+    assert.equal((await tail('operate', 'ann')).code, 2);
+    await server.stop();
+  });
+
+  it('refusals and limits are seen, and who comes behind a backend that says no', async () => {
+    const server = await serve();
+    const tail = await follow(server);
+    await ask(server, '/nothing%00');
+    const peer = await Peer.open(`${server.url}/ws/fast`, ['linnet.v1']);
+    for (let n = 0; n < 250; n++) peer.send({ type: 'publish', id: n, channel: 'x', data: n });
+    await tail.says(/"event":"error".*"client":"fast".*"code":111,"name":"rate_limited"/);
+    await tail.says(/"event":"refused","address":"127\.0\.0\.1:\d+","code":400,"reason":"HTTP_/);
+    await server.stop();
+    assert.equal((await tail.exit()).code, 1);
+    assert.match(tail.stderr, /ended it|any more/);
+  });
+
+  it('who does not read misses lines and is told how many; the others do not wait', async () => {
+    const server = await serve();
+    const socket = net.connect(server.port, '127.0.0.1');
+    const body = '{"data":true}';
+    socket.write(`POST /api/v1/tail HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${KEY}\r\n` +
+      `Content-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
+    await new Promise(resolve => socket.once('data', resolve));
+    socket.pause();
+    const data = 'y'.repeat(4000);
+    for (let n = 0; n < 40; n++)
+      await order(server, 'batch',
+        { commands: Array.from({ length: 100 }, () => ({ method: 'publish', channel: 'loud', data })) });
+    let text = '';
+    socket.setEncoding('utf8').on('data', part => { text += part; });
+    socket.resume();
+    await until(() => /"event":"missed","count":[1-9]/.test(text), 'the line that says so');
+    socket.destroy();
+    assert.equal((await ask(server, '/healthz')).status, 200);
+    await server.stop();
+  });
+});
+
+async function order(server, method, body) {
+  const answer = await fetch(`${server.http}/api/v1/${method}`, { method: 'POST', body: JSON.stringify(body),
+    headers: { 'Content-Type': 'application/json', Authorization: `Bearer ${KEY}` } });
+  assert.equal(answer.status, 200, await answer.text());
+}
