@@ -174,13 +174,20 @@ typedef struct linnet_hub_options {
         address_command_burst;
     uint32_t address_connect_rate, address_connect_burst; /* handshakes; 429 beyond */
     uint32_t batch_ms;                                    /* channels of no namespace: as there */
+    /* Tickets, with which clients of linnet.v1 come back on another connection as who they were.
+     * Secrets of at least 32 bytes that sign them, at most two: the first one signs, and both are
+     * good. NULL: made at random, so that none outlives the hub. Copied. */
+    const linnet_slice *resume_keys;
+    size_t resume_key_count;
+    uint32_t resume_ms; /* how long one may come back; as long as history_ms, at least a second;
+                           LINNET_OFF: there are no tickets */
 } linnet_hub_options;
 #define LINNET_HUB_OPTIONS_INIT                                                                    \
     {                                                                                              \
         sizeof(linnet_hub_options), false, LINNET_HUB_TEXT_REFUSE, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,   \
             0, 0, 0, LINNET_CONN_LIMITS_INIT, NULL, NULL, 0, 0, 0, 0, 0, 0, 0,                     \
             LINNET_NAMESPACE_RULES_INIT, NULL, NULL, false, LINNET_SLOW_DISCONNECT, 0, NULL, 0, 0, \
-            0, 0, 0, 0, 0, 0, 0, 0, 0, 0                                                           \
+            0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, 0, 0                                               \
     }
 
 /* LINNET_ERR_INVAL, LINNET_ERR_EXISTS (a namespace twice), LINNET_ERR_LIMIT, LINNET_ERR_NOMEM. The
@@ -493,9 +500,10 @@ typedef struct linnet_hub_stats {
                                                of a user or an address */
     uint64_t limited_handshakes;            /* for coming too often; not among rate_limited */
     uint64_t full_users;                    /* connections closed with 3504 */
+    uint64_t resumed, taken; /* came back with a ticket; old connections that were still there */
 } linnet_hub_stats;
 #define LINNET_HUB_STATS_INIT                                                                      \
-    { sizeof(linnet_hub_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+    { sizeof(linnet_hub_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 /* Any thread. LINNET_ERR_INVAL: out->size is no size; LINNET_ERR_STATE: it has no server. */
 LINNET_API int linnet_hub_get_stats(const linnet_hub *hub, linnet_hub_stats *out);
 /* Live sessions by dialect: its name as in ?dialect=, "undecided" last, in a fixed order. Start

@@ -121,6 +121,8 @@ typedef struct ln_hub_user {
     void (*lost)(void *ctx, ln_subscription *s);
     /* Several of one channel at once, in their order; count at least 2. NULL: deliver, for each. */
     void (*batch)(void *ctx, ln_row *row, ln_publication *const *items, uint32_t count);
+    /* What ln_hub_take was called with, on whatever worker; borrowed. */
+    void (*taken)(void *ctx, const struct ln_taking *m);
 } ln_hub_user;
 
 static inline ln_slice ln_channel_name(const ln_channel *c) {

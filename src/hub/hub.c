@@ -616,6 +616,42 @@ static void gone(ln_hub *h, ln_admission *a) {
     ln_free(a);
 }
 
+/* One for each of the others, in a row; false without memory. */
+static bool takings(const ln_hub *h, const ln_taking *m, ln_letter **row) {
+    for (uint32_t i = 0; i < h->workers; i++) {
+        if (i == h->self) continue;
+        ln_taking *copy = ln_malloc(sizeof *copy);
+        if (!copy) return false;
+        *copy = *m;
+        copy->letter = (ln_letter){ .next = *row,
+            .bytes = sizeof *copy,
+            .room = LN_LETTER_HUB,
+            .kind = LN_MAIL_TAKEN,
+            .from = (uint8_t)h->self,
+            .to = (uint8_t)i };
+        *row = &copy->letter;
+    }
+    return true;
+}
+
+int ln_hub_take(ln_hub *h, const ln_taking *m) {
+    ln_letter *row = NULL;
+    bool all = takings(h, m, &row);
+    for (ln_letter *next; row; row = next) {
+        next = row->next;
+        if (all)
+            h->post(h->ctx, row->to, row);
+        else
+            ln_free(ln_taking_of(row));
+    }
+    return all ? LINNET_OK : LINNET_ERR_NOMEM;
+}
+
+static void taken(ln_hub *h, ln_taking *m) {
+    h->users[m->user].taken(h->users[m->user].ctx, m);
+    ln_free(m);
+}
+
 void ln_hub_mail(ln_hub *h, ln_letter *letter) {
     assert(letter->room == LN_LETTER_HUB);
     ln_mail_kind kind = (ln_mail_kind)letter->kind;
@@ -645,6 +681,7 @@ void ln_hub_mail(ln_hub *h, ln_letter *letter) {
     case LN_MAIL_RELEASE: gone(h, ln_admission_of(letter)); return;
     case LN_MAIL_LEASE:
     case LN_MAIL_LEASED: ln_hub_lease_mail(h, letter); return;
+    case LN_MAIL_TAKEN: taken(h, ln_taking_of(letter)); return;
     case LN_MAIL_INTERESTED: interest_answered(h, ln_interest_of(letter)); return;
     case LN_MAIL_DELIVER:
     case LN_MAIL_ANSWER:

@@ -169,6 +169,9 @@ ln_letter *ln_publication_post(ln_publication *p, uint32_t from, uint32_t home);
 void ln_hub_admit(ln_hub *h, ln_admission *a);
 /* One that was admitted has gone. Taken. */
 void ln_hub_release(ln_hub *h, ln_admission *a);
+/* Tells all other workers that m->who has m->chain from m->at on; copied. LINNET_ERR_NOMEM: nobody
+ * was told. */
+int ln_hub_take(ln_hub *h, const ln_taking *m);
 /* attend.c: who is in a channel (presence.h) ------------------------------------------------ */
 
 /* Fills m->owner, for one that is not to be a member, but may own keys (state.h); ln_hub_part as

@@ -18,6 +18,7 @@
  *   PART         worker -> home     the same memory again; the home frees it
  *   QUERY        worker -> home     an ln_inquiry; comes back at once as
  *   QUERIED      home -> worker     the same memory, with the answer; the worker frees it
+ *   TAKEN        worker -> each     an ln_taking; who gets it frees it
  *   READ         worker -> home     an ln_reading; comes back as
  *   PAGE         home -> worker     the same memory, with err, at and what was read: the worker
  *                                   frees it, or sends it again as READ; or, if it is pinned, as
@@ -69,6 +70,7 @@ typedef enum ln_mail_kind {
     LN_MAIL_UNREAD,
     LN_MAIL_LEASE,
     LN_MAIL_LEASED,
+    LN_MAIL_TAKEN,
 } ln_mail_kind;
 
 /* A worker's interest in a channel. Made with the channel and kept by it; it owns the name
@@ -224,6 +226,19 @@ ln_reading *ln_reading_new(ln_slice channel, ln_slice re);
 void ln_reading_clear(ln_reading *m);
 /* It is in no list. NULL is allowed. */
 void ln_reading_free(ln_reading *m);
+
+/* A session goes on somewhere else, whatever still speaks for it elsewhere is to end. */
+typedef struct ln_taking {
+    ln_letter letter;
+    uint8_t chain[LN_CHAIN];
+    uint64_t who; /* handle of the session that has it now */
+    ln_msec at;   /* since when */
+    uint8_t user; /* whose `taken` is called */
+} ln_taking;
+
+static inline ln_taking *ln_taking_of(ln_letter *letter) {
+    return (ln_taking *)(void *)letter; /* the first member */
+}
 
 /* Frees a letter that nobody will take in any more, and drops what it carries. */
 void ln_mail_discard(ln_letter *letter);

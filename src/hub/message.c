@@ -193,5 +193,6 @@ void ln_mail_discard(ln_letter *letter) {
     case LN_MAIL_UNREAD: ln_reading_free(ln_reading_of(letter)); break;
     case LN_MAIL_LEASE:
     case LN_MAIL_LEASED: ln_free(ln_lease_letter_of(letter)); break;
+    case LN_MAIL_TAKEN: ln_free(ln_taking_of(letter)); break;
     }
 }

@@ -155,6 +155,12 @@ static bool is_banned(const ln_gate *g, const ln_ip *address, uint64_t now_s) {
     return ln_bans_judge(g->auth.bans, &who, now_s) != LN_BAN_FREE;
 }
 
+linnet_verdict ln_gate_address(const ln_gate *g, linnet_upgrade *u, uint64_t now_s) {
+    ln_ip who;
+    bool known = ln_visitor_address(u->conn, &u->x->head, &who);
+    return known && is_banned(g, &who, now_s) ? forbidden(u) : LINNET_ACCEPT;
+}
+
 linnet_verdict ln_gate_ask(
     const ln_gate *g, linnet_upgrade *u, ln_rate failures, uint64_t now_s, ln_entrant *out) {
     ln_hub *hub = ln_worker_of(u->conn)->hub;

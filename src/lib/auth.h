@@ -38,4 +38,6 @@ linnet_verdict ln_gate_too_many(linnet_upgrade *u, uint32_t wait_ms, const char 
  * Answers a request that is refused. *out->identity is the caller's. */
 linnet_verdict ln_gate_ask(
     const ln_gate *gate, linnet_upgrade *u, ln_rate failures, uint64_t now_s, ln_entrant *out);
+/* Of one whose identity comes later: whether his address may come. REJECT: it is answered. */
+linnet_verdict ln_gate_address(const ln_gate *gate, linnet_upgrade *u, uint64_t now_s);
 #endif

@@ -19,6 +19,7 @@ typedef struct ln_entry {
     ln_identity *identity; /* who it is; NULL: nobody yet */
     ln_jws_fault refused;  /* it came with a token that is no good */
     bool vouched;          /* a backend has said yes */
+    bool returns;          /* none was asked: it says that it has a ticket */
     uint8_t *data;         /* JSON for its welcome; NULL: none */
     uint32_t data_size;
     uint8_t dialect; /* ln_user, or LN_DIALECT_AUTO */

@@ -32,6 +32,7 @@ struct linnet_hub {
     char *bans_file;  /* NULL: they are not written down */
     ln_ledger ledger; /* worker 0's */
     char node[16];
+    ln_resuming resuming; /* ttl_s 0: nobody comes back */
 };
 
 /* One per worker. What on_upgrade learned waits here for on_open, which follows in the same call.
@@ -175,6 +176,20 @@ static int take_namespaces(const linnet_hub_options *o, ln_namespaces **out) {
     return err;
 }
 
+static int take_resuming(const linnet_hub_options *o, ln_resuming *out) {
+    uint32_t ms = o->resume_ms ? o->resume_ms : o->history_ms;
+    static const ln_retention standard = LN_RETENTION_INIT;
+    if (o->resume_key_count > LN_TICKET_KEYS || (o->resume_key_count && !o->resume_keys))
+        return LINNET_ERR_INVAL;
+    if (o->resume_ms == LINNET_OFF) return LINNET_OK;
+    out->ttl_s = (ms ? ms : standard.age_ms) / 1000;
+    if (!out->ttl_s) out->ttl_s = 1;
+    int err = LINNET_OK;
+    for (size_t i = 0; i < o->resume_key_count && err == LINNET_OK; i++)
+        err = ln_ticket_keys_add(&out->keys, o->resume_keys[i]);
+    return err;
+}
+
 int linnet_hub_new(const linnet_hub_options *options, linnet_hub **out) {
     linnet_hub_options standard = LINNET_HUB_OPTIONS_INIT;
     if (!options) options = &standard;
@@ -199,6 +214,7 @@ int linnet_hub_new(const linnet_hub_options *options, linnet_hub **out) {
     take_limits(&hub->options, &hub->plain, &hub->limits);
     err = ln_gate_init(&hub->gate, options->auth);
     if (err == LINNET_OK) err = take_namespaces(&hub->options, &hub->namespaces);
+    if (err == LINNET_OK) err = take_resuming(options, &hub->resuming);
     if (err == LINNET_OK) err = ln_hooks_new(options->hooks, &hub->hooks);
     if (err == LINNET_OK && hub->hooks) err = ln_jws_keys_new(&hub->no_keys);
     hub->options.namespaces = NULL; /* the caller's, like the next two */
@@ -209,6 +225,7 @@ int linnet_hub_new(const linnet_hub_options *options, linnet_hub **out) {
     if (err == LINNET_OK && options->bans_file &&
         !(hub->bans_file = ln_slice_dup(linnet_str(options->bans_file))))
         err = LINNET_ERR_NOMEM;
+    hub->options.resume_keys = NULL;
     if (err < 0)
         linnet_hub_free(hub);
     else
@@ -224,6 +241,7 @@ void linnet_hub_free(linnet_hub *hub) {
     ln_jws_keys_unref(hub->no_keys);
     ln_ledger_close(&hub->ledger);
     ln_free(hub->bans_file);
+    explicit_bzero(&hub->resuming, sizeof hub->resuming);
     ln_free(hub);
 }
 
@@ -245,22 +263,37 @@ static bool comes_too_often(const hub_worker *h, linnet_upgrade *u, uint32_t *wa
     return !ln_hub_spend(hub, a, h->limits.connects, wait_ms);
 }
 
+/* "?resume=1": it will show a ticket with its first message, and nothing else will do; so nobody is
+ * asked about it before the 101, where somebody would be. */
+static bool returns(const hub_worker *h, linnet_upgrade *u) {
+    bool asked = ln_asker_wants(h->sessions.asker, LN_ASK_CONNECT) ||
+                 (h->gate.on && h->gate.reject == LINNET_AUTH_REJECT_HTTP);
+    return asked && h->sessions.resuming && linnet_upgrade_query(u, "resume").data;
+}
+
 /* Who comes. An accepted upgrade may still have failed for want of memory, so that somebody is
  * remembered who never came. */
-static linnet_verdict ask_gate(hub_worker *h, linnet_upgrade *u) {
+static linnet_verdict ask_gate(hub_worker *h, linnet_upgrade *u, bool may_return) {
     ln_entrant known = { 0 };
+    uint64_t now_s = ln_hub_wall(h->sessions.hub) / 1000;
     uint32_t wait_ms;
     if (comes_too_often(h, u, &wait_ms)) {
         ln_stat_add(&h->sessions.limited_handshakes, 1);
         return ln_gate_too_many(u, wait_ms, "too many connections at once\n");
     }
     ln_entry_clear(&h->entry);
-    linnet_verdict verdict = ln_gate_ask(
-        &h->gate, u, h->sessions.failures, ln_hub_wall(h->sessions.hub) / 1000, &known);
+    h->entry.returns = may_return && returns(h, u);
+    linnet_verdict verdict = h->entry.returns
+                                 ? ln_gate_address(&h->gate, u, now_s)
+                                 : ln_gate_ask(&h->gate, u, h->sessions.failures, now_s, &known);
     h->entry.identity = known.identity;
     h->entry.refused = known.refused;
     h->entry.vouched = false;
     return verdict;
+}
+
+static linnet_verdict ask_backend(hub_worker *h, linnet_upgrade *u) {
+    return h->entry.returns ? LINNET_ACCEPT : ln_doorman_ask(&h->doorman, u);
 }
 
 static bool take_feed(hub_worker *h, linnet_upgrade *u, ln_slice channel) {
@@ -286,8 +319,8 @@ static linnet_verdict feed_upgrade(linnet_upgrade *u, void *user) {
     h->entry.dialect = LN_USER_FEED;
     h->entry.client_size = 0;
     if (!take_feed(h, u, rest_of_path(u))) return LINNET_REJECT;
-    linnet_verdict verdict = ask_gate(h, u);
-    return verdict == LINNET_ACCEPT ? ln_doorman_ask(&h->doorman, u) : verdict;
+    linnet_verdict verdict = ask_gate(h, u, false);
+    return verdict == LINNET_ACCEPT ? ask_backend(h, u) : verdict;
 }
 
 static linnet_verdict hub_upgrade(linnet_upgrade *u, void *user) {
@@ -297,9 +330,9 @@ static linnet_verdict hub_upgrade(linnet_upgrade *u, void *user) {
     h->entry.client_size = h->entry.feed_size = 0;
     linnet_slice channel = linnet_upgrade_query(u, "channel");
     if (channel.data && !take_feed(h, u, channel)) return LINNET_REJECT;
-    linnet_verdict verdict = ask_gate(h, u);
+    linnet_verdict verdict = ask_gate(h, u, !channel.data);
     if (verdict != LINNET_ACCEPT) return verdict;
-    if (!u->route->prefix) return ln_doorman_ask(&h->doorman, u);
+    if (!u->route->prefix) return ask_backend(h, u);
     ln_slice name = rest_of_path(u);
     if (!is_name(name)) {
         linnet_upgrade_reject(u, 400, "that is no name for a client\n");
@@ -307,13 +340,13 @@ static linnet_verdict hub_upgrade(linnet_upgrade *u, void *user) {
     }
     h->entry.client_size = (uint8_t)name.size;
     memcpy(h->entry.client, name.data, name.size);
-    return ln_doorman_ask(&h->doorman, u);
+    return ask_backend(h, u);
 }
 
 /* NULL: nobody is asked who he is. */
 static const ln_auth *auth_of(const hub_worker *h) {
     if (h->gate.on) return &h->gate.auth;
-    return h->entry.identity ? &h->vouched : NULL;
+    return h->entry.identity || h->entry.returns ? &h->vouched : NULL;
 }
 
 static void hub_open(ln_conn *c) {
@@ -331,6 +364,7 @@ static void hub_open(ln_conn *c) {
         .identity = h->entry.identity,
         .refused = h->entry.identity ? LN_JWS_FAULT_NONE : h->entry.refused,
         .data = ln_slice_of(h->entry.data, h->entry.data_size),
+        .returns = h->entry.returns,
     };
     if (o.dialect == LN_USER_FEED) o.feed = ln_slice_of(h->entry.feed, h->entry.feed_size);
     h->entry.identity = NULL;
@@ -353,11 +387,17 @@ static void hub_unopened(ln_conn *c, uint16_t code, ln_slice reason, int err) {
 /* A session puts its own in their place. */
 static const ln_conn_ops hub_ops = { .on_open = hub_open, .on_close = hub_unopened };
 
-/* Before its workers copy it. */
-static void name_node(linnet_hub *hub, ln_world *world) {
+/* Before its workers copy it. Without keys for tickets it gets one that nobody else has. */
+static int name_node(linnet_hub *hub, ln_world *world) {
+    uint8_t secret[LN_TICKET_KEY_MIN];
     ln_rand rand;
     ln_world_rand(world, &rand);
     ln_native_epoch_put(ln_rand_u64(&rand), hub->node);
+    if (hub->resuming.keys.count) return LINNET_OK;
+    ln_rand_bytes(&rand, secret, sizeof secret);
+    int err = ln_ticket_keys_add(&hub->resuming.keys, ln_slice_of(secret, sizeof secret));
+    explicit_bzero(secret, sizeof secret);
+    return err;
 }
 
 static int declare(
@@ -377,8 +417,8 @@ static int add_route(
     if (ln_flag_up(&s->running) || (s->hub && s->hub != hub) || (hub->server && hub->server != s))
         return LINNET_ERR_STATE;
     bool first = !s->hub;
-    if (!hub->server) name_node(hub, s->world);
-    int err = ln_server_hubs(s, hub);
+    int err = hub->server ? LINNET_OK : name_node(hub, s->world);
+    if (err == LINNET_OK) err = ln_server_hubs(s, hub);
     if (err < 0) return err;
     err = declare(s, path, hub, route);
     if (err < 0 && first) ln_server_unhubs(s);
@@ -614,6 +654,7 @@ int ln_host_hub_open(linnet_hub *hub, linnet_loop *w) {
     h->vouched = (ln_auth){ .keys = hub->no_keys, .anonymous = true, .bans = &h->sessions.bans };
     h->sessions.failures = failures_rate(hub);
     h->sessions.address_of = address_of;
+    if (hub->resuming.ttl_s) h->sessions.resuming = &hub->resuming;
     err = ln_keyring_new(hub->gate.jwks, w, &h->sessions, &h->gate.auth, &w->keyring);
     if (err == LINNET_OK)
         err = ln_hook_worker_new(hub->hooks, hub, w, &h->sessions, node, &w->hooks);

@@ -17,7 +17,7 @@ static void test_program_and_clients(void **state) {
     dial(&w, &a, "/ws", "linnet.v1");
     await(&w, &a, "{\"type\":\"welcome\",");
     say(&a, "{\"type\":\"subscribe\",\"id\":1,\"channel\":\"news\"}");
-    await(&w, &a, "\"offset\":1,\"class\":\"recoverable\"}");
+    await(&w, &a, "\"offset\":1,\"class\":\"recoverable\"");
     dial(&w, &b, "/ws", NULL);
     say(&b, "{\"action\":\"subscribe\",\"channel\":\"news\"}");
     await(&w, &b, "subscription_confirm");
@@ -52,7 +52,7 @@ static void test_live(void **state) {
     assert_int_equal(linnet_hub_subscribe(w.hub, linnet_str("x"), hear, end, &g, NULL), LINNET_OK);
     dial(&w, &a, "/ws", "linnet.v1");
     say(&a, "{\"type\":\"subscribe\",\"id\":1,\"channel\":\"x\"}");
-    await(&w, &a, "{\"type\":\"ok\",\"re\":1,\"class\":\"live\"}");
+    await(&w, &a, "{\"type\":\"ok\",\"re\":1,\"class\":\"live\"");
     assert_int_equal(publish(w.hub, "x", "", "1"), LINNET_OK);
     await(&w, &a, "{\"type\":\"message\",\"channel\":\"x\",\"data\":1,\"ts\":");
     assert_string_equal(g.text, "x/ 1 @0 \n");
@@ -104,11 +104,11 @@ static void test_namespaces(void **state) {
         world_open(&w, live);
         dial(&w, &a, "/ws", NULL);
         say(&a, "{\"type\":\"subscribe\",\"id\":1,\"channel\":\"kept:a\"}");
-        await(&w, &a, "\"class\":\"recoverable\"}");
+        await(&w, &a, "\"class\":\"recoverable\"");
         say(&a, "{\"type\":\"subscribe\",\"id\":2,\"channel\":\"brief:a\"}");
-        await(&w, &a, "{\"type\":\"ok\",\"re\":2,\"class\":\"live\"}");
+        await(&w, &a, "{\"type\":\"ok\",\"re\":2,\"class\":\"live\"");
         say(&a, "{\"type\":\"subscribe\",\"id\":3,\"channel\":\"kept\"}");
-        await(&w, &a, live ? "\"class\":\"live\"}" : "\"class\":\"recoverable\"}");
+        await(&w, &a, live ? "\"class\":\"live\"" : "\"class\":\"recoverable\"");
         world_close(&w);
     }
 }
@@ -136,22 +136,22 @@ static void test_reload(void **state) {
     world_open(&w, true);
     dial(&w, &a, "/ws", "linnet.v1");
     say(&a, "{\"type\":\"subscribe\",\"id\":1,\"channel\":\"brief:a\"}");
-    await(&w, &a, "\"class\":\"live\"}");
+    await(&w, &a, "\"class\":\"live\"");
     assert_int_equal(reload(w.hub, 2, "a:b"), LINNET_ERR_INVAL);
     assert_int_equal(reload(w.hub, 2, "kept"), LINNET_OK);
     say(&a, "{\"type\":\"publish\",\"id\":2,\"channel\":\"brief:a\",\"data\":1}");
     await(&w, &a, "{\"type\":\"ok\",\"re\":2}");
     say(&a, "{\"type\":\"subscribe\",\"id\":3,\"channel\":\"brief:b\"}");
-    await(&w, &a, "\"class\":\"recoverable\"}");
+    await(&w, &a, "\"class\":\"recoverable\"");
     say(&a, "{\"type\":\"subscribe\",\"id\":4,\"channel\":\"c\"}");
     await(&w, &a, "\"name\":\"limit_exceeded\"");
     say(&a, "{\"type\":\"unsubscribe\",\"id\":5,\"channel\":\"brief:b\"}");
     say(&a, "{\"type\":\"subscribe\",\"id\":6,\"channel\":\"kept:a\"}");
-    await(&w, &a, "{\"type\":\"ok\",\"re\":6,\"class\":\"live\"}");
+    await(&w, &a, "{\"type\":\"ok\",\"re\":6,\"class\":\"live\"");
     for (int i = 0; i < 100; i++)
         assert_int_equal(reload(w.hub, 0, i % 2 ? "x" : "y"), LINNET_OK);
     say(&a, "{\"type\":\"subscribe\",\"id\":7,\"channel\":\"y:a\"}");
-    await(&w, &a, "\"class\":\"recoverable\"}");
+    await(&w, &a, "\"class\":\"recoverable\"");
     assert_int_equal(reload(w.hub, 0, "x"), LINNET_OK); /* nobody takes this one in */
     world_close(&w);
 }

@@ -148,6 +148,8 @@ static void add_hub(linnet_hub_stats *t, const ln_hub *h, const ln_sessions *n) 
     t->limited_address += ln_stat_get(&n->limited_address);
     t->limited_handshakes += ln_stat_get(&n->limited_handshakes);
     t->full_users += ln_stat_get(&n->full_users);
+    t->resumed += ln_stat_get(&n->resumed);
+    t->taken += ln_stat_get(&n->taken);
 }
 
 int linnet_hub_get_stats(const linnet_hub *hub, linnet_hub_stats *out) {

@@ -107,8 +107,8 @@ int ln_identity_renew(const ln_identity *old, ln_slice info, ln_slice channels, 
 
 /* Packing --------------------------------------------------------------------------------- */
 
-#define VOUCHED 0x8000u         /* beside the size of info, which is smaller */
-#define PACKED  (8 + 2 + 2 + 1) /* expires, and the sizes of info, grants and user */
+#define VOUCHED 0x8000u                 /* beside the size of info, which is smaller */
+#define PACKED  (8 + 8 + 2 + 2 + 1 + 1) /* expires, issued, sizes of info, grants, user, jti */
 
 static void put_number(uint8_t *at, uint64_t v, int bytes) {
     while (bytes--) {
@@ -125,15 +125,17 @@ static uint64_t get_number(const uint8_t *at, int bytes) {
 }
 
 static size_t bytes_of(const ln_identity *id) {
-    return (size_t)id->user_size + id->info_size + id->grants_size;
+    return (size_t)id->user_size + id->info_size + id->grants_size + id->jti_size;
 }
 
 int ln_identity_pack(const ln_identity *id, ln_buf *out) {
     uint8_t head[PACKED];
     put_number(head, id->expires, 8);
-    put_number(head + 8, id->info_size | (id->vouched ? VOUCHED : 0u), 2);
-    put_number(head + 10, id->grants_size, 2);
-    head[12] = id->user_size;
+    put_number(head + 8, id->issued, 8);
+    put_number(head + 16, id->info_size | (id->vouched ? VOUCHED : 0u), 2);
+    put_number(head + 18, id->grants_size, 2);
+    head[20] = id->user_size;
+    head[21] = id->jti_size;
     int err = ln_buf_add(out, ln_slice_of(head, sizeof head));
     return err < 0 ? err : ln_buf_add(out, ln_slice_of(id->bytes, bytes_of(id)));
 }
@@ -150,10 +152,12 @@ int ln_identity_unpack(ln_slice packed, ln_identity **out) {
     const uint8_t *at = packed.data;
     ln_identity head = {
         .expires = get_number(at, 8),
-        .info_size = (uint16_t)(get_number(at + 8, 2) & ~VOUCHED),
-        .vouched = get_number(at + 8, 2) & VOUCHED,
-        .grants_size = (uint16_t)get_number(at + 10, 2),
-        .user_size = at[12],
+        .issued = get_number(at + 8, 8),
+        .info_size = (uint16_t)(get_number(at + 16, 2) & ~VOUCHED),
+        .vouched = get_number(at + 16, 2) & VOUCHED,
+        .grants_size = (uint16_t)get_number(at + 18, 2),
+        .user_size = at[20],
+        .jti_size = at[21],
     };
     bool good = head.user_size && head.user_size <= LN_USER_NAME_MAX;
     if (!good || packed.size - PACKED != bytes_of(&head)) return LINNET_ERR_DENIED;

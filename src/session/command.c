@@ -18,20 +18,38 @@ static bool must_wait(ln_session *s, const ln_native_command *c) {
     return there->s.leaving || (there->pushed && !ln_subscription_joined(&there->s));
 }
 
-/* By what it is, or by a token for this one channel. */
-static int may_subscribe(ln_session *s, const ln_native_command *c, uint64_t *expires) {
+/* By what it is, by a token for this one channel, or because it was let in before. */
+static int may_subscribe(
+    ln_session *s, const ln_native_command *c, const ln_grant *grant, uint64_t *expires) {
     int err = ln_session_may(s, LN_ACT_SUBSCRIBE, c->channel);
-    if (err != LINNET_ERR_DENIED || !c->token.data) return err;
-    return ln_login_channel_token(s, c, expires);
+    if (err != LINNET_ERR_DENIED) return err;
+    if (c->token.data) return ln_login_channel_token(s, c, expires);
+    if (!(grant->how & LN_GRANT_BY_TOKEN)) return err;
+    *expires = grant->expires;
+    return LINNET_OK;
+}
+
+/* What the server does itself it has been asked about already. *until: so long nobody need be
+ * asked again. */
+static bool may_be_asked(
+    ln_session *s, const ln_native_command *c, const ln_grant *grant, uint32_t *until) {
+    ln_slice unused;
+    if (!ln_asker_wants(s->node->asker, LN_ASK_SUBSCRIBE)) return true;
+    *until = (uint32_t)grant->expires;
+    if (grant->how & LN_GRANT_BY_BACKEND) return true;
+    *until = (uint32_t)(ln_hub_wall(s->node->hub) / 1000) + LN_GRANT_S;
+    return ln_ask_may(s, LN_ASK_SUBSCRIBE, c, &unused);
 }
 
 static void tell_pushed(ln_session *s, const ln_native_command *c, const ln_sub *sub) {
+    char grant[LN_GRANT_TEXT];
     ln_reply reply = { .verb = LN_VERB_SUBSCRIBE,
         .re = c->id,
         .channel = c->channel,
         .at = ln_subscription_at(&sub->s),
         .class = sub->s.channel->class,
-        .recover = c->recover };
+        .recover = c->recover,
+        .grant = ln_resume_grant(sub, grant) };
     reply.recovered = c->recover && reply.at.epoch && c->recover_epoch == reply.at.epoch &&
                       c->recover_offset == reply.at.offset;
     ln_session_ok(s, &reply);
@@ -39,6 +57,8 @@ static void tell_pushed(ln_session *s, const ln_native_command *c, const ln_sub 
 
 void ln_session_subscribe(ln_session *s, const ln_native_command *c, bool pushed) {
     uint64_t expires = 0;
+    uint32_t until = 0;
+    ln_grant grant;
     ln_sub *there = ln_sub_find(s, c->channel);
     if (there) {
         /* Clients of other servers may repeat themselves: theirs kept a set. And who was put there
@@ -55,15 +75,15 @@ void ln_session_subscribe(ln_session *s, const ln_native_command *c, bool pushed
     uint32_t count = s->sub_count - s->leaving;
     if (err == LINNET_OK && s->limits->channels_max && count >= s->limits->channels_max)
         err = LINNET_ERR_LIMIT;
-    if (err == LINNET_OK) err = may_subscribe(s, c, &expires);
+    ln_resume_granted(s, c, &grant); /* one that is no good is as none */
+    if (err == LINNET_OK) err = may_subscribe(s, c, &grant, &expires);
     if (err == LN_PENDING) return; /* for a key */
     if (err < 0) {
         ln_session_refuse_err(s, c, err);
         return;
     }
     if (c->presence && !ln_session_present(s, c)) return;
-    ln_slice unused; /* what the server does itself it has been asked about already */
-    if (!pushed && !ln_ask_may(s, LN_ASK_SUBSCRIBE, c, &unused)) return;
+    if (!pushed && !may_be_asked(s, c, &grant, &until)) return;
     ln_sub *sub = ln_sub_new(s, c);
     if (!sub) {
         ln_session_refuse_err(s, c, LINNET_ERR_NOMEM);
@@ -71,6 +91,7 @@ void ln_session_subscribe(ln_session *s, const ln_native_command *c, bool pushed
     }
     sub->pushed = pushed;
     sub->expires = expires;
+    sub->until = until;
     if (expires) ln_login_watch(s);
     err = ln_sub_begin(sub, c->presence);
     if (err < 0) {
@@ -145,7 +166,7 @@ static void publish(ln_session *s, const ln_native_command *c) {
         .by = ln_session_user(s),
         .info = ln_session_info(s),
         .re = c->id,
-        .without = c->no_echo ? ln_session_handle(s) : 0,
+        .without = c->no_echo ? ln_session_self(s) : 0,
         .who = c->id.size ? ln_session_handle(s) : 0,
         .user = ln_session_dialect(s) == &ln_dialect_native ? LN_USER_NATIVE : s->dialect,
         .flags = publish_flags(c),

@@ -42,6 +42,7 @@ typedef struct ln_reply { /* what went well */
     const ln_roll *roll; /* who is in the channel; NULL: it was not asked */
     ln_slice page;       /* of that, packed */
     uint64_t replay;     /* recovered: messages to come */
+    ln_slice client, session, resume, grant; /* of who can come back, in linnet.v1 */
 } ln_reply;
 
 typedef struct ln_dialect {

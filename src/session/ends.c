@@ -128,6 +128,8 @@ static const row rows[] = {
     { 3504, ANYBODY, { "its user has too many connections", "close others, or raise the limit" } },
     { 3505, ANYBODY, { "it is in too many channels", "leave some, or raise the limit" } },
     { 3507, ANYBODY, { "it may not be here any more", "ask who took the permission away" } },
+    { 3508, ANYBODY,
+        { "its session goes on on another connection", "nothing: look for that one" } },
 };
 
 ln_end_words ln_end_explain(uint16_t why, ln_end_by by, int err) {

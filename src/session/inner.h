@@ -8,6 +8,7 @@
  *   ask.c       commands that somebody else has to answer, and those behind them
  *   login.c     who it is, and until when
  *   seat.c      how many connections a user may have
+ *   resume.c    coming back on another connection
  *   presence.c  members of channels, and who hears of them
  *   state.c     keys that live in a channel, and typing
  *   recover.c   subscriptions that catch up, a page at a time
@@ -39,10 +40,12 @@ typedef struct ln_sub {
     bool recovers, quiet; /* it asked; nobody waits for the answer */
     bool pushed;          /* nobody asked: the server put it there */
     bool entering;        /* it has not gone to the channel yet, see presence.c */
+    uint32_t until;       /* seconds since 1970: so long a backend need not be asked again; or 0 */
     ln_place *place;      /* among the members, and owner of keys; NULL: it is neither */
     ln_watch *watch;      /* hears who comes and goes; NULL: does not */
     bool behind, paging;  /* it has recovered and is not there yet; a page of it is on its way */
     bool lagged;          /* of what was left out, something because the reader is slow */
+    bool resumed;         /* its session came back with it */
     uint32_t typed_at;    /* ms, once it has */
     bool typed, typing;
     uint8_t name_size, re_size;
@@ -85,8 +88,13 @@ struct ln_session {
     uint64_t in, out;
     ln_fate *fate; /* NULL: all was well so far */
     ln_ip from;
+    bool taken; /* it goes on on another connection, and this one is to end */
     uint8_t client_size;
-    uint8_t client[];
+    uint32_t begun;    /* seconds since 1970: its chain; when that was */
+    uint32_t ticketed; /* seconds of the hub's clock: its last ticket; 0: it has none */
+    ln_msec back_at;   /* when it came back; 0: it has not */
+    uint8_t *client;   /* its name: `own`, or a block of its own */
+    uint8_t own[];
 };
 typedef struct ln_pending ln_pending;
 
@@ -106,8 +114,17 @@ static inline const ln_dialect *ln_session_dialect(const ln_session *s) {
     return ln_dialects[s->dialect == LN_DIALECT_AUTO ? LN_USER_NATIVE : s->dialect];
 }
 
+/* What its publications are known by, on whatever connection: never 0. */
+static inline uint64_t ln_session_self(const ln_session *s) {
+    uint64_t self;
+    memcpy(&self, s->chain, sizeof self);
+    return self | 1;
+}
+
 /* session.c ------------------------------------------------------------------------------- */
 uint64_t ln_session_handle(const ln_session *s);
+/* When its heartbeat and its ticket are looked at next. */
+void ln_session_plan(ln_session *s);
 /* NULL: it has gone. */
 ln_session *ln_session_of(const ln_sessions *n, uint64_t handle);
 /* In a slot below n->slot_count; NULL: nobody. */
@@ -136,6 +153,7 @@ ln_slice ln_session_info(const ln_session *s);
 /* Its id, as `welcome` says it. */
 #define LN_SESSION_ID ((size_t)2 * LN_NATIVE_EPOCH)
 void ln_session_id(const ln_session *s, char out[LN_SESSION_ID]);
+void ln_chain_put(const uint8_t chain[LN_CHAIN], char out[LN_SESSION_ID]);
 /* Whether it may do this in that channel, whose name was not checked. LINNET_OK,
  * LINNET_ERR_DENIED. */
 int ln_session_may(const ln_session *s, ln_act act, ln_slice channel);
@@ -240,13 +258,34 @@ void ln_sub_say_skipped(ln_sub *sub);
 /* The hub's callbacks for all dialects. */
 ln_hub_user ln_subs_user(ln_sessions *n);
 
+/* resume.c -------------------------------------------------------------------------------- */
+/* Appends a ticket for the session as it is now. False: it gets none. */
+bool ln_resume_ticket(ln_session *s, ln_buf *out);
+/* In how many ms it is to have another one, before that ends; UINT32_MAX: never. */
+uint32_t ln_resume_due_ms(const ln_session *s);
+/* `auth` with a ticket. */
+void ln_resume_auth(ln_session *s, const ln_native_command *c);
+/* It ends, and is not known by its chain any more. */
+void ln_resume_close(ln_session *s);
+/* Why a subscription was let in, as a text that lets it in again; empty: it gets none. */
+ln_slice ln_resume_grant(const ln_sub *sub, char out[LN_GRANT_TEXT]);
+/* What a grant says that came with a subscribe. LINNET_OK with *out, also when there is none (how
+ * is 0 then). LINNET_ERR_DENIED, LINNET_ERR_TIMEOUT, LINNET_ERR_NOMEM: *out is as without. */
+int ln_resume_granted(const ln_session *s, const ln_native_command *c, ln_grant *out);
+/* The hub's call. */
+void ln_resume_taken(void *ctx, const ln_taking *m);
+#define LN_GRANT_S (24 * 3600) /* so long a backend's yes counts */
+
 /* presence.c ------------------------------------------------------------------------------ */
 /* Takes a new subscription to its channel, as ln_hub_subscribe; when it is LN_PENDING,
  * ln_sub_joined follows. watch: it wants to hear who comes and goes. */
 int ln_sub_begin(ln_sub *sub, bool watch);
 /* Of one that is being freed: no member any more. */
 void ln_sub_away(ln_sub *sub);
-/* Whether members are kept there; if not, the command is refused. */
+/* LINNET_OK, when it may see who is there; LINNET_ERR_INVAL, LINNET_ERR_DENIED,
+ * LINNET_ERR_UNSUPPORTED (that is not kept). */
+int ln_session_may_see(const ln_session *s, const ln_native_command *c);
+/* The same; if not, the command is refused. */
 bool ln_session_present(ln_session *s, const ln_native_command *c);
 void ln_session_presence(ln_session *s, const ln_native_command *c);
 /* The list goes into the answer to a subscribe; what was held back follows it. */

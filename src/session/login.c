@@ -36,6 +36,16 @@ static void become(ln_login *l, ln_identity *id) {
     if (id->expires) plan(l, 1); /* leave for single channels may end before it */
 }
 
+void ln_login_become(ln_session *s, ln_identity *id) {
+    ln_login *l = s->login;
+    if (id) {
+        become(l, id);
+        return;
+    }
+    if (l->state == LN_LOGIN_WANTED) l->state = LN_LOGIN_GUEST;
+    widen(l);
+}
+
 static uint64_t left_s(const ln_session *s, const ln_identity *id) {
     uint64_t now = wall_s(s);
     return id->expires > now ? id->expires - now : 0;
@@ -61,7 +71,9 @@ int ln_login_open(ln_session *s, const ln_session_options *o) {
         become(l, o->identity);
         return LINNET_OK;
     }
-    l->state = o->auth->anonymous && !o->refused ? LN_LOGIN_GUEST : LN_LOGIN_WANTED;
+    l->returns = o->returns;
+    bool guest = o->auth->anonymous && !o->refused && !o->returns;
+    l->state = guest ? LN_LOGIN_GUEST : LN_LOGIN_WANTED;
     if (l->state == LN_LOGIN_GUEST) return LINNET_OK;
     narrow(l, o->narrow);
     plan(l, LN_LOGIN_DEADLINE_S);
@@ -87,11 +99,27 @@ static void put_into(ln_session *s, ln_slice channel) {
     if (!s->closed && !ln_sub_find(s, channel)) ln_session_subscribe(s, &c, true);
 }
 
-static void put_into_own(ln_session *s, const ln_identity *id) {
-    uint8_t name[1 + LN_USER_NAME_MAX] = { '@' };
+static ln_slice own_channel(const ln_identity *id, uint8_t name[1 + LN_USER_NAME_MAX]) {
     ln_slice user = ln_identity_user(id);
+    name[0] = '@';
     memcpy(name + 1, user.data, user.size);
-    ln_slice channel = ln_slice_of(name, 1 + user.size);
+    return ln_slice_of(name, 1 + user.size);
+}
+
+bool ln_login_puts_into(const ln_session *s, ln_slice channel) {
+    uint8_t name[1 + LN_USER_NAME_MAX];
+    const ln_identity *id = ln_session_identity(s);
+    if (!id) return false;
+    if (s->login->auth->personal && ln_slice_eq(channel, own_channel(id, name))) return true;
+    uint32_t at = 0;
+    for (ln_slice sub; ln_identity_next_sub(id, &at, &sub);)
+        if (ln_slice_eq(sub, channel)) return true;
+    return false;
+}
+
+static void put_into_own(ln_session *s, const ln_identity *id) {
+    uint8_t name[1 + LN_USER_NAME_MAX];
+    ln_slice channel = own_channel(id, name);
     if (ln_channel_name_check(LN_SPACE_CHANNELS, channel) == LINNET_OK) put_into(s, channel);
 }
 
@@ -189,12 +217,20 @@ void ln_login_refused(ln_session *s, ln_jws_fault fault) {
     reject(s, &none, fault);
 }
 
-static void say_known(ln_session *s, const ln_native_command *c) {
+void ln_login_say(ln_session *s, ln_reply *reply) {
     const ln_identity *id = s->login ? s->login->id : NULL;
+    ln_buf ticket;
+    ln_buf_init(&ticket, LN_BUF_MAX);
+    if (id) reply->user = ln_identity_user(id);
+    if (id && id->expires) reply->expires = left_s(s, id) ? left_s(s, id) : 1;
+    if (ln_resume_ticket(s, &ticket)) reply->resume = ln_buf_slice(&ticket);
+    ln_session_ok(s, reply);
+    ln_buf_fini(&ticket);
+}
+
+static void say_known(ln_session *s, const ln_native_command *c) {
     ln_reply reply = { .verb = c->verb, .re = c->id };
-    if (id) reply.user = ln_identity_user(id);
-    if (id && id->expires) reply.expires = left_s(s, id) ? left_s(s, id) : 1;
-    ln_session_ok(s, &reply);
+    ln_login_say(s, &reply);
 }
 
 bool ln_login_wait(ln_session *s) {
@@ -246,6 +282,15 @@ static int read_token(
 }
 
 void ln_login_auth(ln_session *s, const ln_native_command *c) {
+    if (c->resume.data) {
+        ln_resume_auth(s, c);
+        return;
+    }
+    if (s->login && s->login->returns) {
+        ln_session_refuse(s, c, LN_NATIVE_UNAUTHORIZED, "a ticket is wanted");
+        ln_session_end(s, 3010, "come back without resume");
+        return;
+    }
     if (!s->login) { /* nobody is asked here who he is, so this is as good as any */
         say_known(s, c);
         return;

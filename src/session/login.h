@@ -47,6 +47,7 @@ typedef struct ln_login {
     bool settled;             /* it is in the channels that its token names */
     bool again;               /* the next command has waited, and was counted then */
     ln_admission *seat;       /* it counts among the connections of its user; NULL: it does not */
+    bool returns;             /* WANTED: only a ticket will do */
 } ln_login;
 
 /* Of a session just made, which has its dialect. o->identity is taken, also on failure.
@@ -55,6 +56,8 @@ int ln_login_open(ln_session *s, const ln_session_options *o);
 void ln_login_close(ln_session *s);
 /* It has a dialect, and may be told things nobody asked for: the channels it is to be in. */
 void ln_login_settle(ln_session *s);
+/* Whether that is one of them. */
+bool ln_login_puts_into(const ln_session *s, ln_slice channel);
 /* It begins in a channel, if it may be there; else that is its end. */
 void ln_login_feed(ln_session *s, ln_slice channel);
 /* Whether the command has to wait for a login; it is answered then. */
@@ -73,6 +76,10 @@ void ln_seat_ask(ln_session *s);
 void ln_seat_refused(ln_session *s, int err);
 /* Back to its home; one that was not granted is freed. NULL is allowed. */
 void ln_seat_give(ln_hub *h, ln_admission *a);
+/* Answers either: who it is. */
+void ln_login_say(ln_session *s, ln_reply *reply);
+/* It has shown who it is by a ticket; id is taken. NULL: it is a guest. */
+void ln_login_become(ln_session *s, ln_identity *id);
 /* The handshake brought a token that is no good. */
 void ln_login_refused(ln_session *s, ln_jws_fault fault);
 /* What a backend says of whoever it has let in until now. */

@@ -5,11 +5,6 @@ static const char *class_of(const ln_reply *reply) {
     return reply->class == LN_CLASS_LIVE ? "live" : "recoverable";
 }
 
-static int put_subscribed(ln_buf *out, const ln_reply *reply) {
-    return ln_native_put_subscribed(
-        out, reply->channel, reply->at.epoch, reply->at.offset, class_of(reply));
-}
-
 /* Into the object that out ends with. */
 static int put_roll(ln_buf *out, const ln_reply *reply) {
     out->size--; /* its bracket */
@@ -38,8 +33,7 @@ static int native_presence(ln_buf *out, ln_slice channel, ln_slice packed, uint6
 }
 
 static int native_ok(ln_buf *out, const ln_reply *reply) {
-    if (reply->pushed) return put_subscribed(out, reply);
-    if (!reply->re.size) return LINNET_OK;
+    if (!reply->re.size && !reply->pushed) return LINNET_OK;
     bool placed = reply->verb == LN_VERB_SUBSCRIBE || reply->at.offset > 0;
     ln_native_ok ok = {
         .re = reply->re,
@@ -51,9 +45,14 @@ static int native_ok(ln_buf *out, const ln_reply *reply) {
         .user = reply->user,
         .expires = reply->expires,
         .replay = reply->replay,
+        .client = reply->client,
+        .session = reply->session,
+        .resume = reply->resume,
+        .grant = reply->grant,
     };
     if (reply->verb == LN_VERB_SUBSCRIBE) ok.class = class_of(reply);
-    int err = ln_native_put_ok(out, &ok);
+    int err = reply->pushed ? ln_native_put_subscribed(out, reply->channel, &ok)
+                            : ln_native_put_ok(out, &ok);
     if (err < 0 || !reply->roll) return err;
     return put_roll(out, reply);
 }

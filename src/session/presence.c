@@ -303,16 +303,20 @@ static int may(const ln_session *s, const ln_native_command *c) {
     return ln_session_may(s, LN_ACT_PRESENCE, c->channel);
 }
 
-bool ln_session_present(ln_session *s, const ln_native_command *c) {
+int ln_session_may_see(const ln_session *s, const ln_native_command *c) {
     int err = ln_channel_name_check(LN_SPACE_CHANNELS, c->channel);
     if (err == LINNET_OK) err = may(s, c);
-    if (err < 0)
-        ln_session_refuse_err(s, c, err);
-    else if (!ln_hub_presence(s->node->hub, c->channel))
+    if (err < 0) return err;
+    return ln_hub_presence(s->node->hub, c->channel) ? LINNET_OK : LINNET_ERR_UNSUPPORTED;
+}
+
+bool ln_session_present(ln_session *s, const ln_native_command *c) {
+    int err = ln_session_may_see(s, c);
+    if (err == LINNET_ERR_UNSUPPORTED)
         ln_session_refuse(s, c, LN_NATIVE_PERMISSION_DENIED, "who is in this channel is not kept");
-    else
-        return true;
-    return false;
+    else if (err < 0)
+        ln_session_refuse_err(s, c, err);
+    return err == LINNET_OK;
 }
 
 void ln_session_presence(ln_session *s, const ln_native_command *c) {

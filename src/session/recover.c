@@ -59,6 +59,7 @@ void ln_recover_on(ln_session *s) {
 }
 
 static void tell(ln_session *s, ln_sub *sub, const ln_replay *page) {
+    char grant[LN_GRANT_TEXT];
     ln_reply reply = {
         .verb = LN_VERB_SUBSCRIBE,
         .re = ln_sub_re(sub),
@@ -68,6 +69,8 @@ static void tell(ln_session *s, ln_sub *sub, const ln_replay *page) {
         .recover = true,
         .recovered = true,
         .replay = page->owed,
+        .pushed = sub->resumed,
+        .grant = ln_resume_grant(sub, grant),
     };
     ln_stat_add(&s->node->recovered, 1);
     if (ln_heard(s)) ln_hear_sub(s, LN_HEARD_SUBSCRIBE, ln_sub_name(sub), 0);
@@ -78,7 +81,7 @@ static void tell(ln_session *s, ln_sub *sub, const ln_replay *page) {
 
 /* Whom it was not meant for is told that there was something. */
 static void say(ln_session *s, ln_sub *sub, const ln_publication *p, bool replay) {
-    if (ln_publication_skips(p, ln_session_handle(s), ln_slice_of(s->client, s->client_size))) {
+    if (ln_publication_skips(p, ln_session_self(s), ln_slice_of(s->client, s->client_size))) {
         sub->skipped++;
         sub->skipped_to = p->at.offset;
         return;

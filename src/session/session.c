@@ -162,7 +162,7 @@ void ln_session_ok(ln_session *s, const ln_reply *reply) {
     timed.ts = ln_hub_wall(n->hub);
     int err = ln_session_dialect(s)->ok(&n->out, &timed);
     /* What answers a token shares no compression with what others may choose (THREATS row 66). */
-    if (err == LINNET_OK && n->out.size && reply->user.size) {
+    if (err == LINNET_OK && n->out.size && (reply->user.size || reply->resume.size)) {
         err = ln_conn_send_plain(s->conn, LN_OP_TEXT, ln_buf_slice(&n->out));
         ln_buf_clear(&n->out);
     }
@@ -199,11 +199,15 @@ int ln_session_may(const ln_session *s, ln_act act, ln_slice channel) {
     return ln_permit(&ask, act, channel);
 }
 
+void ln_chain_put(const uint8_t chain[LN_CHAIN], char out[LN_SESSION_ID]) {
+    uint64_t parts[2];
+    memcpy(parts, chain, sizeof parts);
+    ln_native_epoch_put(parts[0], out);
+    ln_native_epoch_put(parts[1], out + LN_NATIVE_EPOCH);
+}
+
 void ln_session_id(const ln_session *s, char out[LN_SESSION_ID]) {
-    uint64_t chain[2];
-    memcpy(chain, s->chain, sizeof chain);
-    ln_native_epoch_put(chain[0], out);
-    ln_native_epoch_put(chain[1], out + LN_NATIVE_EPOCH);
+    ln_chain_put(s->chain, out);
 }
 
 void ln_session_goaway(ln_conn *c, uint64_t after_ms, const char *reason) {
@@ -220,10 +224,13 @@ static uint32_t beat_period(const ln_session *s) {
     return ms > 2000 ? ms - 1000 : ms;
 }
 
+/* in_ms UINT32_MAX: no ping is due, ever. */
 static void beat_plan(ln_session *s, uint32_t in_ms) {
-    if (!s->limits->ping_ms) return;
+    uint32_t ticket_ms = ln_resume_due_ms(s);
+    if (ticket_ms < in_ms) in_ms = ticket_ms;
+    if (in_ms == UINT32_MAX) return;
     ln_sessions *n = s->node;
-    uint64_t in_s = (in_ms + 999) / 1000;
+    uint64_t in_s = ((uint64_t)in_ms + 999) / 1000;
     if (in_s == 0) in_s = 1;
     if (in_s >= BEATS) in_s = BEATS - 1;
     uint64_t at = ln_hub_now(n->hub) / 1000 + in_s;
@@ -232,16 +239,41 @@ static void beat_plan(ln_session *s, uint32_t in_ms) {
     if (at < n->beat_due) n->beat_due = at;
 }
 
-/* Silence from either side for the period: says something that a page can hear. */
-static void beat(ln_session *s) {
+static uint32_t silence(const ln_session *s) {
     uint32_t now = ln_session_now(s), heard = now - s->conn->heard, spoke = now - s->conn->spoke;
-    uint32_t silent = heard > spoke ? heard : spoke, period = beat_period(s);
-    if (silent < period) {
-        beat_plan(s, period - silent);
-        return;
+    return heard > spoke ? heard : spoke;
+}
+
+void ln_session_plan(ln_session *s) {
+    uint32_t silent = silence(s), period = beat_period(s);
+    if (!period)
+        beat_plan(s, UINT32_MAX);
+    else
+        beat_plan(s, silent < period ? period - silent : period);
+}
+
+/* A ticket shares no compression with what others may choose (THREATS row 66). */
+static void ping(ln_session *s, bool with_ticket) {
+    ln_buf ticket, *out = &s->node->out;
+    ln_buf_init(&ticket, LN_BUF_MAX);
+    with_ticket = with_ticket && ln_resume_ticket(s, &ticket);
+    int err = ln_native_put_ping(out, ln_buf_slice(&ticket));
+    if (err == LINNET_OK && with_ticket) {
+        err = ln_conn_send_plain(s->conn, LN_OP_TEXT, ln_buf_slice(out));
+        ln_buf_clear(out);
     }
-    ln_conn_send(s->conn, LN_OP_TEXT, LN_SLICE("{\"type\":\"ping\"}"));
-    beat_plan(s, period);
+    ln_session_say(s, err);
+    ln_buf_fini(&ticket);
+}
+
+/* Silence from either side for the period: says something that a page can hear. So it does when its
+ * ticket gets old. */
+static void beat(ln_session *s) {
+    uint32_t period = beat_period(s);
+    bool ticket = !s->closed && ln_resume_due_ms(s) == 0;
+    bool due = period && silence(s) >= period;
+    if (ticket || due) ping(s, ticket);
+    ln_session_plan(s);
 }
 
 static ln_stat *kin(const ln_session *s) {
@@ -252,13 +284,17 @@ void ln_session_decide(ln_session *s, uint8_t dialect) {
     ln_stat_sub(kin(s), 1);
     s->dialect = dialect;
     ln_stat_add(kin(s), 1);
-    if (dialect == LN_USER_NATIVE) beat_plan(s, s->limits->ping_ms);
+    uint32_t ping_ms = s->limits->ping_ms;
+    if (dialect == LN_USER_NATIVE) beat_plan(s, ping_ms ? ping_ms : UINT32_MAX);
     if (ln_dialects[dialect]->plain && s->plain) s->conn->config = s->plain;
 }
 
 static void bury(ln_sessions *n) {
-    for (ln_list *node; (node = ln_list_pop(&n->gone));)
-        ln_free(ln_list_item(node, ln_session, beat));
+    for (ln_list *node; (node = ln_list_pop(&n->gone));) {
+        ln_session *s = ln_list_item(node, ln_session, beat);
+        if (s->client != s->own) ln_free(s->client);
+        ln_free(s);
+    }
 }
 
 void ln_sessions_tick(ln_sessions *n) {
@@ -299,10 +335,14 @@ static void random_name(ln_rand *rand, char out[LN_NATIVE_EPOCH]) {
 static void welcome(ln_session *s, ln_slice data) {
     ln_sessions *n = s->node;
     char session[LN_SESSION_ID];
+    ln_buf ticket;
+    ln_buf_init(&ticket, LN_BUF_MAX);
     ln_session_id(s, session);
+    ln_resume_ticket(s, &ticket);
     ln_native_welcome w = {
         .client = ln_slice_of(s->client, s->client_size),
         .session = ln_slice_of(session, sizeof session),
+        .resume = ln_buf_slice(&ticket),
         .node = ln_slice_str(n->node),
         .ping_s = s->limits->ping_ms / 1000,
         .timeout_s = s->limits->pong_ms / 1000,
@@ -319,6 +359,7 @@ static void welcome(ln_session *s, ln_slice data) {
     if (err == LINNET_OK) err = ln_conn_send_plain(s->conn, LN_OP_TEXT, ln_buf_slice(&n->out));
     ln_buf_clear(&n->out);
     ln_session_say(s, err);
+    ln_buf_fini(&ticket);
 }
 
 static int make(ln_sessions *n, ln_conn *c, const ln_session_options *o, ln_session **out) {
@@ -343,8 +384,10 @@ static int make(ln_sessions *n, ln_conn *c, const ln_session_options *o, ln_sess
     s->dialect = LN_DIALECT_AUTO;
     s->text = (uint8_t)o->text;
     s->window = ln_session_now(s);
+    s->begun = (uint32_t)(ln_hub_wall(n->hub) / 1000);
+    s->client = s->own;
     s->client_size = (uint8_t)client.size;
-    memcpy(s->client, client.data, client.size);
+    memcpy(s->own, client.data, client.size);
     uint64_t chain[2] = { ln_rand_u64(n->rand), ln_rand_u64(n->rand) };
     memcpy(s->chain, chain, sizeof chain);
     ln_list_init(&s->subs);
@@ -414,7 +457,8 @@ static void on_close(ln_conn *c, uint16_t code, ln_slice reason, int err) {
     ln_callouts_end(s);
     ln_question gone = { .kind = LN_TELL_DISCONNECT, .code = code, .reason = reason };
     ln_ask_tell(s, &gone);
-    s->lost = comes_back(code);
+    s->lost = s->taken || comes_back(code);
+    ln_resume_close(s);
     while (!ln_list_empty(&s->subs))
         ln_sub_free(ln_list_item(s->subs.next, ln_sub, node));
     ln_login_close(s);
@@ -442,6 +486,10 @@ const ln_conn_ops ln_session_ops = {
     .on_message = on_message, .on_drain = on_drain, .on_close = on_close, .on_parting = on_parting
 };
 
+static ln_slice chain_of(const void *value) {
+    return ln_slice_of(((const ln_session *)value)->chain, LN_CHAIN);
+}
+
 int ln_sessions_init(ln_sessions *n, ln_hub *hub, ln_rand *rand, ln_slice node) {
     *n = (ln_sessions){ .hub = hub, .rand = rand, .self = hub->self };
     assert(node.size < sizeof n->node);
@@ -457,6 +505,7 @@ int ln_sessions_init(ln_sessions *n, ln_hub *hub, ln_rand *rand, ln_slice node) 
     ln_list_init(&n->callouts);
     ln_list_init(&n->lacking);
     ln_bans_init(&n->bans, hub->key, LN_BANS_MAX);
+    ln_map_init(&n->chains, hub->key, chain_of, SLOTS_MAX);
     ln_buf_init(&n->scratch, LN_NATIVE_SCRATCH);
     ln_buf_init(&n->out, LN_BUF_MAX);
     ln_buf_init(&n->packed, LN_BUF_MAX);
@@ -478,6 +527,7 @@ void ln_sessions_fini(ln_sessions *n) {
     ln_ends_fini(&n->ends);
     for (uint8_t i = 0; i < LN_DIALECTS; i++)
         n->hub->users[i].ctx = NULL; /* a seat may still be on its way, see seat.c */
+    ln_map_fini(&n->chains);
     ln_free(n->slots);
     n->slots = NULL;
 }

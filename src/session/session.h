@@ -27,6 +27,7 @@
 #include "session/dialect.h"
 #include "session/ear.h"
 #include "session/ends.h"
+#include "session/ticket.h"
 
 /* Commands that draw on one bucket. */
 typedef enum ln_pace {
@@ -69,6 +70,12 @@ typedef enum ln_session_text { /* what becomes of a text that is not JSON while 
     LN_TEXT_ECHO,
 } ln_session_text;
 
+/* How sessions in linnet.v1 come back (resume.c); of a hub, outlives its sessions. */
+typedef struct ln_resuming {
+    ln_ticket_keys keys;
+    uint32_t ttl_s; /* how long, at least, after a connection broke */
+} ln_resuming;
+
 #define LN_LOGIN_SLOTS 64
 
 typedef struct ln_sessions { /* of one worker */
@@ -109,6 +116,9 @@ typedef struct ln_sessions { /* of one worker */
     ln_stat limited_user, limited_address; /* of `limited`, those for such a rate */
     ln_stat limited_handshakes;            /* the owner's */
     ln_stat full_users;                    /* connections closed because a user has too many */
+    const ln_resuming *resuming;           /* the owner sets it; NULL: nobody comes back */
+    ln_map chains;                         /* sessions that could come back, by their chains */
+    ln_stat resumed, taken; /* who came back; and whose old connection was still there */
 } ln_sessions;
 
 /* Fills a worker's; names itself to the hub for all dialects. node: at most 16 bytes.
@@ -145,6 +155,7 @@ typedef struct ln_session_options {
     ln_identity *identity; /* of a token that came with the handshake; taken, also on failure */
     ln_jws_fault refused;  /* one came, and is no good: the session begins with its end */
     ln_slice data;         /* JSON that stands in welcome; empty: none */
+    bool returns;          /* nobody was asked about it: it has to show a ticket. With `auth` */
 } ln_session_options;
 
 /* From on_open of a route: makes the session, and c->ops and c->owner its own. LINNET_ERR_NOMEM,

@@ -59,6 +59,7 @@ int ln_sub_join(ln_sub *sub) {
 }
 
 void ln_sub_tell(ln_session *s, ln_sub *sub) {
+    char grant[LN_GRANT_TEXT];
     ln_reply reply = {
         .verb = LN_VERB_SUBSCRIBE,
         .re = ln_sub_re(sub),
@@ -66,7 +67,8 @@ void ln_sub_tell(ln_session *s, ln_sub *sub) {
         .at = ln_subscription_at(&sub->s),
         .class = sub->s.channel->class,
         .recover = sub->recovers,
-        .pushed = sub->pushed,
+        .pushed = sub->pushed || sub->resumed,
+        .grant = ln_resume_grant(sub, grant),
     };
     /* Without a replay (recover.c) only who has missed nothing has recovered. */
     reply.recovered = sub->recovers && reply.at.epoch && sub->recover.epoch == reply.at.epoch &&
@@ -106,7 +108,9 @@ void ln_sub_joined(ln_sub *sub, int err) {
     }
     s->outstanding--;
     ln_recover_end(sub);
-    if (err < 0) {
+    if (err < 0 && sub->resumed) {
+        ln_sub_end(s, sub, ln_session_code(err));
+    } else if (err < 0) {
         ln_native_error error = {
             .re = ln_sub_re(sub), .channel = ln_sub_name(sub), .code = ln_session_code(err)
         };
@@ -192,7 +196,7 @@ static void fan_choosy(ln_row *row, const ln_publication *p, ln_rendering *r, ln
         if (!row->seats[i].target) continue;
         ln_sub *sub = (ln_sub *)(void *)row->seats[i].sub;
         ln_session *s = sub->session;
-        if (ln_publication_skips(p, ln_session_handle(s), ln_slice_of(s->client, s->client_size))) {
+        if (ln_publication_skips(p, ln_session_self(s), ln_slice_of(s->client, s->client_size))) {
             ln_sub_skip(sub, p->at.offset, 1);
             continue;
         }
@@ -305,5 +309,6 @@ ln_hub_user ln_subs_user(ln_sessions *n) {
         .replay = ln_recover_page,
         .lost = ln_recover_lost,
         .batch = on_batch,
+        .taken = ln_resume_taken,
     };
 }

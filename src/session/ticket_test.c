@@ -55,7 +55,7 @@ static void what_went_in(void **state) {
     (void)state;
     ln_ticket_keys keys = keys_of(0, 1);
     ln_identity *id = identity("{\"sub\":\"anna\",\"info\":{\"n\":1},\"subs\":[\"x\"],"
-                               "\"publish\":[\"a:*\"]}",
+                               "\"publish\":[\"a:*\"],\"iat\":77,\"jti\":\"j1\"}",
         NOW + 50);
     ln_buf text, scratch;
     ln_ticket t;
@@ -72,6 +72,8 @@ static void what_went_in(void **state) {
     assert_int_equal(back->expires, NOW + 50);
     assert_true(ln_slice_eq(ln_identity_user(back), LN_SLICE("anna")));
     assert_true(ln_slice_eq(ln_identity_info(back), LN_SLICE("{\"n\":1}")));
+    assert_true(ln_slice_eq(ln_identity_jti(back), LN_SLICE("j1")));
+    assert_int_equal(back->issued, 77);
     assert_true(ln_identity_grants(back, LN_ACT_PUBLISH, LN_SLICE("a:b")));
     assert_false(ln_identity_grants(back, LN_ACT_SUBSCRIBE, LN_SLICE("a:b")));
     assert_true(ln_identity_grants(back, LN_ACT_SUBSCRIBE, LN_SLICE("x")));
@@ -147,7 +149,9 @@ static void nothing_else(void **state) {
 /* What an identity is packed as, cut and turned without a mac in front of it. */
 static void identities(void **state) {
     (void)state;
-    ln_identity *id = identity("{\"sub\":\"anna\",\"info\":1,\"subs\":[\"x\",\"y\"]}", 7), *back;
+    ln_identity *id = identity(
+                    "{\"sub\":\"anna\",\"info\":1,\"subs\":[\"x\",\"y\"],\"jti\":\"j\"}", 7),
+                *back;
     ln_buf packed;
     ln_buf_init(&packed, LN_BUF_MAX);
     assert_int_equal(ln_identity_pack(id, &packed), LINNET_OK);

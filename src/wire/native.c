@@ -76,6 +76,8 @@ static const ln_slice key_names[LN_KEYS] = {
     LN_SLICE_INIT("reverse"),
     LN_SLICE_INIT("ttl"),
     LN_SLICE_INIT("error"),
+    LN_SLICE_INIT("subs"),
+    LN_SLICE_INIT("grant"),
 };
 
 static const struct {
@@ -230,6 +232,13 @@ static bool read_count(const ln_json_value *v, uint64_t *out) {
     return true;
 }
 
+/* What we have made ourselves has no escapes in it. */
+static bool plain_text(const ln_json_value *v, size_t max, ln_slice *out) {
+    if (v->kind != LN_JSON_STRING || v->escaped || v->text.size > max) return false;
+    *out = v->text;
+    return true;
+}
+
 /* An epoch that is not of ours is one that we do not have: 0. */
 static void read_epoch(const ln_json_value *v, uint64_t *epoch, bool *there) {
     if (v->kind != LN_JSON_STRING) return;
@@ -277,19 +286,91 @@ static void read_extent(reading *r) {
     r->out->reverse = read_bool(r, LN_KEY_REVERSE, false, "reverse is neither true nor false");
 }
 
+/* The first of that name in data; raw empty: there is none. */
+static ln_json_value in_data(const reading *r, ln_slice name) {
+    const ln_json_value *data = pick(r, LN_KEY_DATA | LN_KEY_PAYLOAD);
+    ln_json_value key, item, found = { 0 };
+    if (!data || data->kind != LN_JSON_OBJECT) return found;
+    ln_json_iter it = ln_json_iter_of(data);
+    while (!found.raw.size && ln_json_next(&it, &key, &item))
+        if (ln_json_is(&key, name)) found = item;
+    return found;
+}
+
 /* A token stands at the top, or in data. */
 static void read_token(reading *r) {
-    const ln_json_value *v = pick(r, LN_KEY_TOKEN), *data = pick(r, LN_KEY_DATA | LN_KEY_PAYLOAD);
-    ln_json_value key, item, found = { 0 };
-    if (v) found = *v;
-    if (!v && data && data->kind == LN_JSON_OBJECT) {
-        ln_json_iter it = ln_json_iter_of(data);
-        while (!found.raw.size && ln_json_next(&it, &key, &item))
-            if (ln_json_is(&key, LN_SLICE("token"))) found = item;
-    }
+    const ln_json_value *v = pick(r, LN_KEY_TOKEN);
+    ln_json_value found = v ? *v : in_data(r, LN_SLICE("token"));
     if (!found.raw.size) return;
     if (!ln_native_text(&found, LN_NATIVE_TOKEN_MAX, r->scratch, &r->out->token))
         fault(r, "token is not a string of at most 4096 bytes");
+}
+
+/* A position is there whole, or not at all. False: malformed. */
+static bool read_sub(const ln_json_value *v, ln_native_command *out) {
+    if (v->kind == LN_JSON_NULL) return true;
+    if (v->kind != LN_JSON_OBJECT) return false;
+    ln_json_iter it = ln_json_iter_of(v);
+    ln_json_value key, item;
+    bool epoch = false, offset = false, good = true;
+    while (good && ln_json_next(&it, &key, &item)) {
+        if (ln_json_is(&key, LN_SLICE("offset"))) {
+            offset = read_count(&item, &out->recover_offset) && item.raw.data[0] != '-';
+        } else if (ln_json_is(&key, LN_SLICE("epoch"))) {
+            read_epoch(&item, &out->recover_epoch, &epoch);
+        } else if (ln_json_is(&key, LN_SLICE("grant"))) {
+            good = plain_text(&item, LN_NATIVE_GRANT_MAX, &out->grant);
+        } else if (ln_json_is(&key, LN_SLICE("presence"))) {
+            good = item.kind == LN_JSON_BOOL;
+            out->presence = item.boolean;
+        }
+    }
+    out->recover = epoch && offset;
+    return good && epoch == offset;
+}
+
+void ln_native_sub(const ln_json_value *value, ln_native_command *out) {
+    *out = (ln_native_command){ .verb = LN_VERB_SUBSCRIBE };
+    read_sub(value, out);
+}
+
+static void read_subs(reading *r) {
+    const ln_json_value *v = pick(r, LN_KEY_SUBS);
+    if (!v) return;
+    r->out->subs = *v;
+    if (v->kind != LN_JSON_OBJECT) {
+        fault(r, "subs is not an object of channels");
+        return;
+    }
+    bool good = true;
+    ln_json_iter it = ln_json_iter_of(v);
+    ln_json_value key, item;
+    ln_native_command unused = { 0 };
+    while (good && ln_json_next(&it, &key, &item))
+        good = key.text.size <= (size_t)6 * LN_NATIVE_NAME_BYTES && read_sub(&item, &unused);
+    if (!good)
+        fault(r, "subs: of a channel there is something other than a position, a grant, presence");
+}
+
+/* How a session comes back. */
+static void read_resume(reading *r) {
+    const ln_json_value *v = pick(r, LN_KEY_GRANT);
+    if (r->out->verb == LN_VERB_SUBSCRIBE && v &&
+        !plain_text(v, LN_NATIVE_GRANT_MAX, &r->out->grant))
+        fault(r, "grant is not one that was given");
+    if (r->out->verb != LN_VERB_AUTH) return;
+    ln_json_value ticket = in_data(r, LN_SLICE("resume"));
+    if (!ticket.raw.size) return;
+    if (!plain_text(&ticket, LN_NATIVE_TICKET_MAX, &r->out->resume))
+        fault(r, "resume is not a ticket that was given");
+    read_subs(r);
+}
+
+static void read_seq(reading *r) {
+    const ln_json_value *v = pick(r, LN_KEY_SEQ);
+    if (r->out->verb != LN_VERB_PUBLISH || !v) return;
+    if (!ln_json_uint(v, &r->out->seq) || r->out->seq == 0)
+        fault(r, "seq is not an integer from 1 to 2^53-1");
 }
 
 static void read_to(reading *r) {
@@ -352,6 +433,8 @@ int ln_native_parse(
     read_state(&r);
     read_places(&r);
     read_extent(&r);
+    read_resume(&r);
+    read_seq(&r);
     if (!r.why) return LN_DONE;
     *why = r.why;
     return LINNET_ERR_JSON;
@@ -476,6 +559,8 @@ int ln_native_put_welcome(ln_buf *out, const ln_native_welcome *welcome) {
         ln_json_key(&w, "data");
         ln_json_raw(&w, welcome->data);
     }
+    if (welcome->resume.size) put_str(&w, "resume", welcome->resume);
+    if (welcome->dedup_s) put_u64(&w, "dedup_s", welcome->dedup_s);
     ln_json_key(&w, "caps");
     ln_json_open(&w, '[');
     ln_json_str(&w, LN_SLICE("batch"));
@@ -483,14 +568,26 @@ int ln_native_put_welcome(ln_buf *out, const ln_native_welcome *welcome) {
     return end(&w);
 }
 
+static void put_again(ln_json_writer *w, const ln_native_ok *ok) {
+    if (ok->client.size) put_str(w, "client", ok->client);
+    if (ok->session.size) put_str(w, "session", ok->session);
+    if (ok->resume.size) put_str(w, "resume", ok->resume);
+}
+
+static void put_joined(ln_json_writer *w, const ln_native_ok *ok) {
+    if (ok->class) put_str(w, "class", ln_slice_str(ok->class));
+    if (ok->recover) put_bool(w, "recovered", ok->recovered);
+    if (ok->recovered) put_u64(w, "replay", ok->replay);
+    if (ok->grant.size) put_str(w, "grant", ok->grant);
+}
+
 int ln_native_put_ok(ln_buf *out, const ln_native_ok *ok) {
     ln_json_writer w = begin(out, "ok");
     put_re(&w, ok->re);
     put_place(&w, ok->epoch, ok->offset);
     put_who(&w, ok->user, ok->expires);
-    if (ok->class) put_str(&w, "class", ln_slice_str(ok->class));
-    if (ok->recover) put_bool(&w, "recovered", ok->recovered);
-    if (ok->recovered) put_u64(&w, "replay", ok->replay);
+    put_again(&w, ok);
+    put_joined(&w, ok);
     if (ok->data.size) {
         ln_json_key(&w, "data");
         ln_json_raw(&w, ok->data);
@@ -579,12 +676,17 @@ int ln_native_put_skip(
     return end(&w);
 }
 
-int ln_native_put_subscribed(
-    ln_buf *out, ln_slice channel, uint64_t epoch, uint64_t offset, const char *class) {
+int ln_native_put_subscribed(ln_buf *out, ln_slice channel, const ln_native_ok *ok) {
     ln_json_writer w = begin(out, "subscribed");
     put_str(&w, "channel", channel);
-    put_place(&w, epoch, offset);
-    put_str(&w, "class", ln_slice_str(class));
+    put_place(&w, ok->epoch, ok->offset);
+    put_joined(&w, ok);
+    return end(&w);
+}
+
+int ln_native_put_ping(ln_buf *out, ln_slice resume) {
+    ln_json_writer w = begin(out, "ping");
+    if (resume.size) put_str(&w, "resume", resume);
     return end(&w);
 }
 

@@ -101,8 +101,10 @@ typedef enum ln_native_key {
     LN_KEY_REVERSE = 1 << 25,
     LN_KEY_TTL = 1 << 26,
     LN_KEY_ERROR = 1 << 27,
+    LN_KEY_SUBS = 1 << 28,
+    LN_KEY_GRANT = 1 << 29,
 } ln_native_key;
-#define LN_KEYS 28
+#define LN_KEYS 30
 
 #define LN_NATIVE_ID_MAX     64    /* bytes of a string id */
 #define LN_NATIVE_NAME_BYTES 255   /* of a channel; longer ones may be cut short by a fault */
@@ -110,6 +112,8 @@ typedef enum ln_native_key {
 #define LN_NATIVE_EXCEPT_MAX 128   /* names; each subscriber is compared to all */
 #define LN_NATIVE_RE_MAX     255   /* bytes of an id as JSON, with quotes and escapes */
 #define LN_NATIVE_TOKEN_MAX  4096  /* bytes */
+#define LN_NATIVE_TICKET_MAX 8192  /* bytes of one to resume with; without escapes */
+#define LN_NATIVE_GRANT_MAX  64    /* bytes of a grant, likewise */
 #define LN_NATIVE_SCRATCH    32768 /* bytes a command needs at most in its scratch */
 
 typedef struct ln_native_command {
@@ -136,6 +140,10 @@ typedef struct ln_native_command {
     uint64_t ttl_ms;     /* of set, when keys say so */
     ln_json_value re;    /* what it answers: a string or an integer; raw empty: nothing */
     ln_json_value error; /* of whatever kind, when keys say so */
+    ln_slice resume;     /* of auth, in its data: a ticket; data NULL: none */
+    ln_json_value subs;  /* with it, when keys say so: an object of channels (ln_native_sub) */
+    ln_slice grant;      /* of subscribe; data NULL: none */
+    uint64_t seq;        /* of publish, when keys say so; at least 1 */
 } ln_native_command;
 
 /* Reads one checked object. Strings with escapes are written to scratch, which needs room for
@@ -145,6 +153,10 @@ typedef struct ln_native_command {
  * filled as far as they could be read */
 int ln_native_parse(
     const ln_json_value *object, ln_buf *scratch, ln_native_command *out, const char **why);
+
+/* Reads what stands under a channel's name in `subs`, which was parsed: what a subscribe would say,
+ * but for the channel. Needs no scratch. */
+void ln_native_sub(const ln_json_value *value, ln_native_command *out);
 
 /* A string of at most `max` bytes (escaped ones may come out longer: look), unescaped into scratch
  * if it has to be, where room must be. False: it is none. */
@@ -176,7 +188,9 @@ typedef struct ln_native_welcome {
     bool auth;     /* a token is wanted */
     ln_slice user; /* as in ok */
     uint64_t expires;
-    ln_slice data; /* JSON; empty: left out */
+    ln_slice data;    /* JSON; empty: left out */
+    ln_slice resume;  /* likewise */
+    uint32_t dedup_s; /* how long a seq is remembered; 0: left out */
 } ln_native_welcome;
 int ln_native_put_welcome(ln_buf *out, const ln_native_welcome *w);
 
@@ -185,11 +199,13 @@ typedef struct ln_native_ok {
     const char *class; /* NULL: left out */
     uint64_t epoch;    /* 0: epoch and offset are left out */
     uint64_t offset;
-    bool recover, recovered; /* whether it was asked, and the answer */
-    ln_slice data;           /* JSON; empty: left out */
-    ln_slice user;           /* empty: left out, and so is: */
-    uint64_t expires;        /* seconds from now; 0: left out */
-    uint64_t replay;         /* when it recovered: messages to come */
+    bool recover, recovered;  /* whether it was asked, and the answer */
+    ln_slice data;            /* JSON; empty: left out */
+    ln_slice user;            /* empty: left out, and so is: */
+    uint64_t expires;         /* seconds from now; 0: left out */
+    uint64_t replay;          /* when it recovered: messages to come */
+    ln_slice client, session; /* of who came back; empty: left out, and so are: */
+    ln_slice resume, grant;   /* to come back with, again */
 } ln_native_ok;
 int ln_native_put_ok(ln_buf *out, const ln_native_ok *ok);
 
@@ -219,11 +235,12 @@ void ln_native_history_end(ln_json_writer *w);
 int ln_native_put_pong(ln_buf *out, ln_slice re);
 int ln_native_put_skip(
     ln_buf *out, ln_slice channel, uint64_t offset, uint64_t count, const char *reason);
-/* The server has put the client into a channel. class, epoch: as in ok. */
-int ln_native_put_subscribed(
-    ln_buf *out, ln_slice channel, uint64_t epoch, uint64_t offset, const char *class);
 /* The server asks its client something; data: JSON. */
 int ln_native_put_call(ln_buf *out, uint64_t id, ln_slice event, ln_slice data);
+/* The server has put the client into a channel, by itself or because it came back: as in ok. */
+int ln_native_put_subscribed(ln_buf *out, ln_slice channel, const ln_native_ok *ok);
+/* Are you there? resume: another ticket; empty: none. */
+int ln_native_put_ping(ln_buf *out, ln_slice resume);
 /* The token ends in so many seconds, and another one is wanted. */
 int ln_native_put_expiring(ln_buf *out, uint64_t in_s);
 int ln_native_put_unsubscribed(ln_buf *out, ln_slice channel, ln_native_code code);

@@ -107,6 +107,83 @@ static void test_names_of_people(void **state) {
     }
 }
 
+/* What a session says to come back. Positions and grants of its channels follow, as far as they are
+ * well formed. */
+static void test_coming_back(void **state) {
+    (void)state;
+    static const struct {
+        const char *text, *fault, *subs;
+    } rows[] = {
+        { "{'type':'auth','data':{'resume':'abc'}}", NULL, "" },
+        { "{'type':'auth','data':{'resume':'abc'},'subs':{}}", NULL, "" },
+        { "{'type':'auth','data':{'resume':'abc'},'subs':{'x':null,'y':{}}}", NULL, "x y " },
+        { "{'type':'auth','data':{'resume':'abc'},'subs':{'x':{'epoch':'000000000000000e',"
+          "'offset':7,'grant':'g','presence':true,'more':1}}}",
+            NULL, "x@14:7'g'! " },
+        { "{'type':'auth','data':{'resume':'abc'},'subs':{'x':{'epoch':'old','offset':7}}}", NULL,
+            "x@0:7 " },
+        { "{'type':'auth','data':{'resume':'a\\u0062c'}}", "resume is not a ticket that was given",
+            NULL },
+        { "{'type':'auth','data':{'resume':7}}", "resume is not a ticket that was given", NULL },
+        { "{'type':'auth','data':{'resume':'abc'},'subs':[]}", "subs", NULL },
+        { "{'type':'auth','data':{'resume':'abc'},'subs':{'x':1}}", "subs", NULL },
+        { "{'type':'auth','data':{'resume':'abc'},'subs':{'x':{'offset':7}}}", "subs", NULL },
+        { "{'type':'auth','data':{'resume':'abc'},'subs':{'x':{'epoch':'e'}}}", "subs", NULL },
+        { "{'type':'auth','data':{'resume':'abc'},'subs':{'x':{'epoch':'e','offset':-1}}}", "subs",
+            NULL },
+        { "{'type':'auth','data':{'resume':'abc'},'subs':{'x':{'grant':1}}}", "subs", NULL },
+        { "{'type':'auth','data':{'resume':'abc'},'subs':{'x':{'presence':1}}}", "subs", NULL },
+        { "{'type':'auth','data':{'token':'abc'},'subs':[]}", NULL, NULL },
+        { "{'type':'subscribe','channel':'x','grant':'g'}", NULL, NULL },
+        { "{'type':'subscribe','channel':'x','grant':null}", "grant", NULL },
+        { "{'type':'subscribe','channel':'x','grant':'\\u0041'}", "grant", NULL },
+        { "{'type':'publish','channel':'x','grant':1}", NULL, NULL },
+        { "{'type':'publish','channel':'x','data':1,'seq':1}", NULL, NULL },
+        { "{'type':'publish','channel':'x','data':1,'seq':0}", "seq", NULL },
+        { "{'type':'publish','channel':'x','data':1,'seq':-1}", "seq", NULL },
+        { "{'type':'publish','channel':'x','data':1,'seq':1.5}", "seq", NULL },
+        { "{'type':'publish','channel':'x','data':1,'seq':'1'}", "seq", NULL },
+        { "{'type':'publish','channel':'x','data':1,'seq':9007199254740992}", "seq", NULL },
+        { "{'type':'subscribe','channel':'x','seq':'any'}", NULL, NULL },
+    };
+    for (size_t i = 0; i < LN_COUNT(rows); i++) {
+        print_message("# %s\n", rows[i].text);
+        char text[300], got[100] = "";
+        size_t size = strlen(rows[i].text), at = 0;
+        for (size_t n = 0; n <= size; n++)
+            text[n] = rows[i].text[n] == '\'' ? '"' : rows[i].text[n];
+        ln_slice exact = ln_test_exact(ln_slice_of(text, size));
+        ln_buf scratch;
+        ln_buf_init(&scratch, LN_NATIVE_SCRATCH);
+        assert_int_equal(ln_buf_reserve(&scratch, LN_NATIVE_SCRATCH), LINNET_OK);
+        ln_json_value top, key, item;
+        ln_native_command c, one;
+        const char *why = NULL;
+        assert_int_equal(ln_json_check(exact, &top), LINNET_OK);
+        int err = ln_native_parse(&top, &scratch, &c, &why);
+        assert_int_equal(err, rows[i].fault ? LINNET_ERR_JSON : LN_DONE);
+        if (rows[i].fault) assert_memory_equal(why, rows[i].fault, strlen(rows[i].fault));
+        ln_json_iter it = { 0 };
+        if (c.subs.kind == LN_JSON_OBJECT) it = ln_json_iter_of(&c.subs);
+        while (rows[i].subs && *rows[i].subs && ln_json_next(&it, &key, &item)) {
+            ln_native_sub(&item, &one);
+            at += (size_t)snprintf(
+                got + at, sizeof got - at, "%.*s", (int)key.text.size, (const char *)key.text.data);
+            if (one.recover)
+                at += (size_t)snprintf(got + at, sizeof got - at, "@%u:%u",
+                    (unsigned)one.recover_epoch, (unsigned)one.recover_offset);
+            if (one.grant.data)
+                at += (size_t)snprintf(got + at, sizeof got - at, "'%.*s'", (int)one.grant.size,
+                    (const char *)one.grant.data);
+            at += (size_t)snprintf(got + at, sizeof got - at, one.presence ? "! " : " ");
+        }
+        if (rows[i].subs) assert_string_equal(got, rows[i].subs);
+        if (rows[i].subs) assert_true(ln_slice_eq(c.resume, LN_SLICE("abc")));
+        ln_test_drop(exact);
+        ln_buf_fini(&scratch);
+    }
+}
+
 static void test_falsy(void **state) {
     (void)state;
     vectors v = load();
@@ -252,7 +329,33 @@ static int w_history(ln_buf *out) {
     return ln_json_end(&w);
 }
 static int w_subscribed(ln_buf *out) {
-    return ln_native_put_subscribed(out, LN_SLICE("@ann"), 0xabcdef, 4, "recoverable");
+    ln_native_ok ok = { .epoch = 0xabcdef, .offset = 4, .class = "recoverable" };
+    return ln_native_put_subscribed(out, LN_SLICE("@ann"), &ok);
+}
+static int w_subscribed_again(ln_buf *out) {
+    ln_native_ok ok = { .epoch = 0xabcdef,
+        .offset = 4,
+        .class = "recoverable",
+        .recover = true,
+        .recovered = true,
+        .replay = 2,
+        .grant = LN_SLICE("G") };
+    return ln_native_put_subscribed(out, LN_SLICE("x"), &ok);
+}
+static int w_back(ln_buf *out) {
+    ln_native_ok ok = { .re = LN_SLICE("1"),
+        .user = LN_SLICE("ann"),
+        .expires = 60,
+        .client = LN_SLICE("c1"),
+        .session = LN_SLICE("s1"),
+        .resume = LN_SLICE("T") };
+    return ln_native_put_ok(out, &ok);
+}
+static int w_ping(ln_buf *out) {
+    return ln_native_put_ping(out, LN_SLICE(""));
+}
+static int w_ping_ticket(ln_buf *out) {
+    return ln_native_put_ping(out, LN_SLICE("T"));
 }
 static int w_expiring(ln_buf *out) {
     return ln_native_put_expiring(out, 25);
@@ -293,6 +396,15 @@ static const struct {
     { "subscribed by the server", w_subscribed,
         "{\"type\":\"subscribed\",\"channel\":\"@ann\",\"epoch\":\"0000000000abcdef\","
         "\"offset\":4,\"class\":\"recoverable\"}" },
+    { "subscribed by who came back", w_subscribed_again,
+        "{\"type\":\"subscribed\",\"channel\":\"x\",\"epoch\":\"0000000000abcdef\","
+        "\"offset\":4,\"class\":\"recoverable\",\"recovered\":true,\"replay\":2,"
+        "\"grant\":\"G\"}" },
+    { "ok to who came back", w_back,
+        "{\"type\":\"ok\",\"re\":1,\"user\":\"ann\",\"expires\":60,\"client\":\"c1\","
+        "\"session\":\"s1\",\"resume\":\"T\"}" },
+    { "ping", w_ping, "{\"type\":\"ping\"}" },
+    { "ping with a ticket", w_ping_ticket, "{\"type\":\"ping\",\"resume\":\"T\"}" },
     { "expiring", w_expiring, "{\"type\":\"expiring\",\"in\":25}" },
     { "ok alone", w_ok, "{\"type\":\"ok\",\"re\":\"a\"}" },
     { "ok to a subscribe that could not recover", w_ok_subscribed,
@@ -396,6 +508,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_commands),
         cmocka_unit_test(test_names_of_people),
+        cmocka_unit_test(test_coming_back),
         cmocka_unit_test(test_falsy),
         cmocka_unit_test(test_long_names),
         cmocka_unit_test(test_texts),

@@ -1,0 +1,348 @@
+/* resume.c -- a session comes back on another connection, and nobody has to be asked about it.
+ *
+ * With its ticket a client says who it was; the new connection takes the old one's chain, name and
+ * identity. Whatever else speaks for that chain, on this worker or another, is closed, and the
+ * later one stays. Channels it names are judged here: by the rules of today, its claims, and the
+ * grants it was given. What would need a backend is left out, and told so.
+ *
+ *     WANTED, GUEST, KNOWN ──auth with a ticket──> KNOWN (GUEST, when it was nobody's)
+ *
+ * A ticket lasts for some time after its connection broke; so a new one comes with a ping when half
+ * of that has gone. It is only there for linnet.v1.
+ */
+#include "base/mem.h"
+#include "session/login.h"
+
+static uint64_t wall_s(const ln_session *s) {
+    return ln_hub_wall(s->node->hub) / 1000;
+}
+
+static uint32_t clock_s(const ln_session *s) {
+    uint32_t now = (uint32_t)(ln_hub_now(s->node->hub) / 1000);
+    return now ? now : 1;
+}
+
+/* Tickets --------------------------------------------------------------------------------- */
+
+/* Under its chain; whoever was there before must have gone. */
+static int enlist(ln_session *s) {
+    int err = ln_map_add(&s->node->chains, s);
+    return err == LINNET_ERR_EXISTS ? LINNET_OK : err;
+}
+
+void ln_resume_close(ln_session *s) {
+    ln_slice chain = ln_slice_of(s->chain, LN_CHAIN);
+    if (ln_map_get(&s->node->chains, chain) == s) ln_map_remove(&s->node->chains, chain);
+}
+
+static bool may_have_one(const ln_session *s) {
+    return s->node->resuming && s->dialect == LN_USER_NATIVE && !s->taken &&
+           !(s->login && s->login->state == LN_LOGIN_WANTED);
+}
+
+static uint32_t half_life(const ln_session *s) {
+    uint32_t half = s->node->resuming->ttl_s / 2;
+    return half ? half : 1;
+}
+
+bool ln_resume_ticket(ln_session *s, ln_buf *out) {
+    if (!may_have_one(s)) return false;
+    uint64_t now = wall_s(s);
+    ln_ticket t = { .issued = now,
+        .expires = now + s->node->resuming->ttl_s + half_life(s) + 1,
+        .begun = s->begun,
+        .client = ln_slice_of(s->client, s->client_size) };
+    memcpy(t.chain, s->chain, sizeof t.chain);
+    if (enlist(s) < 0) return false;
+    if (ln_ticket_put(&s->node->resuming->keys, &t, ln_session_identity(s), out) < 0) return false;
+    s->ticketed = clock_s(s);
+    ln_session_plan(s);
+    return true;
+}
+
+uint32_t ln_resume_due_ms(const ln_session *s) {
+    if (!s->ticketed || !may_have_one(s)) return UINT32_MAX;
+    uint32_t age = clock_s(s) - s->ticketed, half = half_life(s);
+    return age >= half ? 0 : (half - age) * 1000;
+}
+
+/* Grants ---------------------------------------------------------------------------------- */
+
+static ln_grant_for whom(const ln_session *s, ln_slice channel) {
+    return (ln_grant_for){ s->chain, ln_session_user(s), channel };
+}
+
+ln_slice ln_resume_grant(const ln_sub *sub, char out[LN_GRANT_TEXT]) {
+    const ln_session *s = sub->session;
+    if (!s->ticketed || !may_have_one(s)) return LN_SLICE("");
+    ln_grant grant = { .expires = wall_s(s) + LN_GRANT_S };
+    if (sub->until) grant = (ln_grant){ LN_GRANT_BY_BACKEND, sub->until };
+    if (sub->expires) grant.how |= LN_GRANT_BY_TOKEN;
+    if (sub->expires && sub->expires < grant.expires) grant.expires = sub->expires;
+    ln_grant_for f = whom(s, ln_sub_name(sub));
+    int err = ln_grant_put(&s->node->resuming->keys, &grant, &f, out);
+    return err < 0 ? LN_SLICE("") : ln_slice_of(out, LN_GRANT_TEXT);
+}
+
+int ln_resume_granted(const ln_session *s, const ln_native_command *c, ln_grant *out) {
+    *out = (ln_grant){ 0 };
+    if (!c->grant.data || c->channel.size > LN_CHANNEL_NAME_MAX) return LINNET_OK;
+    if (!s->node->resuming) return LINNET_ERR_DENIED;
+    ln_grant_for f = whom(s, c->channel);
+    ln_grant found;
+    int err = ln_grant_get(&s->node->resuming->keys, c->grant, wall_s(s), &f, &found);
+    if (err == LINNET_OK) *out = found;
+    return err;
+}
+
+/* Whatever speaks for the same chain ------------------------------------------------------ */
+
+/* It is to end, and nobody hears that it left. */
+static void give_way(ln_session *s) {
+    ln_resume_close(s);
+    ln_stat_add(&s->node->taken, 1);
+    s->taken = s->lost = true;
+    if (s->login) ln_seat_give(s->node->hub, s->login->seat);
+    if (s->login) s->login->seat = NULL;
+    ln_ask_end(s);
+    while (!ln_list_empty(&s->subs))
+        ln_sub_free(ln_list_item(s->subs.next, ln_sub, node));
+    ln_session_end(s, 3508, "the session goes on elsewhere");
+}
+
+/* Of two that come back at once the later one stays. */
+void ln_resume_taken(void *ctx, const ln_taking *m) {
+    const ln_sessions *n = ctx; /* NULL: they have all ended */
+    ln_session *s = n ? ln_map_get(&n->chains, ln_slice_of(m->chain, LN_CHAIN)) : NULL;
+    if (!s) return;
+    if (s->back_at > m->at || (s->back_at == m->at && ln_session_handle(s) > m->who)) return;
+    give_way(s);
+}
+
+/* LINNET_ERR_NOMEM: they are all as before. */
+static int take_over(ln_session *s, const uint8_t chain[LN_CHAIN]) {
+    ln_sessions *n = s->node;
+    ln_taking m = { .who = ln_session_handle(s), .at = ln_hub_now(n->hub), .user = LN_USER_NATIVE };
+    memcpy(m.chain, chain, LN_CHAIN);
+    int err = ln_hub_take(n->hub, &m);
+    if (err < 0) return err;
+    ln_session *other = ln_map_get(&n->chains, ln_slice_of(chain, LN_CHAIN));
+    if (other && other != s) give_way(other);
+    s->back_at = m.at;
+    return LINNET_OK;
+}
+
+/* The name that others know it by. */
+static int rename_as(ln_session *s, ln_slice name) {
+    if (ln_slice_eq(name, ln_slice_of(s->client, s->client_size))) return LINNET_OK;
+    uint8_t *copy = ln_malloc(name.size);
+    if (!copy) return LINNET_ERR_NOMEM;
+    memcpy(copy, name.data, name.size);
+    if (s->client != s->own) ln_free(s->client);
+    s->client = copy;
+    s->client_size = (uint8_t)name.size;
+    return LINNET_OK;
+}
+
+/* Coming back ----------------------------------------------------------------------------- */
+
+typedef struct comeback {
+    ln_ticket ticket;
+    ln_identity *id; /* to be freed, unless it was taken */
+    ln_buf scratch;
+} comeback;
+
+static void refuse(
+    ln_session *s, const ln_native_command *c, ln_native_code code, const char *words) {
+    ln_session_refuse(s, c, code, words);
+    if (s->login && s->login->returns) ln_session_end(s, 3010, "come back without resume");
+}
+
+/* Nothing may hang on what it has been so far, but channels it was put into. */
+static bool is_fresh(const ln_session *s) {
+    LN_LIST_FOREACH(node, &s->subs) {
+        if (!ln_list_item(node, const ln_sub, node)->pushed) return false;
+    }
+    return !s->said && !s->pending;
+}
+
+static bool is_over(const ln_session *s, const ln_identity *id) {
+    return id && id->expires && id->expires + LN_LOGIN_GRACE_S <= wall_s(s);
+}
+
+static const char banned_words[] = "banned";
+
+/* A session goes on as long as it likes, but nothing that was taken back comes back with it. */
+static ln_ban_verdict banned(const ln_session *s, const comeback *b) {
+    char name[LN_SESSION_ID];
+    ln_chain_put(b->ticket.chain, name);
+    ln_ban_who who = { .session = ln_slice_of(name, sizeof name), .issued = b->ticket.begun };
+    if (b->id) {
+        who.user = ln_identity_user(b->id);
+        who.jti = ln_identity_jti(b->id);
+        if (b->id->issued) who.issued = b->id->issued;
+    }
+    return ln_bans_judge(&s->node->bans, &who, wall_s(s));
+}
+
+/* Why the owner of a good ticket may not come in by it; NULL: he may. */
+static const char *stands_against(const ln_session *s, const comeback *b, ln_native_code *code) {
+    const ln_login *l = s->login;
+    ln_ban_verdict ban = banned(s, b);
+    *code = ban == LN_BAN_BANNED ? LN_NATIVE_PERMISSION_DENIED : LN_NATIVE_UNAUTHORIZED;
+    if (ban) return ban == LN_BAN_BANNED ? banned_words : "the ticket was revoked";
+    if (b->id && !l) return "the ticket is for where users log in";
+    if (!b->id && l && !l->auth->anonymous) return "the ticket is nobody's, and a token is wanted";
+    *code = LN_NATIVE_TOKEN_EXPIRED;
+    if (is_over(s, b->id)) return "the token behind the ticket has expired";
+    *code = LN_NATIVE_PERMISSION_DENIED;
+    if (!l || !l->id) return NULL;
+    bool same = b->id && ln_slice_eq(ln_identity_user(b->id), ln_identity_user(l->id));
+    return same ? NULL : "the ticket is for somebody else";
+}
+
+static bool admits(ln_session *s, const ln_native_command *c, comeback *b) {
+    if (!s->node->resuming || s->dialect != LN_USER_NATIVE) {
+        refuse(s, c, LN_NATIVE_NOT_AVAILABLE, "there are no tickets here");
+        return false;
+    }
+    if (!is_fresh(s)) {
+        refuse(s, c, LN_NATIVE_BAD_REQUEST, "a session comes back before it does anything else");
+        return false;
+    }
+    int err = ln_ticket_get(
+        &s->node->resuming->keys, c->resume, wall_s(s), &b->scratch, &b->ticket, &b->id);
+    if (err == LINNET_ERR_DENIED) ln_session_owe(s);
+    if (err == LINNET_ERR_DENIED)
+        refuse(s, c, LN_NATIVE_UNAUTHORIZED, "the ticket is no good");
+    else if (err == LINNET_ERR_TIMEOUT)
+        refuse(s, c, LN_NATIVE_TOKEN_EXPIRED, "the ticket has expired");
+    else if (err < 0)
+        ln_session_refuse_err(s, c, err);
+    ln_native_code code;
+    const char *why = err < 0 ? NULL : stands_against(s, b, &code);
+    if (why) refuse(s, c, code, why);
+    if (why == banned_words) ln_session_end(s, 3507, why);
+    return err == LINNET_OK && !why;
+}
+
+/* Chain, name and identity. What it was put into as somebody new it leaves, to be put there again.
+ */
+static int become(ln_session *s, comeback *b) {
+    int err = take_over(s, b->ticket.chain);
+    if (err == LINNET_OK) err = rename_as(s, b->ticket.client);
+    if (err < 0) return err;
+    for (ln_list *node; (node = s->subs.next) != &s->subs;) {
+        ln_sub *sub = ln_list_item(node, ln_sub, node);
+        ln_sub_unanswered(s, sub, "");
+        ln_sub_free(sub);
+    }
+    ln_resume_close(s);
+    memcpy(s->chain, b->ticket.chain, sizeof s->chain);
+    s->begun = (uint32_t)b->ticket.begun;
+    if (s->login && !s->login->id) {
+        ln_login_become(s, b->id);
+        b->id = NULL;
+    }
+    if (s->login) s->login->settled = false;
+    return LINNET_OK;
+}
+
+static void say_back(ln_session *s, const ln_native_command *c) {
+    char name[LN_SESSION_ID];
+    ln_session_id(s, name);
+    ln_reply reply = { .verb = LN_VERB_AUTH,
+        .re = c->id,
+        .client = ln_slice_of(s->client, s->client_size),
+        .session = ln_slice_of(name, sizeof name) };
+    ln_login_say(s, &reply);
+}
+
+/* Its channels ---------------------------------------------------------------------------- */
+
+/* Nobody is asked: by what is known here it may be in the channel, or not. `retry` of what it is
+ * told says whether asking in the ordinary way may help. */
+static ln_native_code judge(const ln_session *s, const ln_native_command *c, ln_grant *grant) {
+    uint32_t count = s->sub_count - s->leaving;
+    int name = ln_channel_name_check(LN_SPACE_CHANNELS, c->channel);
+    if (name < 0) return ln_session_code(name);
+    if (s->limits->channels_max && count >= s->limits->channels_max)
+        return LN_NATIVE_LIMIT_EXCEEDED;
+    int found = ln_resume_granted(s, c, grant),
+        err = ln_session_may(s, LN_ACT_SUBSCRIBE, c->channel);
+    if (found == LINNET_ERR_NOMEM || (err < 0 && err != LINNET_ERR_DENIED))
+        return ln_session_code(found < 0 ? found : err);
+    bool token = err == LINNET_ERR_DENIED && !(grant->how & LN_GRANT_BY_TOKEN);
+    bool backend = ln_asker_wants(s->node->asker, LN_ASK_SUBSCRIBE) &&
+                   !(grant->how & LN_GRANT_BY_BACKEND) && !ln_login_puts_into(s, c->channel);
+    if (token || backend) {
+        if (found == LINNET_ERR_TIMEOUT) return LN_NATIVE_TOKEN_EXPIRED;
+        return token || found < 0 ? LN_NATIVE_PERMISSION_DENIED : LN_NATIVE_UNAUTHORIZED;
+    }
+    return c->presence && ln_session_may_see(s, c) < 0 ? LN_NATIVE_PERMISSION_DENIED : 0;
+}
+
+static int begin(ln_session *s, const ln_native_command *c, const ln_grant *grant) {
+    ln_sub *sub = ln_sub_new(s, c);
+    if (!sub) return LINNET_ERR_NOMEM;
+    sub->resumed = true;
+    if (grant->how & LN_GRANT_BY_BACKEND) sub->until = (uint32_t)grant->expires;
+    if (grant->how & LN_GRANT_BY_TOKEN) sub->expires = grant->expires;
+    if (sub->expires) ln_login_watch(s);
+    int err = ln_sub_begin(sub, c->presence);
+    if (err < 0)
+        ln_sub_free(sub);
+    else if (err == LN_PENDING)
+        s->outstanding++;
+    else
+        ln_sub_tell(s, sub);
+    return err < 0 ? err : LINNET_OK;
+}
+
+static void come_into(ln_session *s, const ln_native_command *c) {
+    ln_grant grant;
+    if (ln_sub_find(s, c->channel)) return; /* it stood there twice */
+    ln_native_code code = judge(s, c, &grant);
+    int err = code ? LINNET_OK : begin(s, c, &grant);
+    if (err < 0) code = ln_session_code(err);
+    if (code) ln_session_say(s, ln_native_put_unsubscribed(&s->node->out, c->channel, code));
+}
+
+static void come_into_all(ln_session *s, const ln_native_command *c) {
+    if (!(c->keys & LN_KEY_SUBS)) return;
+    ln_buf name;
+    ln_buf_init(&name, 8 * LN_CHANNEL_NAME_MAX);
+    ln_json_iter it = ln_json_iter_of(&c->subs);
+    ln_json_value key, item;
+    while (!s->closed && ln_json_next(&it, &key, &item)) {
+        ln_native_command one;
+        ln_native_sub(&item, &one);
+        ln_buf_clear(&name);
+        int err = ln_json_unescape(&key, &name);
+        one.channel = ln_buf_slice(&name);
+        if (err < 0)
+            ln_conn_fail(s->conn, err);
+        else if (one.channel.size <= LN_CHANNEL_NAME_MAX)
+            come_into(s, &one);
+    }
+    ln_buf_fini(&name);
+}
+
+void ln_resume_auth(ln_session *s, const ln_native_command *c) {
+    comeback b = { .id = NULL };
+    ln_buf_init(&b.scratch, LN_TICKET_MAX);
+    if (admits(s, c, &b)) {
+        int err = become(s, &b);
+        if (err < 0) {
+            ln_session_refuse_err(s, c, err);
+        } else {
+            ln_stat_add(&s->node->resumed, 1);
+            say_back(s, c);
+            ln_seat_ask(s);
+            come_into_all(s, c);
+            if (!s->closed) ln_login_settle(s);
+        }
+    }
+    ln_free(b.id);
+    ln_buf_fini(&b.scratch);
+}
