@@ -118,7 +118,7 @@ void ln_session_error(ln_session *s, const ln_native_error *error) {
     if (ln_heard(s))
         ln_hear(s, &(ln_happening){ .kind = LN_HEARD_ERROR,
                        .channel = error->channel,
-                       .code = error->code,
+                       .code = (int)error->code,
                        .text = ln_slice_str(ln_dialect_words(error)) });
     ln_session_say(s, d->error(&s->node->out, error));
     blame(s, error);

@@ -23,7 +23,7 @@ void client_send(client *c, const char *text, size_t size) {
 static void come_back(client *c) {
     if (c->tries < TRIES_MAX) c->tries++;
     c->state = CLIENT_WAITING;
-    c->dial_at = c->crowd->now + below(c, BACK_OFF_MS << c->tries) + 1;
+    c->dial_at = c->crowd->now + below(c, (uint32_t)BACK_OFF_MS << c->tries) + 1;
 }
 
 static void on_open(linnet_conn *conn) {
