@@ -310,6 +310,70 @@ static void test_storm(void **state) {
     stage_close(&s);
 }
 
+/* A large channel: pages, counts, and a storm of 10,000 comings and goings a second. ---------- */
+
+#define CROWD 100000
+
+static ln_arrival one_of_many(uint64_t i, char user[16]) {
+    ln_arrival a = { .owner = i, .client = LN_SLICE("x") };
+    int n = snprintf(user, 16, "u%llu", (unsigned long long)(i % (CROWD / 5)));
+    a.user = ln_slice_of(user, (size_t)n);
+    memcpy(a.chain, &i, sizeof i);
+    return a;
+}
+
+static int count_told(void *ctx, const ln_presence *p, ln_slice packed) {
+    uint64_t *told = ctx;
+    (void)p;
+    for (ln_attendee a; ln_attendee_next(&packed, &a);)
+        told[a.left]++;
+    return LINNET_OK;
+}
+
+static void test_crowd(void **state) { /* T116 */
+    (void)state;
+    stage s;
+    char user[16];
+    uint64_t told[2] = { 0, 0 }, seen = 0, pages = 0;
+    stage_open(&s);
+    for (uint64_t i = 1; i <= CROWD; i++) {
+        ln_arrival a = one_of_many(i, user);
+        assert_int_equal(ln_presences_enter(&s.ps, c, &a), LINNET_OK);
+    }
+    ln_roll r = { .limit = CROWD };
+    ln_buf page;
+    ln_buf_init(&page, LN_BUF_MAX);
+    do {
+        ln_buf_clear(&page);
+        assert_int_equal(ln_presences_roll(&s.ps, c, &r, &page), LINNET_OK);
+        assert_true(r.listed <= LN_PRESENCE_PAGE_MAX);
+        seen += r.listed;
+        pages++;
+        r.after = r.next;
+    } while (r.next);
+    assert_int_equal(seen, CROWD);
+    assert_int_equal(pages, CROWD / LN_PRESENCE_PAGE_MAX);
+    assert_int_equal(r.members, CROWD);
+    assert_int_equal(r.users, CROWD / 5);
+    ln_buf_fini(&page);
+
+    s.ps.tell = count_told;
+    s.ps.ctx = told;
+    assert_int_equal(ln_presences_listen(&s.ps, c, 0), LINNET_OK);
+    for (uint64_t i = 1; i <= 5000; i++) { /* one goes and one comes, each 200 microseconds */
+        ln_arrival gone = one_of_many(i, user);
+        ln_presences_leave(&s.ps, c, gone.chain, i, false);
+        ln_arrival come = one_of_many(CROWD + i, user);
+        assert_int_equal(ln_presences_enter(&s.ps, c, &come), LINNET_OK);
+        if (i % 5 == 0) ln_presences_tick(&s.ps, s.ps.now + 1);
+    }
+    assert_in_range(ln_stat_get(&s.ps.diffs), 9, 10);
+    pass(&s, 1000);
+    assert_int_equal(told[0], 5000);
+    assert_int_equal(told[1], 5000);
+    stage_close(&s);
+}
+
 /* Random steps against a model. ------------------------------------------------------------ */
 
 #define CHAINS 24
@@ -493,6 +557,7 @@ int main(void) {
         cmocka_unit_test(test_pages),
         cmocka_unit_test(test_bytes),
         cmocka_unit_test(test_storm),
+        cmocka_unit_test(test_crowd),
         cmocka_unit_test(test_model),
         cmocka_unit_test(test_memory),
     };

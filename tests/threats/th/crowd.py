@@ -207,6 +207,46 @@ def leave(addr, count):
          "spread_ms": returns[-1] - returns[0] if returns else 0})
 
 
+def listen(addr, count, channel):
+    """Subscribers who read all they get, and in the end count who is left, and who of them heard the last."""
+    peers = subscribers(addr, count, channel)
+    ready = selectors.DefaultSelector()
+    ready.register(sys.stdin, selectors.EVENT_READ, None)
+    for ws in peers:
+        ws.sock.setblocking(False)
+        ws.tail = b""
+        ready.register(ws.sock, selectors.EVENT_READ, ws)
+    say("open")
+    cut, quiet, asked = 0, 0, False
+    while not (asked and quiet >= 2):  # nothing came for a while
+        found = ready.select(0.5)
+        quiet = 0 if found else quiet + 1
+        for key, _ in found:
+            if key.data is None:
+                sys.stdin.readline()
+                ready.unregister(sys.stdin)
+                asked = True
+            elif not swallowed(key.data):
+                ready.unregister(key.data.sock)
+                cut += 1
+                key.data.tail = None
+    ends = collections.Counter(ws.tail.rpartition(b'"offset":')[2].partition(b",")[0].decode("latin-1")
+                               for ws in peers if ws.tail is not None)
+    say({"kept": count - cut, "cut": cut, "level": len(ends) <= 1})
+
+
+def swallowed(ws):
+    """False when it has been closed."""
+    try:
+        data = ws.sock.recv(65536)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    ws.tail = (ws.tail + data)[-400:]
+    return bool(data)
+
+
 def stay(addr, count):
     """Answer each ping, whatever its kind, until told to count who is left."""
     peers = subscribers(addr, count, None)
@@ -251,5 +291,5 @@ def run():
     host, port, kind, count, *more = sys.argv[2:]
     with contextlib.suppress(KeyboardInterrupt, BrokenPipeError):
         {"heads": heads, "announced": announced, "churn": churn, "deaf": deaf, "idle": idle,
-         "leave": leave, "stay": stay}[kind](
+         "leave": leave, "stay": stay, "listen": listen}[kind](
             (host, int(port)), int(count), *more)
