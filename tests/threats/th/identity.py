@@ -337,7 +337,7 @@ def channel_tokens(w):
             f.write(SECRET)
         with open(config, "wb") as f:
             f.write(VIP % secret.encode())
-        with w.server("--config", config, verb="serve", env=PATIENT, canary=canary) as server, \
+        with w.server("--config", config, verb="serve", env=PATIENT) as server, \
                 Known(w.against(server), "anna") as anna:
             for want, channel, text in ((103, "vip:1", None),
                                         (103, "vip:1", token(channel="vip:2")),

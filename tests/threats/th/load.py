@@ -14,7 +14,7 @@ from .peer import Fail, wait_until
 from .suite import row
 
 PUBLISHERS = 32
-UNPACED = {"LINNET_LIMITS_SUBSCRIBE_RATE": "off", "LINNET_LIMITS_PUBLISH_RATE": "off", "LINNET_LIMITS_READ_RATE": "off"}
+UNPACED = {"LINNET_LIMITS_%s_RATE" % kind: "off" for kind in ("SUBSCRIBE", "PUBLISH", "READ")}
 
 
 @row(115, "recovery at any place, whatever cut the log: all that was missed, or false with the place to go on", slow=True)

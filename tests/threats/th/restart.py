@@ -195,7 +195,7 @@ def clocks(w):
             w, "--jwt-hmac-secret-file", secret, "--anonymous", "publish",
             env={**clock.env(), "LINNET_HEARTBEAT_PING": "1s", "LINNET_HEARTBEAT_PONG": "1s"}))
         stayers = [stack.enter_context(node.v1()[0]) for _ in range(50)]
-        named = [stack.enter_context(node.v1("/ws?token=" + token())[0]) for _ in range(10)]
+        named = [stack.enter_context(node.v1("/ws?token=" + token(exp=2 ** 32))[0]) for _ in range(10)]
         for ws in stayers + named:
             ask(ws, "subscribe", channel="t168")
         epoch = ask(stayers[0], "publish", channel="t168", data=0)["epoch"]
@@ -268,7 +268,8 @@ def unnamed_pairs():
         return {"socket:[%s]" % line.split()[6] for line in text.readlines()[1:] if len(line.split()) == 7}
 
 
-@row(176, "no descriptor would reach a child: each is closed by exec but 0, 1, 2, libcurl's own pairs and certificates", slow=True)
+@row(176, "no descriptor would reach a child: each is closed by exec but 0, 1, 2, libcurl's own pairs and certificates",
+     slow=True)
 def descriptors(w):
     where, cert, key = certificate()
     secret = os.path.join(where.name, "hook.key")
