@@ -232,6 +232,11 @@ static void check_webhooks(const ln_options *o, ln_problems *p) {
         wrong(p, o, row_of("webhooks.keys"), "wants one or two: the new one and the old one");
 }
 
+static void check_resume(const ln_options *o, ln_problems *p) {
+    if (o->resume_keys.count > 2)
+        wrong(p, o, row_of("resume.keys"), "wants one or two: the new one and the old one");
+}
+
 static bool is_namespace(const char *name) {
     static const char bytes[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
     size_t size = strlen(name);
@@ -263,6 +268,7 @@ static void check(const ln_options *o, ln_problems *p) {
     check_proxies(o, p);
     check_jwks(o, p);
     check_webhooks(o, p);
+    check_resume(o, p);
     check_spaces(o, p);
     for (size_t i = 0; i < o->origins.count; i++)
         if (!is_origin(o->origins.items[i]))

@@ -6,6 +6,7 @@
 #include "daemon/pages.h"
 #include "daemon/reload.h"
 #include "daemon/run.h"
+#include "daemon/ticketkey.h"
 #include <linnet/linnet.h>
 #include <stdio.h>
 #include <string.h>
@@ -256,6 +257,11 @@ static int make_hub(
     char bans[LN_FOLDER_PATH_MAX];
     linnet_hub_options ho = LINNET_HUB_OPTIONS_INIT;
     linnet_namespace spaces[SPACES_MAX];
+    ln_ticketkeys tickets;
+    if (!ln_ticketkeys_take(&tickets, o, keeps)) return LINNET_ERR_INVAL;
+    ho.resume_keys = tickets.keys;
+    ho.resume_key_count = tickets.count;
+    ho.resume_ms = (uint32_t)o->resume_time;
     for (size_t i = 0; i < o->namespaces.count; i++)
         spaces[i] = namespace_of(ln_options_space(o, i));
     ho.namespaces = spaces;
@@ -288,7 +294,9 @@ static int make_hub(
     linnet_hooks hooks = LINNET_HOOKS_INIT;
     take_hooks(o, webhooks, &hooks);
     if (hooks.webhook_count && !*hub) ho.hooks = &hooks; /* others are for the next start */
-    return *hub ? linnet_hub_reload(*hub, &ho) : linnet_hub_new(&ho, hub);
+    int err = *hub ? linnet_hub_reload(*hub, &ho) : linnet_hub_new(&ho, hub);
+    ln_ticketkeys_forget(&tickets);
+    return err;
 }
 
 /* Where it listens, besides the list of addresses. */
