@@ -65,11 +65,15 @@ oom: deps-build deps-test ## the n-th allocation fails, for every n (FULL=1: all
 	@tools/alloc-fail $(if $(FULL),--full) $(T)
 
 .PHONY: sim
-sim: deps-build deps-test ## whole nodes in virtual time: N= seeds from SEED= on (1,000 from 1)
+sim: deps-build deps-test ## whole nodes in virtual time: N= seeds from SEED= on (1,000 from 1); PLANTS=1: planted bugs
+ifdef PLANTS
+	@tools/run-tests --only 'sim/finds*'
+else
 	@tools/build release tests/sim/sim >/dev/null
 	@build/release/tests/sim/sim --seed $(or $(SEED),1) --count $(or $(N),$(if $(SEED),1,1000)) \
 		$(if $(WITHOUT),--without $(WITHOUT)) $(if $(CLIENTS),--clients $(CLIENTS)) \
 		$(if $(EVENTS),--events $(EVENTS)) $(if $(TRACE),--trace)
+endif
 
 .PHONY: history
 history: deps-build deps-test release ## real processes and faults, clients' logs checked: SEED=7 TIME=600 (FULL=1: the checkers' own tests)

@@ -280,6 +280,9 @@ int ln_states_unset(ln_states *st, ln_slice name, const ln_state_word *w) {
 void ln_states_forget(ln_states *st, ln_slice name, uint64_t owner) {
     channel *c = ln_map_get(&st->map, name);
     if (!c) return;
+#if defined(LN_PLANT) && LN_PLANT == 20 /* tests/sim: keys outlive who held them */
+    return;
+#endif
     LN_LIST_FOREACH_SAFE(node, &c->all) {
         entry *e = ln_list_item(node, entry, node);
         if (e->owner != owner) continue;

@@ -114,6 +114,9 @@ static void close_some(linnet_loop *w) {
     for (; w->drain_closed < w->drain_told && turn_of(w, w->drain_closed) <= passed;
          w->drain_closed++) {
         ln_conn *c = served_at(w, w->drain_closed);
+#if defined(LN_PLANT) && LN_PLANT == 18 /* tests/sim: a wave is forgotten */
+        if (w->drain_closed % 2) continue;
+#endif
         if (c) ln_conn_close(c, code, ln_slice_of("", 0));
     }
 }

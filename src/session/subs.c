@@ -185,6 +185,9 @@ void ln_sub_say_skipped(ln_sub *sub) {
 
 void ln_sub_skip(ln_sub *sub, uint64_t offset, uint32_t count) {
     if (!offset || !ln_session_dialect(sub->session)->skips) return;
+#if defined(LN_PLANT) && LN_PLANT == 12 /* tests/sim: nobody is told */
+    return;
+#endif
     if (sub->skipped == 0) sub->s.row->owed++;
     sub->skipped += count;
     if (sub->skipped == count || offset > sub->skipped_to) sub->skipped_to = offset;

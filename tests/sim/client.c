@@ -142,6 +142,8 @@ static void on_close(linnet_conn *conn, uint16_t code, linnet_slice reason, int 
             a->rude ? "broke" : "kept", code, linnet_strerror(err));
     if (code == 1012 && a->welcomed && !a->goaway && !a->rude && !a->going)
         client_anomaly(a->client, "drain", "closed for draining, and not told before");
+    if (code == 1006 && a->goaway && !a->going && a->client->scene->soft[a->life])
+        client_anomaly(a->client, "drain", "told to go, and then dropped");
     count_close(a, code);
     over(a);
 }
@@ -289,9 +291,11 @@ static void act_with_keys(attempt *a, uint32_t seat) {
 static void act_with_token(attempt *a) {
     client *c = a->client;
     if (!has(c, PLAN_LOGIN)) return;
-    if (below(c, 2))
+    if (below(c, 2)) {
         say_login(a);
-    else
+        return;
+    }
+    for (uint32_t n = 1 + below(c, 3); n; n--)
         say_publish(a, OWN_SEAT, false);
 }
 

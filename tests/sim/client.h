@@ -42,6 +42,7 @@ typedef struct scene { /* what all share */
     mood mood;
     char lives[LIVES][17]; /* names of nodes, each run of one has another */
     uint32_t life_count;
+    bool soft[LIVES];       /* it is being drained, and nothing else keeps clients from closing */
     uint32_t history_least; /* publications that every channel kept, all the time */
     uint32_t sessions;      /* so many have been begun */
     key_value *values;

@@ -186,6 +186,9 @@ static void become(attempt *a, const identity *id) {
     a->identity = *id;
     a->identity.known = true;
     did(scene_of(a), DID_LOGIN);
+    for (uint32_t i = 0; i < a->asked_count;
+         i++) /* what was allowed in between may be told later */
+        if (law_allows(scene_of(a)->law, a, a->asked[i].channel)) a->asked[i].claimed = true;
 }
 
 static void take_login(attempt *a, const asked *q) {

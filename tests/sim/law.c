@@ -179,7 +179,7 @@ static void fill_spaces(court *c, bool open) {
         n->name = names[i];
         n->history_count = i == 3 ? 100 : p->history_count;
         n->members = plan_has(p, PLAN_PRESENCE) && i < 2;
-        n->slow = i < 3 ? p->slow : LINNET_SLOW_DISCONNECT;
+        n->slow = i < 2 ? p->slow : LINNET_SLOW_DISCONNECT;
     }
     c->spaces[0].subscribe = c->spaces[0].publish = guarded;
     c->spaces[1].subscribe = c->spaces[1].publish = open ? LINNET_RULE_ANYONE : LINNET_RULE_NOBODY;

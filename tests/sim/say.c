@@ -170,7 +170,7 @@ void say_on(attempt *a) {
 
 static asked *publication(attempt *a, uint32_t seat, bool fancy) {
     client *c = a->client;
-    uint32_t user = seat == OWN_SEAT ? below(a, USERS) : 0;
+    uint32_t user = seat == OWN_SEAT ? a->session % USERS : 0; /* always the same one */
     history_saying what = { .client = c->number,
         .session = a->session,
         .life = a->life,

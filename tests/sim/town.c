@@ -193,6 +193,11 @@ static void node_free(town *t, int number) {
 /* Gracefully or at once; true when it has ended, which takes no longer than drain_ms and a bit. */
 static bool node_stop(town *t, int number, bool kill) {
     linnet_server *s = t->nodes[number].server;
+    const plan *p = &t->plan;
+    uint32_t hard = 1u << PLAN_RESETS | 1u << PLAN_STALLS | 1u << PLAN_SLOW | 1u << PLAN_RINGS;
+    bool easy = !(p->kinds & hard) && p->payload_max == 400 && p->faults.delay_max_ms <= 20;
+    if (t->nodes[number].program.life < LIVES)
+        t->scene.soft[t->nodes[number].program.life] = easy && !kill;
     did(&t->scene, kill ? DID_KILLED : DID_DRAINED);
     linnet_server_stop(s, 0);
     if (kill) linnet_server_stop(s, 0);
@@ -304,15 +309,24 @@ static void be_wild(town *t) {
         quiet(t) && now < WILD_MAX && (now < t->plan.wild_ms || t->scene.events < t->plan.events));
 }
 
+/* What was left out for somebody slow is told in front of the next message of its channel. */
+static void say_everywhere(town *t) {
+    pass(t, 3000);
+    for (int i = 0; i < NODES; i++)
+        for (uint32_t seat = 0; seat < HISTORY_CHANNELS; seat++)
+            program_publish(&t->nodes[i].program, seat);
+}
+
 static void be_calm(town *t) {
     bool silence = t->faults.stall != 0;
     t->faults.reset = t->faults.refuse = t->faults.stall = 0;
     ln_simnet_faults(t->net, &t->faults);
     t->scene.mood = CALM;
     law_calm(t->scene.law);
+    if (silence) pass(t, SILENCE_MS);
+    if (t->plan.slow != LINNET_SLOW_DISCONNECT) say_everywhere(t);
     for (int i = 0; i < NODES; i++)
         t->nodes[i].program.last = 0; /* perhaps nobody listened */
-    if (silence) pass(t, SILENCE_MS);
     settle(t, CALM_MS, 100, "30 s after the last fault");
 }
 
