@@ -2,7 +2,9 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { chromium } from 'playwright-core';
+import net from 'node:net';
 import { artifact, echo, run, serve } from './lib/linnet.mjs';
+import { Peer } from './lib/peer.mjs';
 
 const DESKTOP = { width: 1280, height: 800 };
 const PHONE = { width: 390, height: 844 };
@@ -68,6 +70,114 @@ describe('Chromium', () => {
         assert.deepEqual([...ann.problems, ...bob.problems], []);
         await ann.context().close();
         await bob.context().close();
+      });
+
+      it('shows who is here, comes and goes, and who is typing', async () => {
+        const at = `${url}?room=people`;
+        const ann = await open(browser, at, DESKTOP);
+        const members = page => page.getByRole('complementary', { name: 'Here now' });
+        const here = (page, name) => members(page).getByText(name, { exact: true });
+        await ann.getByRole('textbox', { name: 'Your name' }).fill('Ann');
+        await ann.keyboard.press('Enter');
+        await here(ann, 'Ann').waitFor();
+        await members(ann).getByText('you', { exact: true }).waitFor();
+        const bob = await open(browser, at, PHONE);
+        await bob.getByRole('textbox', { name: 'Your name' }).fill('Bob');
+        await bob.keyboard.press('Enter');
+        await here(ann, 'Bob').waitFor();
+        const people = bob.getByRole('button', { name: '2 here' });
+        await people.waitFor();
+        assert.equal(await members(bob).isVisible(), false, 'a phone has no room for the list');
+        await people.press('Enter');
+        await here(bob, 'Ann').waitFor();
+        await bob.screenshot({ path: artifact(`chat-people-phone-${workers}.png`) });
+        await bob.keyboard.press('Escape');
+        assert.equal(await members(bob).isVisible(), false);
+        assert.equal(await people.evaluate(b => document.activeElement === b), true);
+        await bob.getByRole('textbox', { name: 'Message' }).pressSequentially('I think');
+        await ann.getByText('Bob is typing …', { exact: true }).waitFor();
+        await say(ann, 'Go on, we are listening');
+        await hears(bob, 'Go on, we are listening');
+        await ann.screenshot({ path: artifact(`chat-typing-desktop-${workers}.png`) });
+        await bob.getByRole('textbox', { name: 'Message' }).press('Enter');
+        await hears(ann, 'I think');
+        await ann.getByText('Bob is typing …').waitFor({ state: 'detached' });
+        await bob.getByRole('textbox', { name: 'Message' }).pressSequentially('never sent');
+        await ann.getByText('Bob is typing …', { exact: true }).waitFor();
+        await bob.context().close(); // a page that is closed types no more, and is not here
+        await here(ann, 'Bob').waitFor({ state: 'detached' });
+        await ann.getByText('Bob is typing …').waitFor({ state: 'detached' });
+        await ann.getByText('Bob left', { exact: true }).waitFor({ state: 'attached' });
+        assert.deepEqual(ann.problems, []);
+        await ann.context().close();
+      });
+
+      it('T159 names, rooms and texts of others are text, and nothing is asked for that may not be', async () => {
+        const markup = '<img src=x onerror="document.title=1"><script>document.title=2</script>';
+        const page = await open(browser, `${url}?room=${encodeURIComponent(markup)}`, DESKTOP);
+        const policy = (await page.request.get(url)).headers();
+        assert.match(policy['content-security-policy'], /default-src 'self'/);
+        assert.match(policy['content-security-policy'], /frame-ancestors 'none'/);
+        assert.doesNotMatch(policy['content-security-policy'], /unsafe/);
+        assert.equal(policy['x-content-type-options'], 'nosniff');
+        await page.getByRole('heading', { name: '#lobby' }).waitFor(); // that is no name of a room
+        const eve = await Peer.open(`${server.url}/ws`, ['linnet.v1']);
+        const channel = 'chat:lobby';
+        eve.send({ type: 'subscribe', id: 1, channel });
+        eve.send({ type: 'presence', id: 2, channel, data: { name: markup } });
+        const short = markup.slice(0, 40);
+        await page.getByRole('complementary').getByText(short, { exact: true }).waitFor();
+        eve.send({ type: 'typing', channel, data: { on: true } });
+        await page.getByText(`${short} is typing …`, { exact: true }).waitFor();
+        for (const data of [{ id: markup, name: markup, text: markup }, { name: {}, text: 'odd' }, { text: 7 },
+          null, markup, [[]]])
+          eve.send({ type: 'publish', channel, data });
+        for (const data of [null, 7, markup, { name: { toString: 1 } }, { __proto__: { name: 'x' } }])
+          eve.send({ type: 'presence', channel, data });
+        await hears(page, markup);
+        await hears(page, 'odd');
+        await page.getByRole('complementary').getByText('somebody', { exact: true }).waitFor();
+        assert.equal(await page.locator('img[src=x], script:not([src])').count(), 0);
+        assert.doesNotMatch(await page.title(), /^[12]$/);
+        assert.deepEqual(page.problems, []);
+        await eve.close();
+        await page.context().close();
+      });
+
+      it('a message said while the connection is cut is not lost, nor one that others say meanwhile', async () => {
+        const sockets = new Set();
+        let cut = false;
+        const proxy = net.createServer(near => { // a line between that can be cut
+          const far = net.connect(server.port, '127.0.0.1');
+          for (const s of [near, far]) s.on('error', () => {}).on('close', () => { near.destroy(); far.destroy(); });
+          if (cut) near.destroy();
+          near.pipe(far).pipe(near);
+          sockets.add(near);
+        });
+        await new Promise(resolve => proxy.listen(0, '127.0.0.1', resolve));
+        const through = url.replace(String(server.port), proxy.address().port);
+        const ann = await open(browser, `${through}?room=cut`, DESKTOP);
+        const bob = await open(browser, `${url}?room=cut`, DESKTOP);
+        await say(ann, 'before');
+        await hears(bob, 'before');
+        cut = true;
+        sockets.forEach(s => s.destroy());
+        await ann.getByRole('status').getByText('reconnecting').waitFor();
+        await say(ann, 'said into the void');
+        await say(bob, 'meanwhile');
+        await hears(bob, 'meanwhile');
+        cut = false;
+        await ann.getByRole('status').getByText('connected', { exact: true }).waitFor({ timeout: 20_000 });
+        await hears(bob, 'said into the void');
+        await hears(ann, 'meanwhile');
+        await ann.locator('.pending').waitFor({ state: 'detached' });
+        for (const page of [ann, bob])
+          for (const text of ['before', 'said into the void', 'meanwhile'])
+            assert.equal(await page.getByRole('log').getByText(text, { exact: true }).count(), 1, text);
+        assert.doesNotMatch(await ann.getByRole('log').innerText(), /may have been said/);
+        await Promise.all([ann, bob].map(page => page.context().close()));
+        sockets.forEach(s => s.destroy());
+        proxy.close();
       });
 
       it('shows markup as text', async () => {

@@ -79,6 +79,99 @@ function show({ id, name: who, text, at, own, pending }) {
   append(article, own);
 }
 
+// -- who is there ---------------------------------------------------------------------------
+
+const SHOWN = 100; // members in the list; a crowd is a number
+const FEW = 12; // of whom each coming and going is said aloud
+const members = new Map(); // client -> name, as he says it: it proves nothing
+const typists = new Map(); // client -> timer
+
+const nameOf = info => (typeof info?.name === 'string' && info.name.trim().slice(0, 40)) || 'somebody';
+
+function memberOf([client, who]) {
+  const own = client === link.client;
+  const item = make('li', `member hue${hueOf(who)}`);
+  item.classList.toggle('typist', typists.has(client));
+  const face = make('span', 'face', [...who][0]?.toUpperCase() ?? '?');
+  face.ariaHidden = 'true';
+  item.append(face, make('span', 'called', who));
+  if (own) item.append(make('span', 'you', 'you'));
+  return item;
+}
+
+let drawing = false;
+
+/** Many may come at once: the list is made once for all of them. */
+function draw() {
+  if (drawing) return;
+  drawing = true;
+  requestAnimationFrame(() => {
+    drawing = false;
+    const order = ([a, x], [b, y]) => (b === link.client) - (a === link.client) || x.localeCompare(y);
+    const all = [...members].sort(order);
+    $('list').replaceChildren(...all.slice(0, SHOWN).map(memberOf));
+    $('others').hidden = all.length <= SHOWN;
+    $('others').textContent = `and ${all.length - SHOWN} more`;
+    $('count').textContent = all.length;
+    $('people').hidden = all.length === 0;
+  });
+}
+
+const aloud = text => { if (members.size <= FEW) $('news').textContent = text; };
+
+function came({ client, info }) {
+  const who = nameOf(info);
+  if (client !== link.client && !members.has(client)) aloud(`${who} came`);
+  members.set(client, who);
+}
+
+function went({ client }) {
+  if (client !== link.client && members.has(client)) aloud(`${members.get(client)} left`);
+  members.delete(client);
+  stopped(client);
+}
+
+function stopped(client) {
+  if (!typists.has(client)) return;
+  clearTimeout(typists.get(client));
+  typists.delete(client);
+  whoTypes();
+}
+
+function whoTypes() {
+  const names = [...typists.keys()].map(client => members.get(client) ?? 'somebody');
+  const words = names.length > 2 ? 'Several people are typing …'
+    : names.length ? `${names.join(' and ')} ${names.length > 1 ? 'are' : 'is'} typing …` : '';
+  if ($('typing').textContent !== words) $('typing').textContent = words;
+  draw();
+}
+
+function typed({ from, data, ttl }) {
+  const client = from?.client;
+  if (!client || client === link.client) return;
+  stopped(client);
+  if (!data?.on) return;
+  typists.set(client, setTimeout(() => stopped(client), Math.min(Number(ttl) || 5000, 30_000)));
+  whoTypes();
+}
+
+const TYPING_MS = 1200; // the server tells others once a second at most
+let typing = false; // what others have been told, or are about to be
+let told = 0; // when they were told the last time that we do
+let telling;
+
+/** Called for each key. Others forget after 5 s without word. */
+function type(on) {
+  if (!on && !typing) return;
+  typing = on;
+  clearTimeout(telling);
+  const wait = on ? told + TYPING_MS - Date.now() : 0;
+  telling = setTimeout(() => {
+    if (on) told = Date.now();
+    link.typing(channel, on);
+  }, Math.max(wait, 0));
+}
+
 // -- what is said ---------------------------------------------------------------------------
 
 const outbox = new Map(); // id -> data, not confirmed yet
@@ -107,7 +200,8 @@ function say(text) {
   deliver(id);
 }
 
-function hear({ data, ts }) {
+function hear({ data, ts, from }) {
+  if (from?.client) stopped(from.client);
   if (data === null || typeof data !== 'object' || typeof data.text !== 'string') return;
   const id = String(data.id ?? `ts${ts}${Math.random()}`);
   if (seen.has(id)) { // our own, come back; or said twice because an answer was lost
@@ -131,7 +225,21 @@ const link = new Link(url, {
     $('state').dataset.state = state;
     if ($('state').textContent !== words) $('state').textContent = words; // it is read aloud
     if (state === 'open') outbox.forEach((_, id) => deliver(id));
+    else [...typists.keys()].forEach(stopped);
+    $('members').classList.toggle('stale', state !== 'open');
   },
+  joined(_, list) {
+    members.clear();
+    list.forEach(came);
+    link.present(channel, { name: name() });
+    draw();
+  },
+  presence({ joins, leaves }) {
+    leaves.forEach(went);
+    joins.forEach(came);
+    draw();
+  },
+  typing: typed,
   message: hear,
   missed: () => note('Something may have been said while the connection was lost.'),
 });
@@ -141,7 +249,10 @@ const link = new Link(url, {
 $('room').textContent = `#${room}`;
 document.title = `#${room} – Linnet chat`;
 $('name').value = stored.name ?? guest;
-$('name').addEventListener('change', () => { stored.name = name(); });
+$('name').addEventListener('change', () => {
+  stored.name = name();
+  link.present(channel, { name: name() });
+});
 
 $('composer').addEventListener('submit', event => {
   event.preventDefault();
@@ -151,6 +262,7 @@ $('composer').addEventListener('submit', event => {
   const text = $('text').value.trim();
   if (text) say(text);
   $('text').value = '';
+  type(false);
   grow();
 });
 
@@ -166,7 +278,23 @@ function grow() {
   $('text').style.height = 'auto';
   $('text').style.height = `${$('text').scrollHeight + 2}px`;
 }
-$('text').addEventListener('input', grow);
+$('text').addEventListener('input', () => {
+  grow();
+  type($('text').value.trim() !== '');
+});
+$('text').addEventListener('blur', () => type(false));
+
+/** On a phone the list lies over the conversation, when it is asked for. */
+function unfold(open) {
+  $('people').ariaExpanded = open;
+  $('members').classList.toggle('open', open);
+}
+$('people').addEventListener('click', () => unfold($('people').ariaExpanded !== 'true'));
+document.addEventListener('keydown', event => {
+  if (event.key !== 'Escape' || $('people').ariaExpanded !== 'true') return;
+  unfold(false);
+  $('people').focus();
+});
 
 $('moving').addEventListener('submit', event => {
   event.preventDefault();

@@ -5,7 +5,7 @@
 //        '--------------------'--stay away (3500 to 3999), close()--> closed
 //
 // Channels are subscribed to again after each return, with the position that was reached, so that
-// the server can tell whether anything was missed.
+// the server can tell whether anything was missed; and the list of who is there comes anew.
 
 const FIRST_MS = 400; // before the first attempt to return, at most
 const MOST_MS = 15_000;
@@ -14,9 +14,11 @@ const OPEN_MS = 10_000; // for the handshake and the welcome
 export class Link {
   /**
    * @param {string|URL} url ws: or wss:
-   * @param {{state?: Function, message?: Function, missed?: Function}} events
-   *   state(name, why) on each change; message(frame) for each publication; missed(channel) when
-   *   messages of a channel may have been lost
+   * @param {{state?: Function, message?: Function, missed?: Function, joined?: Function, presence?: Function,
+   *   typing?: Function}} events
+   *   state(name, why) on each change; message(frame) for each publication; missed(channel) when messages of a
+   *   channel may have been lost; joined(channel, members) when it is in, also after a return; presence(frame) and
+   *   typing(frame) of others, and of itself
    */
   constructor(url, events) {
     this.url = url;
@@ -26,6 +28,7 @@ export class Link {
     this.ids = 0;
     this.attempts = 0;
     this.silence = 35_000;
+    this.client = ''; // what the server calls this connection; another one after each return
     this.state = 'waiting';
     const hurry = () => this.state === 'waiting' && document.visibilityState === 'visible' && this.connect();
     addEventListener('online', hurry);
@@ -54,6 +57,15 @@ export class Link {
     if (this.state === 'open') this.subscribe(channel);
   }
 
+  /** What others may know of us there; `who` is an object. Not an answer to anything, so it may be lost. */
+  present(channel, who) {
+    if (this.state === 'open') this.request({ type: 'presence', channel, data: who }).catch(() => {});
+  }
+
+  typing(channel, on) {
+    if (this.state === 'open') this.ws.send(JSON.stringify({ type: 'typing', channel, data: { on } }));
+  }
+
   /** Resolves when the server has the message; rejects with its error, or when the link is lost. */
   publish(channel, data) {
     return this.request({ type: 'publish', channel, data });
@@ -78,12 +90,21 @@ export class Link {
   async subscribe(channel) {
     const at = this.channels.get(channel);
     try {
-      const ok = await this.request({ type: 'subscribe', channel, ...(at && { recover: at }) });
+      const ok = await this.request({ type: 'subscribe', channel, presence: true, ...(at && { recover: at }) });
+      this.events.joined?.(channel, ok.presence ?? []);
+      if (ok.next) this.page(channel, ok.next);
       if (at && !ok.recovered) this.events.missed?.(channel);
       if (!at || !ok.recovered) this.channels.set(channel, ok.epoch ? { epoch: ok.epoch, offset: ok.offset } : null);
     } catch (error) {
       if (this.state === 'open') this.events.state?.('open', `not in ${channel}: ${error.message}`);
     }
+  }
+
+  /** The rest of a long list, as if they had come one after the other. */
+  async page(channel, after) {
+    const { members, next } = await this.request({ type: 'presence', channel, after }).catch(() => ({ members: [] }));
+    this.events.presence?.({ channel, joins: members, leaves: [] });
+    if (next) this.page(channel, next);
   }
 
   hear(text) {
@@ -103,6 +124,7 @@ export class Link {
       case 'welcome':
         this.silence = (frame.ping + frame.timeout) * 1000;
         this.attempts = 0;
+        this.client = frame.client;
         this.watch();
         this.enter('open');
         this.channels.forEach((_, channel) => this.subscribe(channel));
@@ -118,6 +140,12 @@ export class Link {
         break;
       case 'message':
         if (this.advance(frame)) this.events.message?.(frame);
+        break;
+      case 'presence':
+        this.events.presence?.(frame);
+        break;
+      case 'typing':
+        this.events.typing?.(frame);
         break;
       case 'skip':
         this.advance(frame, frame.count);
