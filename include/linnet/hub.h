@@ -242,13 +242,12 @@ typedef struct linnet_publication {
      * the first. Of each principal in a channel the last 10,000 keys are remembered. */
     linnet_slice key;
     linnet_slice principal; /* at most 64 bytes: whose key it is; empty: the program's */
+    bool retracted; /* in a history: it was taken back; data is null, and all else about it gone */
 } linnet_publication;
 #define LINNET_PUBLICATION_INIT                                                                    \
     {                                                                                              \
         sizeof(linnet_publication), { NULL, 0 }, { NULL, 0 }, { NULL, 0 }, { NULL, 0 }, 0, 0, 0,   \
-            false, { NULL, 0 }, { NULL, 0 }, { NULL, 0 }, {                                        \
-            NULL, 0                                                                                \
-        }                                                                                          \
+            false, { NULL, 0 }, { NULL, 0 }, { NULL, 0 }, { NULL, 0 }, false                       \
     }
 
 /* Publishes; any thread, once the hub has a server. LINNET_OK: it is on its way to the channel's
@@ -304,6 +303,17 @@ typedef void linnet_hub_history_fn(
 LINNET_API int linnet_hub_history(
     linnet_hub *hub, const linnet_history_query *query, linnet_hub_history_fn *fn, void *ctx);
 
+/* Takes away what is kept of a channel. Its epoch and head stay: who stands before the head and
+ * comes back hears that it could not recover. fn is told where it stands. Who is in it is told
+ * (linnet.v1: `retracted` with `all`). Errors as linnet_hub_publish; and to fn
+ * LINNET_ERR_UNSUPPORTED: the channel keeps no history. */
+LINNET_API int linnet_hub_remove_history(
+    linnet_hub *hub, linnet_slice channel, linnet_hub_published_fn *fn, void *ctx);
+/* Takes one publication back: its offset stays, and readers who come to it are told that something
+ * was left out (`skip`); who is in the channel is told at once (linnet.v1: `retracted`). epoch 0:
+ * in whichever. Errors as above; and to fn LINNET_ERR_NOT_FOUND: it is not kept. */
+LINNET_API int linnet_hub_retract(linnet_hub *hub, linnet_slice channel, uint64_t epoch,
+    uint64_t offset, linnet_hub_published_fn *fn, void *ctx);
 /* Called on the worker the subscription lives on, for each publication from the moment it joined.
  */
 typedef void linnet_hub_fn(void *ctx, linnet_hub *hub, const linnet_publication *publication);
@@ -342,6 +352,14 @@ LINNET_API int linnet_hub_disconnect(linnet_hub *hub, const linnet_whom *whom, u
  * Errors as disconnect. */
 LINNET_API int linnet_hub_expel(linnet_hub *hub, const linnet_whom *whom, linnet_slice channel,
     linnet_hub_done_fn *done, void *ctx);
+
+/* What a user has left behind: all his publications in all histories are taken back, what his own
+ * channel keeps is removed, and his connections are closed (3503), with them his presence and the
+ * keys he holds. Bans stay. done is told how many publications were taken back; err
+ * LINNET_ERR_NOMEM: some are still there. Each worker looks at all that it keeps, some ten million
+ * publications a second. Errors as disconnect. */
+LINNET_API int linnet_hub_forget(
+    linnet_hub *hub, linnet_slice user, linnet_hub_done_fn *done, void *ctx);
 
 typedef struct linnet_session { /* borrowed for the call */
     size_t size;                /* of this struct */

@@ -234,6 +234,44 @@ static void memory_unpin(ln_broker *b, ln_log_handle *log, uint64_t since) {
     if (!log->pins && !ln_list_linked(&log->full)) shelve(log);
 }
 
+/* Taking back ----------------------------------------------------------------------------- */
+
+static void put_instead(ln_memory *m, ln_log_handle *log, kept *k, ln_publication *instead) {
+    size_t was = ln_publication_held(k->p), is = ln_publication_held(instead);
+    log->bytes = log->bytes - was + is;
+    m->bytes = m->bytes - was + is;
+    ln_stat_sub(&m->stats.kept_bytes, was);
+    ln_stat_add(&m->stats.kept_bytes, is);
+    ln_publication_unref(k->p);
+    k->p = instead;
+}
+
+static int memory_replace(
+    ln_broker *b, ln_log_handle *log, uint64_t offset, ln_publication *instead) {
+    trim(memory_of(b), log);
+    if (!keeps(log, offset)) return LINNET_ERR_NOT_FOUND;
+    put_instead(memory_of(b), log, entry(log, offset), instead);
+    return LINNET_OK;
+}
+
+static void memory_clear(ln_broker *b, ln_log_handle *log) {
+    while (log->count)
+        drop_oldest(memory_of(b), log);
+}
+
+static void memory_revise(
+    ln_broker *b, ln_publication *(*ask)(void *ctx, const ln_publication *p), void *ctx) {
+    ln_memory *m = memory_of(b);
+    LN_LIST_FOREACH(node, &m->all) { /* that nothing is dropped here keeps the list as it is */
+        ln_log_handle *log = ln_list_item(node, ln_log_handle, all);
+        for (uint32_t i = 0; i < log->count; i++) {
+            kept *k = &log->ring[(log->first + i) % log->capacity];
+            ln_publication *instead = ask(ctx, k->p);
+            if (instead) put_instead(m, log, k, instead);
+        }
+    }
+}
+
 /* Shelves --------------------------------------------------------------------------------- */
 
 static shelf *shelf_of(ln_memory *m, const ln_retention *keep) {
@@ -411,6 +449,9 @@ static const ln_broker_ops memory_ops = {
     .pin = memory_pin,
     .unpin = memory_unpin,
     .close = memory_close,
+    .replace = memory_replace,
+    .clear = memory_clear,
+    .revise = memory_revise,
     .tick = memory_tick,
     .deadline = memory_deadline,
     .free = memory_free,

@@ -5,6 +5,7 @@
  *   api_body.c    what they are told
  *   api_say.c     publish, send, call
  *   api_read.c    what channels hold, who is in them; info
+ *   api_prune.c   taking back what channels hold
  *   api_people.c  sessions: lists of them, and orders about them
  *   api_watch.c   how connections ended, and what happens now
  *   api_ban.c     who may not be here, and what counts no more
@@ -104,6 +105,9 @@ void ln_api_connections(ln_api_item *it, const ln_api_body *b);
 void ln_api_why(ln_api_item *it, const ln_api_body *b);
 void ln_api_disconnect(ln_api_item *it, const ln_api_body *b);
 void ln_api_unsubscribe(ln_api_item *it, const ln_api_body *b);
+void ln_api_history_remove(ln_api_item *it, const ln_api_body *b);
+void ln_api_retract(ln_api_item *it, const ln_api_body *b);
+void ln_api_forget(ln_api_item *it, const ln_api_body *b);
 void ln_api_ban(ln_api_item *it, const ln_api_body *b);
 void ln_api_unban(ln_api_item *it, const ln_api_body *b);
 void ln_api_revoke(ln_api_item *it, const ln_api_body *b);

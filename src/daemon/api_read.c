@@ -12,6 +12,10 @@ static void put_message(ln_json_writer *w, const linnet_publication *p) {
     ln_json_u64(w, p->offset);
     ln_json_key(w, "ts");
     ln_json_u64(w, p->ts);
+    if (p->retracted) {
+        ln_json_key(w, "retracted");
+        ln_json_bool(w, true);
+    }
     if (p->client.size) {
         ln_json_key(w, "from");
         ln_json_open(w, '{');

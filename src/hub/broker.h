@@ -54,6 +54,16 @@ typedef struct ln_broker_ops {
     /* From now on it keeps so much (copied), or what it kept when there is no memory for that.
      * NULL: so it does when it is next opened. */
     void (*keep)(ln_broker *b, ln_log_handle *log, const ln_retention *keep);
+    /* Puts something else in the place of a publication that is kept; takes the reference.
+     * LINNET_ERR_NOT_FOUND: it is not kept, and nothing is taken. NULL: it cannot. */
+    int (*replace)(ln_broker *b, ln_log_handle *log, uint64_t offset, ln_publication *instead);
+    /* Drops all that is kept; the head stays, so that who stands before it is told. NULL: it
+     * cannot. */
+    void (*clear)(ln_broker *b, ln_log_handle *log);
+    /* Asks about all that is kept in all logs, open or not: what is to stand in a publication's
+     * place (its reference is taken), or NULL. NULL: it cannot. */
+    void (*revise)(
+        ln_broker *b, ln_publication *(*ask)(void *ctx, const ln_publication *p), void *ctx);
     void (*tick)(ln_broker *b);              /* does what is due */
     ln_msec (*deadline)(const ln_broker *b); /* when to tick next, or LN_NEVER */
     void (*free)(ln_broker *b);              /* after all were closed */

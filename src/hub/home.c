@@ -593,6 +593,15 @@ void ln_homes_mail(ln_homes *h, ln_letter *letter) {
     home_rest(h, home);
 }
 
+int ln_homes_open(ln_homes *h, ln_slice channel, ln_home **out) {
+    ln_home *home = ln_map_get(&h->map[LN_SPACE_CHANNELS], channel);
+    int err = home ? LINNET_OK : home_new(h, LN_SPACE_CHANNELS, channel, &home);
+    if (err < 0) return err;
+    *out = home;
+    home_rest(h, home);
+    return home->state == LN_HOME_OPENING ? LINNET_ERR_AGAIN : LINNET_OK;
+}
+
 static void lapse(ln_homes *h, ln_reading *m) {
     ln_home *home = m->home;
     ln_stat_add(&h->lapsed, 1);

@@ -88,6 +88,21 @@ void ln_homes_mail(ln_homes *h, ln_letter *letter);
 /* Other namespaces, of which it takes a reference. Channels that are open keep as much as theirs
  * says at once; whether they have a log is for when they are next opened. */
 void ln_homes_reload(ln_homes *h, ln_namespaces *namespaces);
+/* The home of a channel, which is opened if need be; good until the next call. LINNET_ERR_AGAIN: it
+ * is not open yet; LINNET_ERR_NOMEM, LINNET_ERR_LIMIT. */
+int ln_homes_open(ln_homes *h, ln_slice channel, ln_home **out);
+/* What is kept of a channel is taken away; *at: where it stands. Who is in it is told, and who
+ * stands before that place and comes back does not recover. LINNET_ERR_UNSUPPORTED: there is no
+ * log, or one that cannot; LINNET_ERR_AGAIN: it is not open yet; LINNET_ERR_NOMEM,
+ * LINNET_ERR_LIMIT. */
+int ln_homes_clear(ln_homes *h, ln_slice channel, ln_position *at);
+/* One publication is taken back: its place stays, without what was said and who said it. at->epoch
+ * 0: in whichever epoch; it is filled. LINNET_ERR_NOT_FOUND: it is not kept (any more); as above.
+ */
+int ln_homes_retract(ln_homes *h, ln_slice channel, ln_position *at);
+/* All that a user has published is taken back, wherever it is kept here. Returns how much; *err:
+ * not LINNET_OK when some of it is still there. */
+uint32_t ln_homes_forget(ln_homes *h, ln_slice user, int *err);
 void ln_homes_tick(ln_homes *h);
 ln_msec ln_homes_deadline(const ln_homes *h);
 

@@ -579,7 +579,7 @@ static void deliver(ln_hub *h, ln_publication *p) {
         deliver(h, p);
         return;
     }
-    if (p->flags & LN_PUB_ASIDE) c->keyed = true;
+    if (p->flags & LN_PUB_ASIDE && !(p->flags & LN_PUB_RETRACTED)) c->keyed = true;
     deliver_all(h, c, &p, 1);
 }
 

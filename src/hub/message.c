@@ -91,6 +91,7 @@ size_t ln_publication_cost(const ln_publication *p) {
 }
 
 bool ln_publication_skips(const ln_publication *p, uint64_t handle, ln_slice client) {
+    if (p->flags & LN_PUB_RETRACTED) return true;
     if (p->without && p->without == handle) return true;
     ln_slice list = ln_publication_except(p);
     while (list.size) {

@@ -44,6 +44,8 @@ typedef struct ln_position {
 #define LN_PUB_VOLATILE 2 /* takes no offset, is never kept */
 #define LN_PUB_QUIET    4 /* who waits for the answer is told of a refusal only */
 #define LN_PUB_ASIDE    8 /* is no message but for user->aside */
+/* Was taken back: in a log, what stands in its place, for nobody; with ASIDE, the word of it. */
+#define LN_PUB_RETRACTED 16
 
 typedef struct ln_publication {
     ln_ref refs;
@@ -127,7 +129,7 @@ static inline ln_slice ln_publication_data(const ln_publication *p) {
 size_t ln_publication_cost(const ln_publication *p);
 /* Somebody may be left out, so that each subscriber must be asked. */
 static inline bool ln_publication_picky(const ln_publication *p) {
-    return p->without || p->except_size;
+    return p->without || p->except_size || p->flags & LN_PUB_RETRACTED;
 }
 /* Whether a subscriber with this handle and client name is left out. */
 bool ln_publication_skips(const ln_publication *p, uint64_t handle, ln_slice client);

@@ -11,6 +11,7 @@
 #include "lib/keyring.h"
 #include "lib/orders.h"
 #include "lib/presence.h"
+#include "lib/prune.h"
 #include "lib/server.h"
 #include "lib/sized.h"
 #include "lib/tail.h"
@@ -192,6 +193,10 @@ static void take_lib(linnet_loop *w, ln_post *m) {
     case LN_POST_BAN: ln_bans_mail(w, m); break;
     case LN_POST_TAIL:
     case LN_POST_TAILED: ln_tail_mail(w, m); break;
+    case LN_POST_PRUNE:
+        ln_prune_mail(w, m->ctx);
+        m->ctx = NULL;
+        break;
     case LN_POST_PRESENCE:
         ln_host_presence_mail(w, m->ctx);
         m->ctx = NULL;

@@ -24,6 +24,7 @@
  *   WANT      keyring.c                    code: the source that lacks a key; id: the worker
  *   KEYS      keeper.c                     code: the source; ctx: its keys, one reference (NULL:
  *                                          they are as they were); id: ms not to ask again
+ *   PRUNE     linnet_hub_retract           ctx: the order (prune.h)
  *   BAN       bans.c                       ctx: the order, one reference; code: the worker
  *   TAIL      tail.c                       ctx: who follows, one reference; code: 0 from now on, 1
  *                                          no more
@@ -61,6 +62,7 @@ typedef enum ln_post_kind {
     LN_POST_WANT,
     LN_POST_KEYS,
     LN_POST_BAN,
+    LN_POST_PRUNE,
     LN_POST_TAIL,
     LN_POST_TAILED
 } ln_post_kind;

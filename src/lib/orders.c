@@ -7,12 +7,13 @@
 #include "base/mem.h"
 #include "lib/hub.h"
 #include "lib/limits.h"
+#include "lib/prune.h"
 #include "lib/server.h"
 #include "lib/sized.h"
 #include "session/orders.h"
 #include <linnet/watch.h>
 
-typedef enum order_kind { DISCONNECT, EXPEL, LIST, WHY } order_kind;
+typedef enum order_kind { DISCONNECT, EXPEL, FORGET, LIST, WHY } order_kind;
 
 typedef struct row { /* a session as a worker saw it */
     linnet_conn_id id;
@@ -203,6 +204,10 @@ static void obey(const ln_order *o, linnet_loop *w, struct ln_sessions *n, found
         f->count = ln_sessions_disconnect(n, &whom, o->code, (const char *)o->reason.data);
         break;
     case EXPEL: f->count = ln_sessions_expel(n, &whom, o->channel); break;
+    case FORGET:
+        ln_sessions_disconnect(n, &whom, 3503, "forgotten");
+        f->count = ln_host_forget(n->hub, o->user, &f->err);
+        break;
     case LIST: ln_sessions_list(n, &whom, see, &l); break;
     case WHY: look_back(o, n, f); break;
     }
@@ -315,6 +320,14 @@ int linnet_hub_expel(linnet_hub *hub, const linnet_whom *whom, linnet_slice chan
     if (err < 0) return err;
     if (channel.size == 0 || channel.size > LN_CHANNEL_NAME_MAX) return LINNET_ERR_INVAL;
     return give(&o);
+}
+
+int linnet_hub_forget(linnet_hub *hub, linnet_slice user, linnet_hub_done_fn *done, void *ctx) {
+    linnet_whom whom = LINNET_WHOM_INIT;
+    ln_order o = { .hub = hub, .kind = FORGET, .done = done, .ctx = ctx };
+    whom.user = user;
+    int err = checked(hub, &whom, false, &o);
+    return err < 0 ? err : give(&o);
 }
 
 int linnet_hub_sessions(linnet_hub *hub, const linnet_whom *whom, size_t limit,

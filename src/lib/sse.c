@@ -256,6 +256,7 @@ static void on_replay(void *ctx, ln_subscription *ls, const ln_replay *page) {
     if (page->first) s->waiting--;
     for (uint32_t i = 0; i < page->count && err == LINNET_OK; i++) {
         sub->at = page->items[i]->at;
+        if (page->items[i]->flags & LN_PUB_RETRACTED) continue;
         err = put_event(out, page->items[i]);
         if (err == LINNET_OK) err = put_id(out, s);
         if (err == LINNET_OK) err = ln_buf_add_byte(out, '\n');

@@ -92,6 +92,7 @@ linnet_publication ln_wait_said(const ln_publication *p) {
         .is_volatile = p->flags & LN_PUB_VOLATILE,
         .user = ln_publication_by(p),
         .info = ln_publication_info(p),
+        .retracted = p->flags & LN_PUB_RETRACTED,
     };
 }
 

@@ -15,6 +15,7 @@
  *   history.c   pages of a channel's log
  *   callout.c   calls to clients
  *   orders.c    what a program says about sessions from outside
+ *   retract.c   word of what was taken back
  *   bar.c       who may not be here any more (bans.h)
  *   farewell.c  what is remembered of a session when it is over
  */
@@ -331,6 +332,10 @@ void ln_keys_begin(ln_sub *sub);
 /* The hub's calls. */
 void ln_state_aside(ln_sessions *n, ln_row *row, const ln_publication *p);
 void ln_keys_listed(ln_session *s, const ln_inquiry *m);
+
+/* retract.c ------------------------------------------------------------------------------- */
+/* The hub's call: word of what was taken back. */
+void ln_retract_aside(ln_sessions *n, ln_row *row, const ln_publication *p);
 
 /* bar.c ----------------------------------------------------------------------------------- */
 /* What bans say of it: LN_JWS_FAULT_NONE, LN_JWS_FAULT_REVOKED, LN_JWS_FAULT_BANNED. Whoever gives

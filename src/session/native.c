@@ -67,6 +67,7 @@ ln_native_message ln_native_said(const ln_publication *p) {
         .info = ln_publication_info(p),
         .offset = p->at.offset,
         .ts = p->ts,
+        .retracted = p->flags & LN_PUB_RETRACTED,
     };
 }
 

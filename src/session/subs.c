@@ -267,11 +267,18 @@ static void on_batch(void *ctx, ln_row *row, ln_publication *const *items, uint3
     ln_rendering_unref(r);
 }
 
+static void say_aside(void *ctx, ln_row *row, const ln_publication *p) {
+    if (p->flags & LN_PUB_RETRACTED)
+        ln_retract_aside(ctx, row, p);
+    else
+        ln_state_aside(ctx, row, p);
+}
+
 static void on_aside(void *ctx, ln_row *row, const ln_publication *p) {
     if (p->space == LN_SPACE_PRESENCE)
         ln_watch_aside(ctx, row, p);
     else
-        ln_state_aside(ctx, row, p);
+        say_aside(ctx, row, p);
 }
 
 static void on_published(void *ctx, const ln_publication *p) {

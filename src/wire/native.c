@@ -631,6 +631,7 @@ static void put_said(ln_json_writer *w, const ln_native_message *m) {
         ln_json_close(w, '}');
     }
     if (m->replay) put_bool(w, "replay", true);
+    if (m->retracted) put_bool(w, "retracted", true);
 }
 
 int ln_native_put_message(ln_buf *out, const ln_native_message *m) {

@@ -223,6 +223,7 @@ typedef struct ln_native_message {
     uint64_t ts;
     ln_slice user, info; /* of who it is from; empty: left out */
     bool replay;         /* it was said before its reader came back */
+    bool retracted;      /* it was taken back: there is no data */
 } ln_native_message;
 int ln_native_put_message(ln_buf *out, const ln_native_message *m);
 
