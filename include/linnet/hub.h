@@ -221,7 +221,8 @@ LINNET_API int linnet_server_feed(linnet_server *server, const char *path, linne
  * at most 16 channels. Each publication is an event with its name and data; its id is the place in
  * the log, which the reader says again as Last-Event-ID when it comes back, to hear what it has
  * missed, or an event `reset` where nobody can tell. Pages may read from where they may open a
- * WebSocket. Errors as above. */
+ * WebSocket, and who it is and what he may hear is found out as there: LINNET_HOOK_CONNECT and
+ * SUBSCRIBE are asked before the stream begins, DISCONNECT tells of its end. Errors as above. */
 LINNET_API int linnet_server_sse(linnet_server *server, const char *path, linnet_hub *hub);
 
 /* Something said in a channel. In a callback all is borrowed until it returns. */

@@ -135,7 +135,7 @@ static linnet_verdict forbidden(linnet_upgrade *u) {
 static linnet_verdict refuse(const ln_gate *g, linnet_upgrade *u, place at, ln_entrant *out) {
     bool close = g->reject == LINNET_AUTH_REJECT_CLOSE ||
                  (g->reject == LINNET_AUTH_REJECT_AUTO && at == IN_ADDRESS);
-    if (close && out->refused) return LINNET_ACCEPT;
+    if (close && out->refused && !u->stream) return LINNET_ACCEPT;
     return out->refused == LN_JWS_FAULT_BANNED ? forbidden(u) : unauthorized(u, "invalid token\n");
 }
 
@@ -161,6 +161,15 @@ linnet_verdict ln_gate_address(const ln_gate *g, linnet_upgrade *u, uint64_t now
     return known && is_banned(g, &who, now_s) ? forbidden(u) : LINNET_ACCEPT;
 }
 
+/* A page's own GET comes without Origin, but with where it is from; and a foreign page could not
+ * read what it gets. */
+static bool is_page_known(const linnet_upgrade *u) {
+    if (linnet_upgrade_header(u, "origin", 0).data) return true;
+    ln_slice site = linnet_upgrade_header(u, "sec-fetch-site", 0);
+    return u->stream && (!site.data || ln_slice_eq(site, LN_SLICE("same-origin")) ||
+                            ln_slice_eq(site, LN_SLICE("none")));
+}
+
 linnet_verdict ln_gate_ask(
     const ln_gate *g, linnet_upgrade *u, ln_rate failures, uint64_t now_s, ln_entrant *out) {
     ln_hub *hub = ln_worker_of(u->conn)->hub;
@@ -174,10 +183,11 @@ linnet_verdict ln_gate_ask(
     if (!g->on) return LINNET_ACCEPT;
     place at = find(g, u, &token);
     if (at == NOWHERE) {
-        bool wanted = g->reject == LINNET_AUTH_REJECT_HTTP && !g->auth.anonymous;
+        bool http = g->reject == LINNET_AUTH_REJECT_HTTP || u->stream;
+        bool wanted = http && !g->auth.anonymous;
         return wanted ? unauthorized(u, "a token is wanted\n") : LINNET_ACCEPT;
     }
-    if (at == IN_COOKIE && !linnet_upgrade_header(u, "origin", 0).data) {
+    if (at == IN_COOKIE && !is_page_known(u)) {
         linnet_upgrade_reject(u, 403, "with a cookie, Origin is wanted\n");
         return LINNET_REJECT;
     }

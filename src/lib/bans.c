@@ -3,6 +3,7 @@
 #include "lib/hub.h"
 #include "lib/server.h"
 #include "lib/sized.h"
+#include "lib/sse.h"
 #include "session/orders.h"
 #include <stdio.h>
 
@@ -171,7 +172,9 @@ void ln_bans_mail(linnet_loop *w, ln_post *m) {
     else
         f->err = enter(o, n, now_s, &f->count);
     bool counts = f->err == LINNET_OK || f->err == LINNET_ERR_SYS;
-    if (counts && o->deed == PUT) f->count = ln_sessions_bar(n, o->kind, subject_of(o), o->before);
+    if (counts && o->deed == PUT)
+        f->count = ln_sessions_bar(n, o->kind, subject_of(o), o->before) +
+                   ln_sse_bar(w, &n->bans, now_s);
     order_put(o);
 }
 

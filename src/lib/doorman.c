@@ -1,6 +1,7 @@
 #include "lib/doorman.h"
 #include "base/mem.h"
 #include "lib/hub.h"
+#include "lib/reader.h"
 
 #define HEADER_MAX (16u * 1024) /* of one field */
 
@@ -8,6 +9,7 @@ typedef struct visitor {
     ln_list node;
     uint64_t who;
     ln_msec deadline;
+    bool stream; /* he wants to read one */
     ln_entry entry;
 } visitor;
 
@@ -183,7 +185,9 @@ linnet_verdict ln_doorman_ask(ln_doorman *d, linnet_upgrade *u) {
         if (err < 0) now.err = err;
         return judge(d, e, &now) == LINNET_OK ? LINNET_ACCEPT : refuse(u, &now);
     }
-    *v = (visitor){ .who = who, .deadline = ln_loop_now(d->w->net) + LN_ASK_MS, .entry = *e };
+    *v = (visitor){
+        .who = who, .deadline = ln_loop_now(d->w->net) + LN_ASK_MS, .stream = u->stream, .entry = *e
+    };
     e->identity = NULL;
     e->data = NULL;
     ln_list_init(&v->node);
@@ -214,6 +218,10 @@ static void undo(ln_doorman *d, const ln_entry *e) {
 }
 
 static void let_in(ln_doorman *d, visitor *v) {
+    if (v->stream) {
+        if (!ln_reader_admitted(d->w, v->who, &v->entry)) undo(d, &v->entry);
+        return;
+    }
     ln_post *m = ln_post_new(LN_POST_ACCEPT, v->who, 0, NULL, LN_SLICE(""));
     if (!m) return; /* it is answered 503 in time */
     ln_entry_clear(d->entry);
@@ -234,6 +242,11 @@ static void let_in(ln_doorman *d, visitor *v) {
 static void turn_away(ln_doorman *d, const visitor *v, const ln_answer *a) {
     ln_buf words;
     ln_buf_init(&words, LN_BUF_MAX);
+    if (v->stream) {
+        ln_reader_refused(d->w, v->who, status_of(a), words_of(a, &words));
+        ln_buf_fini(&words);
+        return;
+    }
     ln_post *m = ln_post_new(
         LN_POST_REJECT, v->who, status_of(a), words_of(a, &words), LN_SLICE(""));
     ln_buf_fini(&words);

@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "lib/doorman.h"
 #include "lib/hub.h"
+#include "lib/reader.h"
 #include "lib/server.h"
 #include "lib/sized.h"
 #include <assert.h>
@@ -132,7 +133,9 @@ static void on_answer(
     void *ctx, ln_ask_kind kind, uint64_t who, uint32_t ticket, const ln_answer *a) {
     ln_hook_worker *k = ctx;
     (void)kind;
-    if (ticket)
+    if (ticket & LN_ASK_STREAM)
+        ln_reader_answer(k->doorman->w, who, a);
+    else if (ticket)
         ln_sessions_answer(k->sessions, who, ticket, a);
     else
         ln_doorman_answer(k->doorman, who, a);

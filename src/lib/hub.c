@@ -10,6 +10,7 @@
 #include "lib/news.h"
 #include "lib/presence.h"
 #include "lib/program.h"
+#include "lib/reader.h"
 #include "lib/server.h"
 #include "lib/sized.h"
 #include "lib/sse.h"
@@ -449,20 +450,26 @@ int linnet_server_sse(linnet_server *s, const char *path, linnet_hub *hub) {
     return add_route(s, path, hub, NULL);
 }
 
-const char *ln_host_hub_bars(const linnet_loop *w, ln_slice channel, int *status) {
+linnet_verdict ln_host_hub_visit(linnet_upgrade *u, ln_entry **out) {
+    const linnet_loop *w = ln_worker_of(u->conn);
+    hub_worker *h = w->sessions;
+    h->entry.dialect = LN_DIALECT_AUTO;
+    h->entry.client_size = h->entry.feed_size = 0;
+    *out = &h->entry;
+    if (ln_budget_crowded(&w->server->budget)) {
+        linnet_upgrade_reject(u, 503, "too much is waiting to be sent\n");
+        return LINNET_REJECT;
+    }
+    linnet_verdict verdict = ask_gate(h, u, false);
+    return verdict == LINNET_ACCEPT ? ln_doorman_ask(&h->doorman, u) : verdict;
+}
+
+bool ln_host_hub_may(const linnet_loop *w, const ln_identity *who, ln_slice channel) {
     const hub_worker *h = w->sessions;
-    const ln_auth *auth = h->gate.on ? &h->gate.auth : NULL;
-    const ln_asker *asker = h->sessions.asker;
-    *status = 503;
-    if (ln_budget_crowded(&w->server->budget)) return "too much is waiting to be sent\n";
-    *status = 401;
-    if (auth && !auth->anonymous) return "one has to log in, and can on a WebSocket only\n";
-    *status = 403;
-    if (ln_asker_wants(asker, LN_ASK_CONNECT) || ln_asker_wants(asker, LN_ASK_SUBSCRIBE))
-        return "a backend decides here, and it is only asked for WebSockets\n";
     ln_permit_ask ask = { .space = ln_namespace_of(w->hub->homes.namespaces, channel),
-        .known = !auth };
-    return ln_permit(&ask, LN_ACT_SUBSCRIBE, channel) < 0 ? "not in this channel\n" : NULL;
+        .who = who,
+        .known = who || !h->gate.on };
+    return ln_permit(&ask, LN_ACT_SUBSCRIBE, channel) == LINNET_OK;
 }
 
 /* ---- another configuration ----------------------------------------------------------- */
@@ -692,6 +699,7 @@ void ln_host_hub_close(linnet_loop *w) {
     ln_entry_clear(&h->entry);
     ln_keyring_free(w->keyring);
     w->keyring = NULL;
+    ln_readers_end(w);
     ln_hook_worker_end(w->hooks);
     ln_doorman_fini(&h->doorman);
     ln_sessions_fini(&h->sessions);
@@ -729,6 +737,7 @@ void ln_host_hub_tick(linnet_loop *w) {
     ln_sessions_tick(&h->sessions);
     ln_doorman_tick(&h->doorman);
     ln_keyring_tick(w->keyring);
+    ln_readers_tick(w);
     ln_occupancy_tick(&w->occupancy, ln_loop_now(w->net));
     ln_sse_tick(w);
     ln_tails_tick(w);
@@ -738,6 +747,8 @@ ln_msec ln_host_hub_deadline(const linnet_loop *w) {
     const hub_worker *h = w->sessions;
     if (!h) return LN_NEVER;
     ln_msec at = ln_sessions_deadline(&h->sessions), other = ln_doorman_deadline(&h->doorman);
+    if (other < at) at = other;
+    other = ln_readers_deadline(w);
     if (other < at) at = other;
     other = ln_occupancy_deadline(&w->occupancy);
     if (other < at) at = other;

@@ -5,6 +5,9 @@
 #include "lib/inner.h"
 #include <linnet/hub.h>
 
+struct ln_entry;
+struct ln_identity;
+
 /* Its broker for one worker, or NULL for class live. LINNET_ERR_NOMEM. */
 int ln_host_hub_broker(linnet_hub *hub, linnet_loop *w, ln_broker **out);
 /* Its server is being freed: whoever calls from an `end` finds none. */
@@ -24,9 +27,11 @@ void ln_host_hub_end(linnet_loop *w);
 /* Before w->hub is freed. All connections are gone. */
 void ln_host_hub_close(linnet_loop *w);
 void ln_host_hub_tick(linnet_loop *w);
-/* Why somebody of whom nothing is known may not hear a channel: words, and the HTTP status. NULL:
- * he may. */
-const char *ln_host_hub_bars(const linnet_loop *w, ln_slice channel, int *status);
+/* Somebody wants to read an event stream: as for a handshake. ACCEPT: *out says who it is, until
+ * the next one comes. */
+linnet_verdict ln_host_hub_visit(linnet_upgrade *u, struct ln_entry **out);
+/* Whether he may hear a channel. who NULL: nobody in particular. */
+bool ln_host_hub_may(const linnet_loop *w, const struct ln_identity *who, ln_slice channel);
 /* Of a worker; NULL: it has none. */
 const struct ln_sessions *ln_host_hub_sessions(const linnet_loop *w);
 struct ln_sessions *ln_host_hub_people(linnet_loop *w);

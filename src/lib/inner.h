@@ -34,7 +34,8 @@ enum { /* ln_timer.kind */
     LN_TIMER_OF_DNS,
     LN_TIMER_OF_DRAIN,
     LN_TIMER_OF_HOOKS,
-    LN_TIMER_OF_KEYS
+    LN_TIMER_OF_KEYS,
+    LN_TIMER_OF_READER
 };
 typedef enum ln_drain_phase { /* drain.c */
     LN_DRAIN_NOT,
@@ -81,6 +82,7 @@ struct linnet_loop {
     ln_list tls_cache;            /* client.c's */
     ln_list streams;              /* sse.c's, and the next three: by when they hear a comment */
     ln_list stream_laggards;
+    ln_list readers; /* reader.c's: whose answers are pending, by how long yet */
     ln_buf stream_text;
     const ln_conn_config *stream_limits;
     ln_timer drain;

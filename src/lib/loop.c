@@ -14,6 +14,7 @@
 #include "lib/prune.h"
 #include "lib/server.h"
 #include "lib/sized.h"
+#include "lib/sse.h"
 #include "lib/tail.h"
 #include "lib/timer.h"
 #include <assert.h>
@@ -290,6 +291,7 @@ static void fire(linnet_loop *w, ln_timer *timer) {
     case LN_TIMER_OF_HOST: ln_host_timer(timer); return;
     case LN_TIMER_OF_DNS: ln_dns_timer(w->dns, timer); return;
     case LN_TIMER_OF_DRAIN: ln_drain_timer(w); return;
+    case LN_TIMER_OF_READER: ln_sse_timer(timer); return;
     case LN_TIMER_OF_KEYS: ln_keyring_timer(w->keyring, timer); return;
     case LN_TIMER_OF_HOOKS: ln_hook_worker_timer(w->hooks, timer); return;
     default: assert(false && "a timer of nobody");
@@ -462,6 +464,7 @@ int ln_worker_new(ln_world *world, const linnet_loop_options *o, linnet_server *
     ln_list_init(&w->tls_cache);
     ln_list_init(&w->streams);
     ln_list_init(&w->stream_laggards);
+    ln_list_init(&w->readers);
     ln_buf_init(&w->stream_text, LN_BUF_MAX);
     ln_timer_init(&w->drain, LN_TIMER_OF_DRAIN);
     ln_pool_init(&w->conns, sizeof(linnet_conn), LN_LIM_SLOTS);

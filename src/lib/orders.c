@@ -10,6 +10,7 @@
 #include "lib/prune.h"
 #include "lib/server.h"
 #include "lib/sized.h"
+#include "lib/sse.h"
 #include "session/orders.h"
 #include <linnet/watch.h>
 
@@ -202,6 +203,7 @@ static void obey(const ln_order *o, linnet_loop *w, struct ln_sessions *n, found
     switch (o->kind) {
     case DISCONNECT:
         f->count = ln_sessions_disconnect(n, &whom, o->code, (const char *)o->reason.data);
+        f->count += ln_sse_disconnect(w, o->user, o->client, o->connection);
         break;
     case EXPEL: f->count = ln_sessions_expel(n, &whom, o->channel); break;
     case FORGET:

@@ -160,6 +160,13 @@ static void begin_stream(linnet_request *r, void *user) {
     ln_sse_begin(r);
 }
 
+const ln_route *ln_sse_route(const linnet_server *s, const ln_exchange *x) {
+    uint8_t path[8192]; /* heads are at most so long */
+    ln_slice decoded = ln_slice_of(path, ln_target_unescape(x->head.path, false, path));
+    const ln_route *r = ln_route_find(s, decoded, false);
+    return r && r->handler == begin_stream ? r : NULL;
+}
+
 int ln_route_streams(linnet_server *s, const char *path, const char *const *origins) {
     linnet_http_route route = LINNET_HTTP_ROUTE_INIT;
     route.handler = begin_stream;

@@ -89,6 +89,7 @@ struct linnet_upgrade {
     char *body;
     int status;
     bool accepted, rejected;
+    bool stream; /* not a handshake: somebody wants to read an event stream (reader.h) */
 };
 struct linnet_request {
     ln_exchange *x;

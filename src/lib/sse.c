@@ -2,6 +2,7 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "lib/hub.h"
+#include "lib/reader.h"
 #include "lib/tail.h"
 #include "session/session.h"
 #include "wire/target.h"
@@ -27,6 +28,7 @@ struct ln_stream {
     ln_list node; /* in worker->streams, by due */
     ln_list lag;  /* in worker->stream_laggards: one is behind, and much waits for him already */
     linnet_loop *worker;
+    ln_reader *reader;
     ln_exchange *x;
     ln_msec due;
     uint32_t count, waiting; /* subscriptions; those that have not joined yet */
@@ -102,6 +104,7 @@ static void stream_free(ln_stream *s) {
     ln_list_remove(&s->node);
     ln_list_remove(&s->lag);
     s->x->host = NULL;
+    ln_reader_free(s->reader);
     ln_free(s);
 }
 
@@ -173,12 +176,11 @@ static void joined(stream_sub *sub) {
     tell_written(s, err);
 }
 
-static void refused(ln_stream *s, int err) {
+static void refused(ln_stream *s, ln_native_code code) {
     ln_buf *out = &s->worker->stream_text;
     ln_exchange *x = s->x;
     ln_conn *c = x->conn;
-    int wrote = ln_buf_addf(
-        out, "event: error\ndata: {\"code\":%d}\n\n", (int)ln_session_code(err));
+    int wrote = ln_buf_addf(out, "event: error\ndata: {\"code\":%d}\n\n", (int)code);
     if (wrote == LINNET_OK) wrote = ln_exchange_write(x, ln_buf_slice(out));
     clear(out);
     if (wrote == LINNET_OK)
@@ -193,7 +195,7 @@ static void on_subscribed(void *ctx, ln_subscription *ls, int err) {
     (void)ctx;
     stream_sub *sub = (stream_sub *)(void *)ls;
     if (err < 0)
-        refused(sub->stream, err);
+        refused(sub->stream, ln_session_code(err));
     else
         joined(sub);
 }
@@ -228,7 +230,7 @@ static void on_reset(void *ctx, ln_subscription *ls) {
     sub->stream->waiting++;
     int err = ln_hub_subscribe(w->hub, ls, LN_SPACE_CHANNELS, name);
     if (err < 0)
-        refused(sub->stream, err);
+        refused(sub->stream, ln_session_code(err));
     else if (err == LN_DONE)
         joined(sub);
 }
@@ -287,10 +289,10 @@ void ln_sse_use(linnet_loop *w, const ln_conn_config *limits) {
 
 /* Requests -------------------------------------------------------------------------------- */
 
-/* Takes the channels of the query. Otherwise the words of why not, and the status. */
-static const char *take_channels(ln_stream *s, ln_slice query, int *status) {
-    ln_slice key, value;
+const char *ln_sse_read_names(const ln_exchange *x, ln_sse_names *out, int *status) {
+    ln_slice query = x->head.query, key, value;
     uint8_t name[8192]; /* heads are at most so long */
+    out->count = 0;
     while (ln_target_next(&query, &key, &value)) {
         if (!ln_slice_eq(key, LN_SLICE("channel"))) continue;
         ln_slice channel = ln_slice_of(name, ln_target_unescape(value, true, name));
@@ -298,19 +300,14 @@ static const char *take_channels(ln_stream *s, ln_slice query, int *status) {
         *status = err == LINNET_ERR_DENIED ? 403 : 400;
         if (err == LINNET_ERR_DENIED) return "that channel is reserved\n";
         if (err < 0) return "that is no name for a channel\n";
-        if (s->count == LN_SSE_CHANNELS) return "at most 16 channels in one stream\n";
-        for (uint32_t i = 0; i < s->count; i++)
-            if (ln_slice_eq(ln_slice_of(s->subs[i].name, s->subs[i].name_size), channel))
-                return "a channel stands twice\n";
-        const char *why = ln_host_hub_bars(s->worker, channel, status);
-        if (why) return why;
-        stream_sub *sub = &s->subs[s->count++];
-        *sub = (stream_sub){ .stream = s, .name_size = (uint8_t)channel.size };
-        memcpy(sub->name, channel.data, channel.size);
-        ln_subscription_init(&sub->s, LN_USER_SSE, sub);
+        if (out->count == LN_SSE_CHANNELS) return "at most 16 channels in one stream\n";
+        for (uint32_t i = 0; i < out->count; i++)
+            if (ln_slice_eq(ln_sse_name(out, i), channel)) return "a channel stands twice\n";
+        out->sizes[out->count] = (uint8_t)channel.size;
+        memcpy(out->names[out->count++], channel.data, channel.size);
     }
     *status = 400;
-    return s->count ? NULL : "which channels? ?channel=NAME, once or more often\n";
+    return out->count ? NULL : "which channels? ?channel=NAME, once or more often\n";
 }
 
 /* The rule of WebSockets: who may connect may read, and is told so in the way of pages. */
@@ -323,6 +320,9 @@ static const char *check_origin(linnet_request *r, int *status) {
     if (!ln_route_origin_ok(r->conn, r->x, r->route, origin))
         return "pages from there may not read this\n";
     int err = ln_exchange_add_field(r->x, LN_SLICE("Access-Control-Allow-Origin"), origin);
+    /* Cookies only for places that were named: who lets in all pages has not meant that. */
+    if (!ln_route_origin_ok(r->conn, r->x, r->route, LN_SLICE("null")))
+        linnet_request_add_header(r, "Access-Control-Allow-Credentials", "true");
     return err < 0 ? "that is no origin\n" : NULL;
 }
 
@@ -341,9 +341,11 @@ static void start(linnet_request *r, ln_stream *s) {
     ln_slice id = linnet_request_header(r, "Last-Event-ID", 0);
     if (id.size) read_id(s, id);
     if (begin(r, s) < 0) { /* the connection is dropped, or is to be */
+        ln_reader_free(s->reader);
         ln_free(s);
         return;
     }
+    ln_reader_watch(s->reader);
     linnet_loop *w = s->worker;
     ln_exchange *x = r->x;
     r->named = true; /* it goes on */
@@ -357,43 +359,46 @@ static void start(linnet_request *r, ln_stream *s) {
                       ? ln_hub_recover(w->hub, &s->subs[i].s, name, s->subs[i].at, PAGE_BYTES)
                       : ln_hub_subscribe(w->hub, &s->subs[i].s, LN_SPACE_CHANNELS, name);
         if (err < 0)
-            refused(s, err);
+            refused(s, ln_session_code(err));
         else if (err == LN_DONE)
             joined(&s->subs[i]);
     }
 }
 
-void ln_sse_begin(linnet_request *r) {
-    linnet_loop *w = ln_worker_of(r->conn);
-    ln_stream *s = ln_calloc(1, sizeof *s + LN_SSE_CHANNELS * sizeof s->subs[0]);
-    int status = 503;
+void ln_sse_open(linnet_request *r, const ln_sse_names *names, ln_reader *reader) {
+    ln_stream *s = ln_calloc(1, sizeof *s + names->count * sizeof s->subs[0]);
     if (!s) {
-        linnet_request_answer(r, status, NULL, linnet_str("no memory\n"));
+        linnet_request_answer(r, 503, NULL, linnet_str("no memory\n"));
+        ln_reader_free(reader);
         return;
     }
-    s->worker = w;
+    s->worker = ln_worker_of(r->conn);
     s->x = r->x;
+    s->reader = reader;
+    s->count = names->count;
+    reader->stream = s;
     ln_list_init(&s->node);
     ln_list_init(&s->lag);
+    for (uint32_t i = 0; i < s->count; i++) {
+        stream_sub *sub = &s->subs[i];
+        *sub = (stream_sub){ .stream = s, .name_size = names->sizes[i] };
+        memcpy(sub->name, names->names[i], names->sizes[i]);
+        ln_subscription_init(&sub->s, LN_USER_SSE, sub);
+    }
+    start(r, s);
+}
+
+void ln_sse_begin(linnet_request *r) {
+    ln_sse_names names;
+    int status = 503;
     const char *why = check_origin(r, &status);
-    if (!why) why = take_channels(s, r->x->head.query, &status);
+    if (!why) why = ln_sse_read_names(r->x, &names, &status);
     if (why)
         linnet_request_answer(r, status, NULL, linnet_str(why));
     else if (r->x->head_only)
         linnet_request_answer(r, 200, "text/event-stream", linnet_str(""));
-    else {
-        ln_stream *small = ln_realloc(s, sizeof *s + s->count * sizeof s->subs[0]);
-        if (small) s = small;
-        ln_list_init(&s->node);
-        ln_list_init(&s->lag);
-        for (uint32_t i = 0; i < s->count; i++) { /* it has moved */
-            s->subs[i].stream = s;
-            ln_subscription_init(&s->subs[i].s, LN_USER_SSE, &s->subs[i]);
-        }
-        start(r, s);
-        return;
-    }
-    ln_free(s);
+    else
+        ln_reader_begin(r);
 }
 
 /* The end --------------------------------------------------------------------------------- */
@@ -407,6 +412,51 @@ bool ln_sse_gone(const ln_exchange *x) {
 
 void ln_sse_end(ln_exchange *x) {
     if (ln_sse_gone(x)) ln_exchange_end(x);
+}
+
+void ln_sse_timer(ln_timer *timer) {
+    ln_reader *reader = ln_list_item(timer, ln_reader, end);
+    if (ln_reader_is_over(reader)) refused(reader->stream, LN_NATIVE_TOKEN_EXPIRED);
+}
+
+static bool is_meant(const ln_stream *s, ln_slice user, ln_slice client, linnet_conn_id id) {
+    const ln_reader *r = s->reader;
+    if (id && id != r->id) return false;
+    if (client.size && !ln_slice_eq(client, ln_slice_of(r->client, r->client_size))) return false;
+    return !user.size || (r->identity && ln_slice_eq(user, ln_identity_user(r->identity)));
+}
+
+uint32_t ln_sse_disconnect(linnet_loop *w, ln_slice user, ln_slice client, linnet_conn_id id) {
+    uint32_t count = 0;
+    LN_LIST_FOREACH_SAFE(node, &w->streams) {
+        ln_stream *s = ln_list_item(node, ln_stream, node);
+        if (!is_meant(s, user, client, id)) continue;
+        ln_sse_end(s->x);
+        count++;
+    }
+    return count;
+}
+
+static bool is_barred(const ln_stream *s, const ln_bans *bans, uint64_t now_s) {
+    const ln_identity *id = s->reader->identity;
+    const linnet_conn *conn = ln_conn_outer(s->x->conn);
+    ln_ip ip;
+    ln_ban_who who = { .address = ln_visitor_address(conn, &s->x->head, &ip) ? &ip : NULL };
+    if (id) who.user = ln_identity_user(id);
+    if (id) who.jti = ln_identity_jti(id);
+    if (id) who.issued = id->issued;
+    return ln_bans_judge(bans, &who, now_s) != LN_BAN_FREE;
+}
+
+uint32_t ln_sse_bar(linnet_loop *w, const ln_bans *bans, uint64_t now_s) {
+    uint32_t count = 0;
+    LN_LIST_FOREACH_SAFE(node, &w->streams) {
+        ln_stream *s = ln_list_item(node, ln_stream, node);
+        if (!is_barred(s, bans, now_s)) continue;
+        ln_sse_end(s->x);
+        count++;
+    }
+    return count;
 }
 
 /* Those who are behind, once each: who is still too slow is put back. */

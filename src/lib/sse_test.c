@@ -128,7 +128,7 @@ static void test_refusals(void **state) {
     streams_free(&s);
 }
 
-/* Tokens are read from WebSockets only, so where there are some a reader is nobody. */
+/* Readers without a token; those with one are in tests/e2e/readers. */
 static void test_access(void **state) {
     (void)state;
     static const struct {

@@ -6,6 +6,7 @@
  */
 #include "base/mem.h"
 #include "lib/hub.h"
+#include "lib/reader.h"
 #include "lib/server.h"
 #include "wire/target.h"
 
@@ -136,7 +137,10 @@ void ln_upgrade_again(linnet_loop *w, linnet_conn_id id) {
     linnet_conn *conn = ln_worker_find(w, id);
     ln_upgrade asked;
     ln_exchange *x = waiting(conn, &asked);
-    if (!x) return;
+    if (!x) {
+        ln_reader_again(w, id);
+        return;
+    }
     const ln_route *r = x->host;
     x->host = NULL;
     if (w->draining)

@@ -114,7 +114,7 @@ static ln_question question(
 }
 
 static uint32_t ticket_new(ln_session *s) {
-    if (++s->tickets == 0) s->tickets = 1;
+    if (++s->tickets == LN_ASK_STREAM) s->tickets = 1;
     return s->tickets;
 }
 

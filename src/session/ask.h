@@ -72,6 +72,9 @@ typedef struct ln_asker {
     int (*ask)(void *ctx, const ln_question *q, ln_answer *now);
 } ln_asker;
 
+/* In the ticket of a question about the reader of an event stream, who is no session. */
+#define LN_ASK_STREAM 0x80000000u
+
 #define LN_ASK_MS 5000 /* then whoever has been asked has not answered */
 
 static inline bool ln_asker_wants(const ln_asker *a, ln_ask_kind kind) {
