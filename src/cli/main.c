@@ -22,6 +22,7 @@ static const struct verb {
     { "presence", ln_verb_presence, "who is in a channel, and who comes and goes" },
     { "call", ln_verb_call, "ask the backend of a server something" },
     { "bench", linnet_cli_bench, "load for any WebSocket server: echo, fanout, connect, idle" },
+    { "doctor", ln_verb_doctor, "what stands in the way, here and on the way to a server" },
     { "drain", ln_verb_drain, "make a server leave without a storm, or say what that would mean" },
     { "status", ln_verb_status, "how a running server is: connections, traffic, times" },
     { "why", ln_verb_why, "how connections ended, and what to do about it" },

@@ -6,6 +6,7 @@
 int ln_verb_call(int argc, char **argv);
 int ln_verb_config(int argc, char **argv);
 int ln_verb_connect(int argc, char **argv);
+int ln_verb_doctor(int argc, char **argv);
 int ln_verb_drain(int argc, char **argv);
 int ln_verb_echo(int argc, char **argv);
 int ln_verb_history(int argc, char **argv);

@@ -592,3 +592,64 @@ async function order(server, method, body) {
     headers: { 'Content-Type': 'application/json', Authorization: `Bearer ${KEY}` } });
   assert.equal(answer.status, 200, await answer.text());
 }
+
+describe('doctor', () => {
+  const doctor = async (...args) => {
+    const { code, stdout, stderr } = await run(['doctor', '--json', '--timeout', 2, ...args]);
+    const found = {};
+    for (const line of stdout.trimEnd().split('\n').filter(Boolean).map(l => JSON.parse(l))) found[line.check] = line;
+    return { code, stderr, found, of: name => found[name]?.result };
+  };
+
+  it('finds nothing wrong on the way to a server, and says each step', async () => {
+    const server = await serve();
+    const { code, found, of, stderr } = await doctor(server.url);
+    assert.equal(code, 0, stderr);
+    for (const step of ['name', 'TCP', 'upgrade', 'protocol', 'round trip', 'origin', 'event stream'])
+      assert.equal(of(step), 'ok', JSON.stringify(found[step]));
+    const words = await run(['doctor', server.http]);
+    assert.match(words.stdout, /^ok    name         127\.0\.0\.1 is 127\.0\.0\.1\n/);
+    await server.stop();
+    const gone = await doctor(server.url);
+    assert.deepEqual([gone.code, gone.of('TCP')], [1, 'fail']);
+    assert.match(gone.found.TCP.advice, /nothing listens/);
+  });
+
+  it('finds proxies that lose the upgrade, and those that collect what should be passed on', async () => {
+    const server = await serve();
+    const lossy = http.createServer((request, response) => response.writeHead(426).end());
+    const slow = net.createServer(near => { // passes WebSockets on, and holds back event streams
+      const far = net.connect(server.port, '127.0.0.1');
+      for (const s of [near, far]) s.on('error', () => {}).on('close', () => { near.destroy(); far.destroy(); });
+      near.once('data', head => {
+        far.write(head);
+        near.pipe(far);
+        if (!head.toString().includes('/sse')) far.pipe(near);
+      });
+    });
+    for (const s of [lossy, slow]) await new Promise(resolve => s.listen(0, '127.0.0.1', resolve));
+    const first = await doctor(`ws://127.0.0.1:${lossy.address().port}`);
+    assert.deepEqual([first.code, first.of('upgrade')], [1, 'fail']);
+    assert.match(first.found.upgrade.advice, /proxy/);
+    const second = await doctor(`ws://127.0.0.1:${slow.address().port}`);
+    assert.deepEqual([second.code, second.of('protocol'), second.of('event stream')], [0, 'ok', 'warn']);
+    lossy.close();
+    slow.close();
+    await server.stop();
+    assert.equal((await doctor('nothing')).code, 2);
+  });
+
+  it('looks at the configuration and who may read its files', async () => {
+    const [file, key] = ['doctor.yaml', 'doctor-keys'].map(name => path.join(home, name));
+    fs.writeFileSync(key, `${KEY}\n`, { mode: 0o600 });
+    fs.writeFileSync(file, `api:\n  key_file: ${key}\n`, { mode: 0o644 });
+    const good = await doctor('--config', file);
+    assert.deepEqual([good.of('config'), good.of('config file'), good.of('key file')], ['ok', 'ok', 'ok'], good.stderr);
+    for (const check of ['descriptors', 'clock']) assert.ok(good.found[check], check);
+    fs.chmodSync(file, 0o666);
+    fs.appendFileSync(file, 'nonsense: 1\n');
+    const bad = await doctor('--config', file);
+    assert.deepEqual([bad.code, bad.of('config'), bad.of('config file')], [1, 'fail', 'fail']);
+    assert.match(bad.stderr, /doctor\.yaml:3/);
+  });
+});
