@@ -472,6 +472,7 @@ void client_hears(attempt *a, ln_slice text) {
         take(a, &top, text);
     } else { /* several that waited */
         ln_json_iter it = ln_json_iter_of(&top);
+        did(scene_of(a), DID_MERGED);
         while (ln_json_next(&it, &key, &item))
             take(a, &item, item.raw);
     }

@@ -179,6 +179,7 @@ static void fill_spaces(court *c, bool open) {
         n->name = names[i];
         n->history_count = i == 3 ? 100 : p->history_count;
         n->members = plan_has(p, PLAN_PRESENCE) && i < 2;
+        n->batch_ms = p->batch_ms;
         n->slow = i < 2 ? p->slow : LINNET_SLOW_DISCONNECT;
     }
     c->spaces[0].subscribe = c->spaces[0].publish = guarded;
@@ -212,6 +213,7 @@ void law_options(law *l, uint32_t node, linnet_hub_options *o) {
     o->members = has(l, PLAN_PRESENCE);
     o->history_count = p->history_count;
     o->slow = p->slow;
+    o->batch_ms = p->batch_ms;
     o->auth_rate = o->auth_failures = LINNET_OFF;
     o->channels_per_connection = 129; /* the reader of rings has 128, and his own */
     c->first_rule = c->rule_count;
@@ -255,6 +257,7 @@ static void reload(law *l, uint32_t node) {
     o.members = has(l, PLAN_PRESENCE);
     o.channels_per_connection = 129;
     o.slow = l->scene->plan->slow;
+    o.batch_ms = l->scene->plan->batch_ms;
     o.auth = has(l, PLAN_LOGIN) ? &c->auth : NULL;
     o.limits = l->scene->plan->limits;
     int err = linnet_hub_reload(c->hub, &o);

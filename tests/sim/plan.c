@@ -79,6 +79,7 @@ void plan_draw(plan *p, uint64_t seed, const plan_less *less) {
     p->history_count = ONE_OF(&r, 0, 0, 6, 30, 1000);
     p->drain_rate = ONE_OF(&r, 0, 10);
     p->guests_may = ln_rand_below(&r, 2);
+    p->batch_ms = ONE_OF(&r, 5, 50, 300);
     p->ring = ONE_OF(&r, 1, 3, 3, 10, 100);
     p->kinds &= ~less->without;
     if (less->clients && less->clients < p->clients) p->clients = less->clients;
@@ -86,6 +87,7 @@ void plan_draw(plan *p, uint64_t seed, const plan_less *less) {
     if (less->events && less->events < p->wild_ms) p->wild_ms = less->events;
     draw_faults(p, &r);
     draw_limits(p, &r);
+    if (!plan_has(p, PLAN_BATCHES)) p->batch_ms = 0;
 }
 
 bool plan_kinds_of(const char *words, uint32_t *kinds) {

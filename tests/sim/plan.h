@@ -24,6 +24,7 @@
     X(LOGIN, "login")       /* tokens: good, bad, for one channel, expiring, refreshed */          \
     X(RELOAD, "reload")     /* rules and histories become others */                                \
     X(EXPEL, "expel")       /* the program puts people out */                                      \
+    X(BATCHES, "batches")   /* publications wait for others */                                     \
     X(RINGS, "rings")       /* a reader of 128 channels comes back, and all of them were full */
 
 enum {
@@ -52,6 +53,7 @@ typedef struct plan {
     uint32_t history_count; /* publications a channel keeps; 0: as ever */
     uint32_t ring;          /* publications missed in each of 128 channels */
     uint32_t drain_rate;
+    uint32_t batch_ms;
     bool traced;
     bool guests_may; /* LOGIN: also who has no token */
     linnet_slow slow;
@@ -82,6 +84,7 @@ bool plan_kinds_of(const char *words, uint32_t *kinds);
     X(SLOW_SKIP, "publications skipped for slow readers")                                          \
     X(EXCEPT_SKIP, "publications skipped on purpose")                                              \
     X(VOLATILE, "volatile publications heard")                                                     \
+    X(MERGED, "messages that came together")                                                       \
     X(RECOVERED, "recoveries")                                                                     \
     X(REPLAYED, "publications replayed")                                                           \
     X(ANEW, "positions that nobody could go on from")                                              \
