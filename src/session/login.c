@@ -144,9 +144,6 @@ static void leave_forbidden(ln_session *s) {
         next = node->next;
         ln_sub *sub = ln_list_item(node, ln_sub, node);
         if (sub->expires || sub->s.leaving) continue;
-#if defined(LN_PLANT) && LN_PLANT == 24 /* tests/sim: who is on his way in is not seen */
-        if (!ln_subscription_joined(&sub->s)) continue;
-#endif
         if (ln_session_may(s, LN_ACT_SUBSCRIBE, ln_sub_name(sub)) == LINNET_OK) continue;
         ln_sub_unanswered(s, sub, "the new token does not allow it");
         ln_sub_end(s, sub, LN_NATIVE_PERMISSION_DENIED);

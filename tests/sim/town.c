@@ -340,7 +340,7 @@ static void speak_program(town *t, const client *c) {
 /* Nobody else says anything, so that a worker that was not woken sleeps on. What is said must be
  * heard in the time that the network takes: some twenty ways with their delays, in parts. */
 static void take_turns(town *t) {
-    uint32_t most = 60 + t->faults.delay_max_ms * 40 + (has(t, PLAN_BACKEND) ? 400 : 0) +
+    uint32_t most = 60 + t->faults.delay_max_ms * 40 + (has(t, PLAN_BACKEND) ? 2500 : 0) +
                     t->plan.batch_ms;
     if (t->plan.payload_max > 400 && t->faults.window) most *= 10;
     for (int round = 0; round < ROUNDS && quiet(t); round++) {
