@@ -1,6 +1,7 @@
 """Rows 67 to 80: descriptors, accepting, many connections, names that collide."""
 import contextlib
 import itertools
+import json
 import os
 import resource
 import selectors
@@ -153,6 +154,28 @@ def connects(w):
     w.note("%d in %.1f s, the longest wait %.2f s" % (count, time.monotonic() - began, worst))
     if worst > 5:
         raise Fail("somebody waited %.1f s" % worst)
+
+
+@row(70, "a storm of handshakes, thousands at a time: who is there already is answered as before")
+def handshakes(w):
+    """One worker, which the canary shares with all of them, and a client in C. It comes with the
+    lowest priority, because what is measured is the server and not who gets the processor."""
+    with w.server("--workers", "1", verb="serve") as server:
+        server.canary.mark()
+        said = subprocess.run(
+            ["nice", "-n", "19", w.program("linnet"), "bench", "connect", "--json", "--connections",
+             "4000", "--sources", "4", "--warmup", "0", "--duration", "6" if w.full else "2",
+             "ws://%s:%d/ws" % server.addr], check=True, capture_output=True, text=True).stdout
+        seen, storm_said = server.canary.mark(), json.loads(said.splitlines()[-1])
+        w.note("%.0f handshakes/s, the longest %.2f s; the canary: p99 %.1f ms, worst %.1f ms" %
+               (storm_said["rate"], storm_said["max_us"] / 1e6, seen["p99"] * 1e3,
+                seen["worst"] * 1e3))
+        if seen["lost"] or not seen["answered"]:
+            raise Fail("the canary was lost: %s" % seen["lost"])
+        if seen["p99"] > (0.5 if w.asan else 0.05 if w.full else 0.2):
+            raise Fail("the canary waited %.0f ms" % (seen["p99"] * 1e3))
+        if storm_said["max_us"] > 5e6 and not w.asan:
+            raise Fail("somebody waited %.1f s" % (storm_said["max_us"] / 1e6))
 
 
 def time_waits(port):
