@@ -121,9 +121,10 @@ typedef struct linnet_hook_stats {
     uint64_t failed;     /* news given up after all retries, or refused */
     uint64_t dropped;    /* news that the queue had no room for */
     uint64_t waiting;    /* news in the queue now */
+    uint64_t underway;   /* requests now */
 } linnet_hook_stats;
 #define LINNET_HOOK_STATS_INIT                                                                     \
-    { sizeof(linnet_hook_stats), 0, 0, 0, 0, 0, 0, 0 }
+    { sizeof(linnet_hook_stats), 0, 0, 0, 0, 0, 0, 0, 0 }
 /* Any thread. LINNET_ERR_INVAL (size), LINNET_ERR_STATE (no server). */
 LINNET_API int linnet_hub_hook_stats(const linnet_hub *hub, linnet_hook_stats *out);
 

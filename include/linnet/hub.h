@@ -520,9 +520,17 @@ typedef struct linnet_hub_stats {
     uint64_t limited_handshakes;            /* for coming too often; not among rate_limited */
     uint64_t full_users;                    /* connections closed with 3504 */
     uint64_t resumed, taken; /* came back with a ticket; old connections that were still there */
+    uint64_t dropped;        /* messages left out for slow readers */
+    uint64_t held;           /* commands that waited for answers to others, or for a login */
+    uint64_t positions_forgotten, keys_forgotten; /* of channels nobody was in, for want of room or
+                                                     because of their age; of publications, before
+                                                     their time */
 } linnet_hub_stats;
 #define LINNET_HUB_STATS_INIT                                                                      \
-    { sizeof(linnet_hub_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+    {                                                                                              \
+        sizeof(linnet_hub_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,   \
+            0, 0, 0                                                                                \
+    }
 /* Any thread. LINNET_ERR_INVAL: out->size is no size; LINNET_ERR_STATE: it has no server. */
 LINNET_API int linnet_hub_get_stats(const linnet_hub *hub, linnet_hub_stats *out);
 /* Live sessions by dialect: its name as in ?dialect=, "undecided" last, in a fixed order. Start
@@ -547,6 +555,9 @@ typedef struct linnet_jwks_stats {
  * Any thread. */
 LINNET_API const char *linnet_hub_next_jwks(
     const linnet_hub *hub, unsigned *at, linnet_jwks_stats *out);
+/* Commands answered with an error, by its name ("LIMIT_EXCEEDED"); "APPLICATION", last: what a
+ * backend made up. Start with *at = 0; NULL at the end. */
+LINNET_API const char *linnet_hub_next_error(const linnet_hub *hub, unsigned *at, uint64_t *count);
 
 #ifdef __cplusplus
 }

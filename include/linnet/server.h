@@ -245,9 +245,12 @@ typedef struct linnet_server_stats {
     uint64_t opens, closes; /* WebSockets opened; connections of any kind that ended */
     uint64_t queued_bytes;  /* now waiting to be sent, over all connections */
     uint64_t cut;           /* connections cut because more than queued_all_max waited */
+    uint64_t stalled;       /* connections now, of whose bytes the kernel takes no more */
+    uint64_t spared;        /* volatile messages dropped because a queue was full */
+    uint64_t uncompressed;  /* WebSockets that wanted compression when there was no memory for it */
 } linnet_server_stats;
 #define LINNET_SERVER_STATS_INIT                                                                   \
-    { sizeof(linnet_server_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+    { sizeof(linnet_server_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 /* Fills out->size bytes, which the caller has set; any thread. LINNET_ERR_INVAL: that is no size.
  */
 LINNET_API int linnet_server_get_stats(const linnet_server *server, linnet_server_stats *out);
@@ -285,7 +288,11 @@ LINNET_API bool linnet_server_next_close(
 typedef enum linnet_measure {
     LINNET_MEASURE_DELIVERY = 0, /* from a publish by a client until a worker had queued it for its
                                     subscribers; one publication in eight is timed */
-    LINNET_MEASURE_RTT = 1       /* of our WebSocket pings */
+    LINNET_MEASURE_RTT = 1,      /* of our WebSocket pings */
+    LINNET_MEASURE_SOCKET = 2,   /* from a publish until the turn that delivered it had given all to
+                                    the sockets that would take it; of the same ones as DELIVERY */
+    LINNET_MEASURE_WAIT = 3,     /* how long what a socket did not take at once has waited for it */
+    LINNET_MEASURE_WEBHOOK = 4   /* requests to webhooks, from sending to the end of the answer */
 } linnet_measure;
 #define LINNET_HISTOGRAM_BUCKETS 16
 typedef struct linnet_histogram {

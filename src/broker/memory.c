@@ -331,6 +331,7 @@ static void log_free(ln_memory *m, ln_log_handle *log) {
 }
 
 static void forget_first(ln_memory *m) {
+    ln_stat_add(&m->stats.forgotten, 1);
     log_free(m, ln_list_item(m->closed.next, ln_log_handle, closed));
 }
 

@@ -24,6 +24,7 @@ typedef struct ln_memory_options {
 
 typedef struct ln_memory_stats {
     ln_stat logs, idle, kept, kept_bytes, evicted;
+    ln_stat forgotten; /* logs without a home */
 } ln_memory_stats;
 
 /* LINNET_ERR_NOMEM. Freed through ops->free. */

@@ -209,6 +209,7 @@ static void test_the_epoch_outlives(void **state) {
     s.b->now = due;
     s.b->ops->tick(s.b);
     assert_int_equal(ln_stat_get(&ln_memory_stats_of(s.b)->logs), 0);
+    assert_int_equal(ln_stat_get(&ln_memory_stats_of(s.b)->forgotten), 1);
     assert_int_equal(s.b->ops->deadline(s.b), LN_NEVER);
 
     uint64_t epochs[3];

@@ -149,11 +149,13 @@ struct ln_env {
     ln_stat held;   /* the same, each rendering once: what it costs in memory */
     ln_stat close_codes[LN_CLOSE_CODES]; /* by ln_close_index */
     ln_hist rtt;                         /* of our pings */
-    ln_stat spared;                      /* volatile renderings dropped because a queue was full */
-    ln_stat rejects[64];                 /* by error row number */
-    ln_stat faults[64];                  /* by ln_http1_fault */
-    void *host;                          /* lib/'s worker */
-    uint8_t worker;                      /* its number, for the log */
+    ln_hist waited;  /* until it had gone: the oldest byte of what a sock did not take at once */
+    ln_stat stalled; /* connections that wait for their sock now */
+    ln_stat spared;  /* volatile renderings dropped because a queue was full */
+    ln_stat rejects[64];                            /* by error row number */
+    ln_stat faults[64];                             /* by ln_http1_fault */
+    void *host;                                     /* lib/'s worker */
+    uint8_t worker;                                 /* its number, for the log */
     void (*on_request)(ln_conn *c, ln_exchange *x); /* a request head is complete (exchange.h) */
     void (*on_body)(ln_conn *c, ln_exchange *x);    /* the body that was wanted is whole */
     /* The peer went before the answer was complete, or nobody gave one in time: it is not wanted.

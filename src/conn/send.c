@@ -84,6 +84,7 @@ void ln_send_release(ln_conn *c) {
     if (!c->inflight) return;
     release(c, c->inflight);
     c->inflight = NULL;
+    ln_stat_sub(&c->env->stalled, 1);
 }
 
 /* Keeps alive what the kernel did not take: the message buffer itself if the bytes lie there,
@@ -148,6 +149,7 @@ static void give(ln_conn *c, ln_slice bytes, ln_rendering *keep) {
     if (r == LN_PENDING) {
         widen(c);
         c->inflight = keep;
+        ln_stat_add(&env->stalled, 1);
         c->inflight_bytes = (uint32_t)ln_sock_pending(&c->sock).size;
         ln_rendering_charge(keep, &env->held, c->inflight_bytes);
         ln_send_more(c, c->inflight_bytes);
@@ -580,6 +582,8 @@ void ln_send_done(ln_conn *c, int result) {
     if (next) done->twins = NULL;
     release(c, done);
     c->inflight = NULL;
+    ln_stat_sub(&c->env->stalled, 1);
+    if (c->waiting) ln_hist_add(&c->env->waited, UINT64_C(1000) * (ln_conn_now(c) - c->waiting));
     ln_send_less(c, c->inflight_bytes);
     c->inflight_bytes = 0;
     c->waiting = 0;

@@ -76,6 +76,10 @@ static void put_server(ln_exposition *e, const ln_metrics *m) {
     counter(e, "linnet_bytes_sent", "Bytes sent on all connections.", s.bytes_out);
     counter(e, "linnet_socket_sends", "System calls that sent something.", s.sends);
     gauge(e, "linnet_send_queue_bytes", "Bytes that wait to be sent.", s.queued_bytes);
+    gauge(e, "linnet_connections_stalled",
+        "Connections of whose bytes the kernel takes no more for the moment.", s.stalled);
+    counter(e, "linnet_compression_declined",
+        "WebSockets that go without compression for want of memory for it.", s.uncompressed);
     counter(
         e, "linnet_budget_cuts", "Connections cut because too much waited on all of them.", s.cut);
 }
@@ -118,6 +122,23 @@ static void put_limits(ln_exposition *e, const ln_metrics *m, const linnet_hub_s
         s->full_users);
 }
 
+static void put_errors(ln_exposition *e, const ln_metrics *m) {
+    unsigned at = 0;
+    uint64_t n;
+    ln_family(e, "linnet_command_errors", "counter", "Commands answered with an error, by which.");
+    for (const char *name; (name = linnet_hub_next_error(m->hub, &at, &n));)
+        ln_sample(e, "error", name, n);
+}
+
+static void put_dropped(ln_exposition *e, const ln_metrics *m, const linnet_hub_stats *s) {
+    linnet_server_stats server = LINNET_SERVER_STATS_INIT;
+    linnet_server_get_stats(m->server, &server);
+    ln_family(e, "linnet_messages_dropped", "counter",
+        "Messages left out for readers who do not keep up, by why they could be.");
+    ln_sample(e, "reason", "policy", s->dropped);
+    ln_sample(e, "reason", "volatile", server.spared);
+}
+
 static void put_hub(ln_exposition *e, const ln_metrics *m) {
     linnet_hub_stats s = LINNET_HUB_STATS_INIT;
     linnet_hub_get_stats(m->hub, &s);
@@ -125,7 +146,9 @@ static void put_hub(ln_exposition *e, const ln_metrics *m) {
     gauge(e, "linnet_subscriptions", "Subscriptions now.", s.subscriptions);
     counter(e, "linnet_publications", "Publications by clients.", s.publishes);
     counter(e, "linnet_deliveries", "Publications times their subscribers.", s.deliveries);
-    counter(e, "linnet_command_errors", "Commands answered with an error.", s.errors);
+    put_errors(e, m);
+    put_dropped(e, m, &s);
+    counter(e, "linnet_commands_held", "Commands that waited for answers to others.", s.held);
     counter(e, "linnet_commands_unknown", "Messages of no known type, ignored.", s.unknown);
     counter(e, "linnet_client_calls", "Calls to clients, one per connection asked.", s.calls);
     counter(e, "linnet_client_replies_stray", "Replies to no call that waits.", s.stray_replies);
@@ -134,6 +157,11 @@ static void put_hub(ln_exposition *e, const ln_metrics *m) {
         "Publications of clients refused because too much waited to be sent.", s.crowded);
     counter(e, "linnet_history_evictions",
         "Publications dropped from histories before their time, for want of room.", s.evicted);
+    counter(e, "linnet_positions_forgotten",
+        "Positions of channels nobody was in, forgotten because of their age or number.",
+        s.positions_forgotten);
+    counter(e, "linnet_keys_forgotten",
+        "Keys of publications forgotten before their time, for want of room.", s.keys_forgotten);
     ln_family(e, "linnet_recoveries", "counter",
         "Subscriptions that asked to go on where they "
         "had been.");
@@ -167,6 +195,24 @@ static void put_jwks(ln_exposition *e, const ln_metrics *m) {
     put_jwks_family(e, m, 2);
     ln_family(e, "linnet_jwks_age_seconds", "gauge", "How long ago they came.");
     put_jwks_family(e, m, 3);
+}
+
+/* ---- webhooks ------------------------------------------------------------------------ */
+
+static void put_webhooks(ln_exposition *e, const ln_metrics *m) {
+    linnet_hook_stats s = LINNET_HOOK_STATS_INIT;
+    linnet_hub_hook_stats(m->hub, &s);
+    ln_family(e, "linnet_webhook_questions", "counter",
+        "Questions to webhooks; those unanswered are among those asked.");
+    ln_sample(e, "result", "asked", s.asked);
+    ln_sample(e, "result", "unanswered", s.unanswered);
+    ln_family(e, "linnet_webhook_news", "counter", "News for webhooks that are done with.");
+    ln_sample(e, "result", "told", s.told);
+    ln_sample(e, "result", "failed", s.failed);
+    ln_sample(e, "result", "dropped", s.dropped);
+    counter(e, "linnet_webhook_retries", "News sent once more.", s.retried);
+    gauge(e, "linnet_webhook_queue", "News that wait to be sent.", s.waiting);
+    gauge(e, "linnet_webhook_underway", "Requests to webhooks now.", s.underway);
 }
 
 /* ---- time ---------------------------------------------------------------------------- */
@@ -258,9 +304,16 @@ int ln_metrics_put(ln_buf *out, const ln_metrics *m, bool openmetrics) {
     put_server(&e, m);
     put_memory(&e, m);
     put_hub(&e, m);
+    put_webhooks(&e, m);
     put_jwks(&e, m);
     put_measure(&e, m, LINNET_MEASURE_DELIVERY, "linnet_publish_duration_seconds",
         "From a publish until a worker had queued it for its subscribers; one in eight is timed.");
+    put_measure(&e, m, LINNET_MEASURE_SOCKET, "linnet_publish_socket_seconds",
+        "From a publish until sockets had been given what they would take; the same ones.");
+    put_measure(&e, m, LINNET_MEASURE_WAIT, "linnet_send_wait_seconds",
+        "How long what a socket did not take at once has waited for it.");
+    put_measure(&e, m, LINNET_MEASURE_WEBHOOK, "linnet_webhook_duration_seconds",
+        "Requests to webhooks, from sending to the end of the answer.");
     put_measure(&e, m, LINNET_MEASURE_RTT, "linnet_rtt_seconds", "Round trip of WebSocket pings.");
     put_lag(&e, m);
     put_process(&e);

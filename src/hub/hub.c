@@ -515,7 +515,15 @@ static void reset(ln_hub *h, ln_channel *c) {
 
 /* The last bit of `born` says that there is one. */
 static void time_it(ln_hub *h, const ln_publication *p) {
-    if (p->born && h->clock_us) ln_hist_add(&h->latency, (uint32_t)h->clock_us() - (p->born & ~1u));
+    if (!p->born || !h->clock_us) return;
+    ln_hist_add(&h->latency, (uint32_t)h->clock_us() - (p->born & ~1u));
+    if (h->timed_count < LN_HUB_TIMED) h->timed[h->timed_count++] = p->born & ~1u;
+}
+
+void ln_hub_flushed(ln_hub *h) {
+    uint32_t now = h->timed_count ? (uint32_t)h->clock_us() : 0;
+    while (h->timed_count)
+        ln_hist_add(&h->socket, now - h->timed[--h->timed_count]);
 }
 
 /* The first `count` of them that follow each other; what does not follow ends all subscriptions,

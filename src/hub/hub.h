@@ -31,6 +31,8 @@ typedef struct ln_hub_events {
     int (*presence)(void *ctx, ln_slice channel, ln_slice packed);
 } ln_hub_events;
 
+#define LN_HUB_TIMED 16 /* publications of a turn; the others are not timed */
+
 typedef struct ln_hub {
     ln_homes homes;
     ln_presences presences;
@@ -52,6 +54,8 @@ typedef struct ln_hub {
      * kept. Set right after ln_hub_new. One publication in eight is timed. */
     uint64_t (*clock_us)(void);
     ln_hist latency; /* from publish until a worker has queued it for all its subscribers */
+    ln_hist socket;  /* and until the sockets have it: ln_hub_flushed */
+    uint32_t timed[LN_HUB_TIMED], timed_count; /* since the last of those */
 } ln_hub;
 
 typedef struct ln_hub_options {
@@ -85,6 +89,8 @@ void ln_hub_watch(ln_hub *h, const ln_hub_events *events);
 void ln_hub_mail(ln_hub *h, ln_letter *letter);
 /* The time, once at the start of each turn; does what is due. wall_ms: since 1970. */
 void ln_hub_tick(ln_hub *h, ln_msec now, uint64_t wall_ms);
+/* What was delivered since the last time has been given to the sockets. */
+void ln_hub_flushed(ln_hub *h);
 /* When ln_hub_tick has something to do, or LN_NEVER. */
 ln_msec ln_hub_deadline(const ln_hub *h);
 static inline ln_msec ln_hub_now(const ln_hub *h) {

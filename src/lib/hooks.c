@@ -254,6 +254,10 @@ void ln_hook_worker_count(const ln_hook_worker *k, linnet_hook_stats *sum) {
     if (k && k->web) ln_webhooks_count(k->web, sum);
 }
 
+const ln_hist *ln_hook_worker_times(const ln_hook_worker *k) {
+    return k && k->web ? ln_webhooks_times(k->web) : NULL;
+}
+
 /* ---- from anywhere -------------------------------------------------------------------------- */
 
 int linnet_hub_answer(linnet_hub *hub, linnet_question_id id, const linnet_answer *answer) {

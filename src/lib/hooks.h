@@ -38,4 +38,6 @@ void ln_hook_worker_mail(ln_hook_worker *k, const ln_post *mail);
 /* Whether news are on their way. */
 bool ln_hook_worker_busy(const ln_hook_worker *k);
 void ln_hook_worker_count(const ln_hook_worker *k, linnet_hook_stats *sum);
+/* NULL: it sends nothing. */
+const ln_hist *ln_hook_worker_times(const ln_hook_worker *k);
 #endif

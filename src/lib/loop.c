@@ -342,6 +342,7 @@ static int worker_turn(linnet_loop *w, int timeout_ms) {
     }
     hub_rounds(w);
     ln_env_flush(&w->env);
+    if (w->hub) ln_hub_flushed(w->hub);
     return LINNET_OK;
 }
 

@@ -11,6 +11,7 @@ struct linnet_loop;
 
 typedef struct ln_memory_told {
     ln_stat connections, blocks, presence, compression, tables;
+    ln_stat declined; /* WebSockets that were to have windows, and there was no memory */
 } ln_memory_told;
 
 /* At the end of each turn. */

@@ -2,6 +2,7 @@
  * of a message, and whoever asks touches counters only: no worker is stopped or woken for it.
  */
 #include "broker/memory.h"
+#include "lib/hooks.h"
 #include "lib/hub.h"
 #include "lib/server.h"
 #include "lib/sized.h"
@@ -22,6 +23,9 @@ static void add_worker(linnet_server_stats *t, const linnet_loop *w) {
     t->closes += ln_stat_get(&env->closes);
     t->queued_bytes += ln_stat_get(&env->queued);
     t->cut += ln_stat_get(&w->budget.cut);
+    t->stalled += ln_stat_get(&env->stalled);
+    t->spared += ln_stat_get(&env->spared);
+    t->uncompressed += ln_stat_get(&w->memory.declined);
     t->accept_refusals += ln_stat_get(&w->refused);
     t->accept_failures += ln_stat_get(&w->starved);
     for (unsigned row = 0; row < 64; row++)
@@ -114,15 +118,26 @@ static void add_hist(linnet_histogram *t, const ln_hist *h) {
     t->sum_us += ln_stat_get(&h->sum_us);
 }
 
+/* NULL: there is none. */
+static const ln_hist *hist_of(const linnet_loop *w, linnet_measure what) {
+    switch (what) {
+    case LINNET_MEASURE_DELIVERY: return w->hub ? &w->hub->latency : NULL;
+    case LINNET_MEASURE_SOCKET: return w->hub ? &w->hub->socket : NULL;
+    case LINNET_MEASURE_RTT: return &w->env.rtt;
+    case LINNET_MEASURE_WAIT: return &w->env.waited;
+    case LINNET_MEASURE_WEBHOOK: return ln_hook_worker_times(w->hooks);
+    }
+    return NULL;
+}
+
 int linnet_server_measure(const linnet_server *s, linnet_measure what, linnet_histogram *out) {
     linnet_histogram t = { .size = out->size };
-    if (t.size != sizeof t || (unsigned)what > LINNET_MEASURE_RTT) return LINNET_ERR_INVAL;
+    if (t.size != sizeof t || (unsigned)what > LINNET_MEASURE_WEBHOOK) return LINNET_ERR_INVAL;
     for (unsigned i = 0; i < LN_HIST_BUCKETS; i++)
         t.bound_us[i] = ln_hist_bound(i);
     for (unsigned i = 0; i < s->worker_count; i++) {
-        const linnet_loop *w = s->workers[i];
-        if (w && what == LINNET_MEASURE_RTT) add_hist(&t, &w->env.rtt);
-        if (w && w->hub && what == LINNET_MEASURE_DELIVERY) add_hist(&t, &w->hub->latency);
+        const ln_hist *h = s->workers[i] ? hist_of(s->workers[i], what) : NULL;
+        if (h) add_hist(&t, h);
     }
     *out = t;
     return LINNET_OK;
@@ -150,6 +165,14 @@ static void add_hub(linnet_hub_stats *t, const ln_hub *h, const ln_sessions *n) 
     t->full_users += ln_stat_get(&n->full_users);
     t->resumed += ln_stat_get(&n->resumed);
     t->taken += ln_stat_get(&n->taken);
+    t->dropped += ln_stat_get(&n->dropped);
+    t->held += ln_stat_get(&n->held);
+    t->keys_forgotten += ln_stat_get(&h->homes.dedup.forgotten);
+}
+
+static void add_broker(linnet_hub_stats *t, const ln_memory_stats *m) {
+    t->evicted += ln_stat_get(&m->evicted);
+    t->positions_forgotten += ln_stat_get(&m->forgotten);
 }
 
 int linnet_hub_get_stats(const linnet_hub *hub, linnet_hub_stats *out) {
@@ -161,8 +184,7 @@ int linnet_hub_get_stats(const linnet_hub *hub, linnet_hub_stats *out) {
         const linnet_loop *w = s->workers[i];
         const ln_sessions *n = w ? ln_host_hub_sessions(w) : NULL;
         if (n && w->hub) add_hub(&t, w->hub, n);
-        if (n && w->budget.broker)
-            t.evicted += ln_stat_get(&ln_memory_stats_of(w->budget.broker)->evicted);
+        if (n && w->budget.broker) add_broker(&t, ln_memory_stats_of(w->budget.broker));
     }
     memset(out, 0, t.size);
     memcpy(out, &t, t.size < sizeof t ? t.size : sizeof t);
@@ -192,4 +214,24 @@ const char *linnet_hub_next_limit(const linnet_hub *hub, unsigned *at, uint64_t 
         if (n) *count += ln_stat_get(&n->too_fast[pace]);
     }
     return names[pace];
+}
+
+const char *linnet_hub_next_error(const linnet_hub *hub, unsigned *at, uint64_t *count) {
+    static const char *const names[LN_ERROR_CODES] = {
+#define NAME(name, code, retry, words) [(code)-LN_NATIVE_INTERNAL] = #name,
+        LN_NATIVE_ERRORS(NAME)
+#undef NAME
+            [LN_ERROR_CODES - 1] = "APPLICATION",
+    };
+    while (*at < LN_ERROR_CODES && !names[*at])
+        (*at)++;
+    if (*at >= LN_ERROR_CODES) return NULL;
+    unsigned row = (*at)++;
+    const linnet_server *s = ln_host_hub_server(hub);
+    *count = 0;
+    for (unsigned i = 0; s && i < s->worker_count; i++) {
+        const ln_sessions *n = s->workers[i] ? ln_host_hub_sessions(s->workers[i]) : NULL;
+        if (n) *count += ln_stat_get(&n->error_codes[row]);
+    }
+    return names[row];
 }

@@ -264,8 +264,22 @@ static void reasons_and_sizes(void **state) {
     s.channels = 9;
     assert_int_equal(linnet_hub_get_stats(w.hub, &s), LINNET_OK);
     assert_int_equal(s.channels, 9);
+    at = rows = 0;
+    const char *last = NULL;
+    for (const char *name; (name = linnet_hub_next_error(w.hub, &at, &n)); last = name, rows++)
+        assert_int_equal(n, 0);
+    assert_string_equal(last, "APPLICATION");
+    assert_true(rows >= 18);
+    linnet_memory m = { .size = sizeof m.size + sizeof m.connections };
+    m.histories = 9;
+    assert_int_equal(linnet_server_get_memory(w.server, &m), LINNET_OK);
+    assert_int_equal(m.histories, 9);
+    m.size = 3;
+    assert_int_equal(linnet_server_get_memory(w.server, &m), LINNET_ERR_INVAL);
     linnet_histogram h = LINNET_HISTOGRAM_INIT;
-    assert_int_equal(linnet_server_measure(w.server, (linnet_measure)2, &h), LINNET_ERR_INVAL);
+    for (int what = LINNET_MEASURE_DELIVERY; what <= LINNET_MEASURE_WEBHOOK; what++)
+        assert_int_equal(linnet_server_measure(w.server, (linnet_measure)what, &h), LINNET_OK);
+    assert_int_equal(linnet_server_measure(w.server, (linnet_measure)5, &h), LINNET_ERR_INVAL);
     h.size = 1;
     assert_int_equal(linnet_server_measure(w.server, LINNET_MEASURE_RTT, &h), LINNET_ERR_INVAL);
     assert_int_equal(linnet_server_workers(w.server), 1);

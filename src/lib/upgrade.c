@@ -34,7 +34,9 @@ static void spare_memory(linnet_loop *w, const ln_route *r, ln_pmd_policy *polic
         cost += ln_deflater_cost(policy->server_bits_max, r->config.ws.deflate_memory);
     if (policy->client_takeover) cost += ln_inflater_cost(policy->client_bits_max);
     const ln_pmd_tools *t = &w->env.tools.pmd;
-    if (cost && t->memory + cost > t->memory_max) policy->enabled = false;
+    if (!cost || t->memory + cost <= t->memory_max) return;
+    policy->enabled = false;
+    ln_stat_add(&w->memory.declined, 1);
 }
 
 static int set_protocol(linnet_conn *conn, ln_slice protocol) {

@@ -28,6 +28,7 @@ typedef struct lane {
     ln_list news; /* the first is under way, or waits for the timer */
     ln_fetch *fetch;
     ln_timer again;
+    ln_msec began; /* `fetch` */
 } lane;
 
 typedef struct news {
@@ -44,6 +45,7 @@ typedef struct inquiry {
     uint64_t who;
     uint32_t ticket;
     ln_ask_kind kind;
+    ln_msec began;
 } inquiry;
 
 struct ln_webhooks {
@@ -58,7 +60,8 @@ struct ln_webhooks {
     uint64_t bytes, bytes_max;
     lane lanes[LN_WEBHOOK_LANES];
     ln_buf body, scratch;
-    ln_stat asked, unanswered, told, retried, failed, dropped, waiting;
+    ln_stat asked, unanswered, told, retried, failed, dropped, waiting, underway;
+    ln_hist times;
 };
 
 /* ---- configuration ------------------------------------------------------------------- */
@@ -184,12 +187,24 @@ static void complain(ln_webhooks *h, ln_ask_kind kind, const ln_fetch_reply *r, 
         ln_hook_name(kind), what, r->err ? linnet_errname(r->err) : "", r->status);
 }
 
+/* One is under way, since now. */
+static ln_msec begins(ln_webhooks *h) {
+    ln_stat_add(&h->underway, 1);
+    return ln_loop_now(h->w->net);
+}
+
+static void ends(ln_webhooks *h, ln_msec began) {
+    ln_stat_sub(&h->underway, 1);
+    ln_hist_add(&h->times, (ln_loop_now(h->w->net) - began) * 1000);
+}
+
 /* ---- questions ------------------------------------------------------------------------- */
 
 static void on_answer(void *user, const ln_fetch_reply *r) {
     inquiry *i = user;
     ln_webhooks *h = i->h;
     ln_answer a = { .err = r->err };
+    ends(h, i->began);
     ln_buf_clear(&h->scratch);
     if (!r->err) ln_hook_read(r->status, r->body, &h->scratch, &a);
     if (a.err) {
@@ -216,6 +231,7 @@ static int ask(ln_webhooks *h, const ln_question *q) {
         ln_free(i);
         return err;
     }
+    i->began = begins(h);
     ln_list_init(&i->node);
     ln_list_push(&h->inquiries, &i->node);
     ln_stat_add(&h->asked, 1);
@@ -258,6 +274,7 @@ static void on_told(void *user, const ln_fetch_reply *r) {
     ln_webhooks *h = l->h;
     news *n = ln_list_item(l->news.next, news, in_lane);
     l->fetch = NULL;
+    ends(h, l->began);
     if (r->err == LINNET_ERR_CANCELLED) return; /* the end */
     if (!r->err && ((r->status >= 200 && r->status < 300) || r->status == HAD_IT)) {
         ln_stat_add(&h->told, 1);
@@ -279,7 +296,10 @@ static void pump(lane *l) {
     news *n = ln_list_item(l->news.next, news, in_lane);
     ln_slice body = ln_slice_of(n->body, n->size);
     int err = send_body(h, n->kind, n->id, body, on_told, l, &l->fetch);
-    if (err < 0) wait_for(l, BUSY_MS); /* too many under way, or no memory */
+    if (err < 0)
+        wait_for(l, BUSY_MS); /* too many under way, or no memory */
+    else
+        l->began = begins(h);
 }
 
 static bool under_way(const ln_webhooks *h, const news *n) {
@@ -368,6 +388,11 @@ void ln_webhooks_count(const ln_webhooks *h, linnet_hook_stats *sum) {
     sum->failed += ln_stat_get(&h->failed);
     sum->dropped += ln_stat_get(&h->dropped);
     sum->waiting += ln_stat_get(&h->waiting);
+    sum->underway += ln_stat_get(&h->underway);
+}
+
+const ln_hist *ln_webhooks_times(const ln_webhooks *h) {
+    return &h->times;
 }
 
 /* ---- life ---------------------------------------------------------------------------------- */

@@ -53,4 +53,6 @@ bool ln_webhooks_busy(const ln_webhooks *h);
 bool ln_webhooks_ready(ln_webhooks *h, const ln_completion *c);
 void ln_webhooks_timer(ln_webhooks *h, ln_timer *timer);
 void ln_webhooks_count(const ln_webhooks *h, linnet_hook_stats *sum);
+/* Of requests, from sending to the end of the answer. */
+const ln_hist *ln_webhooks_times(const ln_webhooks *h);
 #endif

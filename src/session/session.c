@@ -97,7 +97,9 @@ void ln_session_end(ln_session *s, uint16_t code, const char *reason) {
 /* A fault of the peer: counted, and too many of them end it. */
 static void blame(ln_session *s, const ln_native_error *error) {
     const ln_session_limits *l = s->limits;
+    unsigned row = (unsigned)error->code - LN_NATIVE_INTERNAL;
     ln_stat_add(&s->node->errors, 1);
+    ln_stat_add(&s->node->error_codes[row < LN_ERROR_CODES ? row : LN_ERROR_CODES - 1], 1);
     if (ln_session_now(s) - s->window >= l->errors_ms) {
         s->window = ln_session_now(s);
         s->errors = s->overs = 0;

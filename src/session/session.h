@@ -77,6 +77,7 @@ typedef struct ln_resuming {
 } ln_resuming;
 
 #define LN_LOGIN_SLOTS 64
+#define LN_ERROR_CODES 20 /* from 100 on */
 
 typedef struct ln_sessions { /* of one worker */
     ln_hub *hub;
@@ -113,6 +114,7 @@ typedef struct ln_sessions { /* of one worker */
     ln_bans bans;           /* whose: who may not be here */
     const ln_ear *ear;      /* the owner's; NULL: nobody follows */
     ln_ends ends;           /* of those that are over */
+    ln_stat error_codes[LN_ERROR_CODES];   /* commands answered so; the last: of applications */
     ln_stat limited_user, limited_address; /* of `limited`, those for such a rate */
     ln_stat limited_handshakes;            /* the owner's */
     ln_stat full_users;                    /* connections closed because a user has too many */
