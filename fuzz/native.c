@@ -1,6 +1,8 @@
 /* The native protocol: a command that is read, written again in the plainest way, reads the same.
- * What we answer with its parts in it is JSON, and a message carries them unchanged. */
+ * What we answer with its parts in it is JSON, and a message carries them unchanged. A binary
+ * message is a command whose data is the bytes behind its header. */
 #include "fuzz.h"
+#include "wire/bytes.h"
 #include "wire/envelope.h"
 #include <math.h>
 
@@ -71,7 +73,9 @@ static void put_recover(ln_json_writer *w, const ln_native_command *c) {
 
 static void write_again(const ln_native_command *c, ln_buf *out) {
     static const char *const verbs[] = { "other", "subscribe", "unsubscribe", "publish", "ping",
-        "pong", "heartbeat", "auth", "refresh", "send" };
+        "pong", "heartbeat", "auth", "call", "event", "reply", "refresh", "send", "presence", "set",
+        "unset", "typing", "history" };
+    FUZZ_REQUIRE(c->verb < sizeof verbs / sizeof verbs[0]);
     ln_buf_init(out, LN_BUF_MAX);
     ln_json_writer w = ln_json_begin(out);
     ln_json_open(&w, '{');
@@ -177,8 +181,34 @@ static void is_delivered(const ln_native_command *c) {
     ln_buf_fini(&out);
 }
 
+static void takes_bytes(ln_slice in) {
+    ln_buf text, back;
+    ln_json_value data;
+    const char *why = NULL;
+    ln_buf_init(&text, LN_BUF_MAX);
+    ln_buf_init(&back, LN_BUF_MAX);
+    int err = ln_bytes_command(in, &text, &why);
+    FUZZ_REQUIRE(err == LN_DONE || (err == LINNET_ERR_JSON && why && !text.size));
+    if (err == LN_DONE && ln_json_check(ln_buf_slice(&text), &data) == LINNET_OK) {
+        ln_slice json = member(ln_buf_slice(&text), "data", &data);
+        FUZZ_REQUIRE(ln_bytes_are(json));
+        FUZZ_REQUIRE(ln_bytes_get(json, &back) == LINNET_OK);
+        FUZZ_REQUIRE(back.size <= in.size - LN_BYTES_HEAD);
+        ln_slice end = ln_slice_sub(in, in.size - back.size, in.size);
+        FUZZ_REQUIRE(ln_slice_eq(ln_buf_slice(&back), end));
+        ln_native_message m = { .channel = LN_SLICE("c"), .data = json };
+        ln_buf_clear(&back);
+        FUZZ_REQUIRE(ln_bytes_put_message(&back, &m) == LINNET_OK);
+        FUZZ_REQUIRE(
+            ln_slice_eq(end, ln_slice_sub(ln_buf_slice(&back), back.size - end.size, back.size)));
+    }
+    ln_buf_fini(&text);
+    ln_buf_fini(&back);
+}
+
 void fuzz_one(ln_slice in) {
     ln_json_value top;
+    takes_bytes(in);
     ln_buf scratch;
     ln_native_command c;
     if (ln_json_check(in, &top) < 0) return;

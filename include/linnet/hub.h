@@ -230,7 +230,7 @@ typedef struct linnet_publication {
     size_t size;
     linnet_slice channel;
     linnet_slice event;  /* a name inside the channel; empty: "message" */
-    linnet_slice data;   /* one JSON value */
+    linnet_slice data;   /* one JSON value; bytes are {"base64":"..."}, see docs/protocol.md */
     linnet_slice client; /* callbacks: the publisher, empty when it was the program */
     uint64_t epoch;      /* callbacks: 0 without a log */
     uint64_t offset;     /* callbacks: 0 without a log, or when volatile */

@@ -23,6 +23,7 @@ typedef struct ln_entry {
     uint8_t *data;         /* JSON for its welcome; NULL: none */
     uint32_t data_size;
     uint8_t dialect; /* ln_user, or LN_DIALECT_AUTO */
+    bool bin;        /* it takes binary messages */
     uint8_t client_size, feed_size;
     uint8_t client[LN_CLIENT_NAME_MAX];
     uint8_t feed[LN_CHANNEL_NAME_MAX]; /* the channel, of who speaks linnet.raw */

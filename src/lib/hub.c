@@ -272,6 +272,17 @@ static bool returns(const hub_worker *h, linnet_upgrade *u) {
     return asked && h->sessions.resuming && linnet_upgrade_query(u, "resume").data;
 }
 
+/* Whether one of the words between commas is this one. */
+static bool is_among(ln_slice list, ln_slice word) {
+    while (list.size) {
+        size_t end = ln_slice_find(list, ',');
+        if (end > list.size) end = list.size;
+        if (ln_slice_eq(ln_slice_sub(list, 0, end), word)) return true;
+        ln_slice_skip(&list, end < list.size ? end + 1 : end);
+    }
+    return false;
+}
+
 /* Who comes. An accepted upgrade may still have failed for want of memory, so that somebody is
  * remembered who never came. */
 static linnet_verdict ask_gate(hub_worker *h, linnet_upgrade *u, bool may_return) {
@@ -318,6 +329,7 @@ static linnet_verdict feed_upgrade(linnet_upgrade *u, void *user) {
     (void)user;
     hub_worker *h = ln_worker_of(u->conn)->sessions;
     h->entry.dialect = LN_USER_FEED;
+    h->entry.bin = false;
     h->entry.client_size = 0;
     if (!take_feed(h, u, rest_of_path(u))) return LINNET_REJECT;
     linnet_verdict verdict = ask_gate(h, u, false);
@@ -328,6 +340,7 @@ static linnet_verdict hub_upgrade(linnet_upgrade *u, void *user) {
     (void)user;
     hub_worker *h = ln_worker_of(u->conn)->sessions;
     h->entry.dialect = ln_dialect_by_name(linnet_upgrade_query(u, "dialect"));
+    h->entry.bin = is_among(linnet_upgrade_query(u, "caps"), LN_SLICE("bin"));
     h->entry.client_size = h->entry.feed_size = 0;
     linnet_slice channel = linnet_upgrade_query(u, "channel");
     if (channel.data && !take_feed(h, u, channel)) return LINNET_REJECT;
@@ -360,6 +373,7 @@ static void hub_open(ln_conn *c) {
         .text = h->hub->options.text == LINNET_HUB_TEXT_ECHO ? LN_TEXT_ECHO : LN_TEXT_REFUSE,
         .plain = &h->hub->plain,
         .client = ln_slice_of(h->entry.client, h->entry.client_size),
+        .bin = h->entry.bin,
         .auth = auth_of(h),
         .narrow = &h->hub->narrow,
         .identity = h->entry.identity,

@@ -82,6 +82,7 @@ struct ln_session {
     uint32_t behind;            /* subscriptions that are */
     bool paging;                /* a page of one of them is on its way */
     bool reads;                 /* a page of history is */
+    bool bin;                   /* takes binary messages */
     uint32_t callout_ids;       /* the last one given */
     ln_callout *callouts;       /* calls to it that wait */
     bool from_known, counted;   /* `from` is; `in` and `out` are */
@@ -132,6 +133,8 @@ ln_session *ln_session_of(const ln_sessions *n, uint64_t handle);
 ln_session *ln_session_at(const ln_sessions *n, uint32_t slot);
 /* Frees what a large text left behind. */
 void ln_scratch_clear(ln_buf *b);
+/* A publication in linnet.v1, as this one takes it. replay: from the past. */
+void ln_session_say_message(ln_session *s, const ln_publication *p, bool replay);
 /* Sends what a writer left in node->out, unless it failed. */
 void ln_session_say(ln_session *s, int err);
 void ln_session_ok(ln_session *s, const ln_reply *reply);

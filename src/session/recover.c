@@ -87,7 +87,7 @@ static void say(ln_session *s, ln_sub *sub, const ln_publication *p, bool replay
         return;
     }
     ln_sub_say_skipped(sub);
-    ln_session_say(s, ln_native_say(&s->node->out, p, replay));
+    ln_session_say_message(s, p, replay);
 }
 
 void ln_recover_page(void *ctx, ln_subscription *ls, const ln_replay *page) {

@@ -1,5 +1,6 @@
 #include "base/mem.h"
 #include "session/login.h"
+#include "wire/bytes.h"
 #include <assert.h>
 
 #define SLOTS_MAX    (1u << 24)
@@ -159,6 +160,20 @@ void ln_session_refuse_err(ln_session *s, const ln_native_command *c, int err) {
     bool reserved = user || ln_channel_name_check(LN_SPACE_CHANNELS, c->channel) == err;
     if (err == LINNET_ERR_DENIED && reserved) message = "this channel name is reserved";
     ln_session_refuse(s, c, ln_session_code(err), message);
+}
+
+void ln_session_say_message(ln_session *s, const ln_publication *p, bool replay) {
+    ln_buf *out = &s->node->out;
+    if (!s->bin || !ln_bytes_are(ln_publication_data(p))) {
+        ln_session_say(s, ln_native_say(out, p, replay));
+        return;
+    }
+    ln_native_message m = ln_native_said(p);
+    m.replay = replay;
+    int err = ln_bytes_put_message(out, &m);
+    if (err == LINNET_OK) err = ln_conn_send(s->conn, LN_OP_BINARY, ln_buf_slice(out));
+    ln_scratch_clear(out);
+    ln_session_say(s, err);
 }
 
 void ln_session_ok(ln_session *s, const ln_reply *reply) {
@@ -356,6 +371,7 @@ static void welcome(ln_session *s, ln_slice data) {
         .auth = s->login && s->login->state == LN_LOGIN_WANTED,
         .user = ln_session_user(s),
         .data = data,
+        .bin = s->bin,
     };
     const ln_identity *id = ln_session_identity(s);
     uint64_t now_s = ln_hub_wall(n->hub) / 1000;
@@ -386,6 +402,7 @@ static int make(ln_sessions *n, ln_conn *c, const ln_session_options *o, ln_sess
     s->conn = c;
     s->limits = o->limits;
     s->plain = o->plain;
+    s->bin = o->bin;
     s->dialect = LN_DIALECT_AUTO;
     s->text = (uint8_t)o->text;
     s->window = ln_session_now(s);
@@ -432,19 +449,43 @@ int ln_session_open(ln_sessions *n, ln_conn *c, const ln_session_options *o) {
     return LINNET_OK;
 }
 
-static void on_message(ln_conn *c, uint8_t opcode, ln_wslice data) {
-    ln_session *s = c->owner;
-    if (s->closed) return;
-    if (opcode != LN_OP_TEXT) {
-        s->closed = true;
-        ln_conn_fail(c, LINNET_ERR_DATA_TYPE);
-        return;
-    }
-    ln_slice text = ln_slice_of(data.data, data.size);
+static void take_text(ln_session *s, ln_slice text) {
     if (s->paused)
         ln_session_hold(s, text, false); /* it came in the same piece of input */
     else
         ln_session_read(s, text, false);
+}
+
+/* A command and bytes, as the text that says the same. */
+static void take_bytes(ln_session *s, ln_slice message) {
+    ln_buf *text = &s->node->unpacked;
+    const char *why = NULL;
+    ln_native_error error = { .code = LN_NATIVE_BAD_REQUEST };
+    if (s->dialect == LN_DIALECT_AUTO) ln_session_decide(s, LN_USER_NATIVE);
+    int err = ln_bytes_command(message, text, &why);
+    error.message = why;
+    if (err == LN_DONE)
+        take_text(s, ln_buf_slice(text));
+    else if (err != LINNET_ERR_JSON)
+        ln_conn_fail(s->conn, err);
+    else if (!ln_login_bars_text(s))
+        ln_session_error(s, &error);
+    ln_scratch_clear(text);
+}
+
+static void on_message(ln_conn *c, uint8_t opcode, ln_wslice data) {
+    ln_session *s = c->owner;
+    if (s->closed) return;
+    ln_slice message = ln_slice_of(data.data, data.size);
+    bool native = s->dialect == LN_USER_NATIVE || s->dialect == LN_DIALECT_AUTO;
+    if (opcode == LN_OP_TEXT) {
+        take_text(s, message);
+    } else if (s->bin && native) {
+        take_bytes(s, message);
+    } else {
+        s->closed = true;
+        ln_conn_fail(c, LINNET_ERR_DATA_TYPE);
+    }
 }
 
 /* No Close came, or one that tells the client to come back: others hear of it only when it does
@@ -514,6 +555,7 @@ int ln_sessions_init(ln_sessions *n, ln_hub *hub, ln_rand *rand, ln_slice node) 
     ln_buf_init(&n->scratch, LN_NATIVE_SCRATCH);
     ln_buf_init(&n->out, LN_BUF_MAX);
     ln_buf_init(&n->packed, LN_BUF_MAX);
+    ln_buf_init(&n->unpacked, LN_BUF_MAX);
     int err = ln_buf_reserve(&n->scratch, LN_NATIVE_SCRATCH);
     if (err < 0) return err;
     ln_hub_user user = ln_subs_user(n);
@@ -528,6 +570,7 @@ void ln_sessions_fini(ln_sessions *n) {
     ln_buf_fini(&n->scratch);
     ln_buf_fini(&n->out);
     ln_buf_fini(&n->packed);
+    ln_buf_fini(&n->unpacked);
     ln_bans_fini(&n->bans);
     ln_ends_fini(&n->ends);
     for (uint8_t i = 0; i < LN_DIALECTS; i++)

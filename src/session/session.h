@@ -85,16 +85,16 @@ typedef struct ln_sessions { /* of one worker */
     uint32_t self;
     struct ln_session_slot *slots; /* by slot number */
     uint32_t slot_count, slot_capacity, slot_free;
-    ln_list beats[64];           /* sessions by the second their heartbeat is looked at */
-    uint64_t beat_due;           /* the first second that has some; UINT64_MAX: none has */
-    ln_list gone;                /* closed, to be freed */
-    ln_buf scratch, out, packed; /* of the moment */
-    char node[17];               /* name of the node, in welcome */
-    const ln_asker *asker;       /* who is asked; the owner sets it, and it outlives this. NULL */
-    ln_list asked;               /* ask.c's */
-    ln_slice text;               /* the command at hand, as it came */
-    struct ln_pending *turn;     /* the command at hand has waited, */
-    const ln_answer *granted;    /* and this is what it has waited for */
+    ln_list beats[64]; /* sessions by the second their heartbeat is looked at */
+    uint64_t beat_due; /* the first second that has some; UINT64_MAX: none has */
+    ln_list gone;      /* closed, to be freed */
+    ln_buf scratch, out, packed, unpacked; /* of the moment */
+    char node[17];                         /* name of the node, in welcome */
+    const ln_asker *asker;    /* who is asked; the owner sets it, and it outlives this. NULL */
+    ln_list asked;            /* ask.c's */
+    ln_slice text;            /* the command at hand, as it came */
+    struct ln_pending *turn;  /* the command at hand has waited, */
+    const ln_answer *granted; /* and this is what it has waited for */
     ln_list logins[LN_LOGIN_SLOTS]; /* by the second they are looked at */
     uint64_t login_due;             /* as beat_due */
     ln_stat count, commands, errors, unknown, held;
@@ -158,6 +158,7 @@ typedef struct ln_session_options {
     ln_jws_fault refused;  /* one came, and is no good: the session begins with its end */
     ln_slice data;         /* JSON that stands in welcome; empty: none */
     bool returns;          /* nobody was asked about it: it has to show a ticket. With `auth` */
+    bool bin; /* in linnet.v1 it speaks, and is told, bytes as they are (wire/bytes.h) */
 } ln_session_options;
 
 /* From on_open of a route: makes the session, and c->ops and c->owner its own. LINNET_ERR_NOMEM,

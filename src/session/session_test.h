@@ -40,6 +40,7 @@ typedef struct world {
     int refuse;    /* what the broker answers to the next publish, once */
     uint64_t lost; /* what its logs do not keep any more: up to this offset */
     int pins;
+    unsigned bins; /* bits: which peers take binary messages */
 } world;
 
 /* Logs of the simplest kind: offsets from 1, the epoch is always 14. ---------------------- */
@@ -151,9 +152,23 @@ static inline void told(peer *p, ln_slice text) {
     p->told[p->told_size++] = '\n';
 }
 
+/* A binary message: its header, and what stands behind it, in hexadecimal digits. */
+static inline void told_binary(peer *p, ln_slice m) {
+    char text[2048];
+    assert_true(m.size >= 5 && m.data[0] == 1 && m.data[4] <= m.size - 5);
+    int n = snprintf(text, sizeof text, "binary %.*s ", m.data[4], (const char *)m.data + 5);
+    for (size_t i = 5 + (size_t)m.data[4]; i < m.size; i++)
+        n += snprintf(text + n, sizeof text - (size_t)n, "%02x", m.data[i]);
+    told(p, ln_slice_of(text, (size_t)n));
+}
+
 int ln_conn_send(ln_conn *c, uint8_t opcode, ln_slice payload) {
     peer *p = peer_of(c);
     if (p->code) return LINNET_ERR_CLOSED;
+    if (opcode == LN_OP_BINARY) {
+        told_binary(p, payload);
+        return LINNET_OK;
+    }
     assert_int_equal(opcode, LN_OP_TEXT);
     assert_true(ln_utf8_valid(payload));
     told(p, payload);
@@ -168,7 +183,11 @@ int ln_conn_queue(ln_conn *c, ln_rendering *r) {
     peer *p = peer_of(c);
     if (p->code) return LINNET_ERR_CLOSED;
     assert_true(p->batch);
-    told(p, ln_slice_of(ln_rendering_payload(r), r->size));
+    ln_slice payload = ln_slice_of(ln_rendering_payload(r), r->size);
+    if (r->opcode == LN_OP_BINARY)
+        told_binary(p, payload);
+    else
+        told(p, payload);
     return LINNET_OK;
 }
 
@@ -273,9 +292,10 @@ static inline void world_open(world *w) {
 
 static inline peer *peer_open(world *w, int i, uint8_t dialect) {
     peer *p = &w->peers[i];
-    ln_session_options o = {
-        .limits = &w->limits, .dialect = dialect, .client = ln_slice_of(&p->name, 1)
-    };
+    ln_session_options o = { .limits = &w->limits,
+        .dialect = dialect,
+        .client = ln_slice_of(&p->name, 1),
+        .bin = w->bins >> i & 1 };
     assert_int_equal(ln_session_open(&w->sessions, &p->c, &o), LINNET_OK);
     p->open = true;
     return p;

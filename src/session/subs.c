@@ -1,5 +1,6 @@
 #include "base/mem.h"
 #include "session/inner.h"
+#include "wire/bytes.h"
 
 /* Subscriptions --------------------------------------------------------------------------- */
 
@@ -193,14 +194,45 @@ void ln_sub_skip(ln_sub *sub, uint64_t offset, uint32_t count) {
     if (sub->skipped == count || offset > sub->skipped_to) sub->skipped_to = offset;
 }
 
-/* The slow way, when somebody may be left out or is owed word of it. */
-static void fan_choosy(ln_row *row, const ln_publication *p, ln_rendering *r, ln_slow slow) {
+/* The same publication for those who take bytes as they are. */
+static ln_rendering *render_bytes(ln_sessions *n, const ln_publication *p, const ln_rendering *r) {
+    ln_native_message m = ln_native_said(p);
+    ln_rendering *b = NULL;
+    if (ln_bytes_put_message(&n->out, &m) == LINNET_OK)
+        b = ln_rendering_of(LN_OP_BINARY, ln_buf_slice(&n->out));
+    ln_scratch_clear(&n->out);
+    if (!b) return NULL;
+    b->flags |= r->flags & (LN_RENDERING_LIVE | LN_RENDERING_SPARE);
+    b->offset = r->offset;
+    b->channel = r->channel;
+    b->key = r->key;
+    return b;
+}
+
+typedef struct forms { /* of one publication; bytes is made when somebody wants it */
+    ln_rendering *text, *bytes;
+    bool are_bytes;
+} forms;
+
+static ln_rendering *form_for(ln_session *s, const ln_publication *p, forms *f) {
+    if (!f->are_bytes || !s->bin) return f->text;
+    if (!f->bytes) f->bytes = render_bytes(s->node, p, f->text);
+    return f->bytes;
+}
+
+/* The slow way, when somebody may be left out or is owed word of it, or not all take the same. */
+static void fan_choosy(ln_row *row, const ln_publication *p, forms *f, ln_slow slow) {
     for (uint32_t i = 0; i < row->count; i++) {
         if (!row->seats[i].target) continue;
         ln_sub *sub = (ln_sub *)(void *)row->seats[i].sub;
         ln_session *s = sub->session;
         if (ln_publication_skips(p, ln_session_self(s), ln_slice_of(s->client, s->client_size))) {
             ln_sub_skip(sub, p->at.offset, 1);
+            continue;
+        }
+        ln_rendering *r = form_for(s, p, f);
+        if (!r) {
+            ln_conn_fail(s->conn, LINNET_ERR_NOMEM);
             continue;
         }
         if (slow && !ln_slow_room(sub, p, r)) continue;
@@ -218,18 +250,22 @@ static void on_deliver(void *ctx, ln_row *row, const ln_publication *p) {
     }
     if (p->flags & LN_PUB_VOLATILE) r->flags |= LN_RENDERING_SPARE;
     ln_slow slow = ln_slow_of(row, p, ((const ln_sessions *)ctx)->hub->key, r);
-    if (row->owed || slow || ln_publication_picky(p))
-        fan_choosy(row, p, r, slow);
+    forms f = { .text = r };
+    f.are_bytes = row->user == LN_USER_NATIVE && ln_bytes_are(ln_publication_data(p));
+    if (row->owed || slow || ln_publication_picky(p) || f.are_bytes)
+        fan_choosy(row, p, &f, slow);
     else
         ln_fan_out(row, r);
     ln_rendering_unref(r);
+    if (f.bytes) ln_rendering_unref(f.bytes);
 }
 
 /* Whether all in the row get all of it, and can take it as one. */
 static bool is_plain(const ln_row *row, ln_publication *const *items, uint32_t count) {
     if (!ln_dialects[row->user]->arrays || row->owed || ln_slow_any(row)) return false;
     for (uint32_t i = 0; i < count; i++)
-        if (ln_publication_picky(items[i])) return false;
+        if (ln_publication_picky(items[i]) || ln_bytes_are(ln_publication_data(items[i])))
+            return false;
     return true;
 }
 

@@ -564,6 +564,7 @@ int ln_native_put_welcome(ln_buf *out, const ln_native_welcome *welcome) {
     ln_json_key(&w, "caps");
     ln_json_open(&w, '[');
     ln_json_str(&w, LN_SLICE("batch"));
+    if (welcome->bin) ln_json_str(&w, LN_SLICE("bin"));
     ln_json_close(&w, ']');
     return end(&w);
 }
@@ -615,8 +616,10 @@ int ln_native_put_error(ln_buf *out, const ln_native_error *error) {
 /* What is default or unknown is left out. */
 static void put_said(ln_json_writer *w, const ln_native_message *m) {
     if (m->event.size && !ln_slice_eq(m->event, LN_SLICE("message"))) put_str(w, "event", m->event);
-    ln_json_key(w, "data");
-    ln_json_raw(w, m->data);
+    if (m->data.size) {
+        ln_json_key(w, "data");
+        ln_json_raw(w, m->data);
+    }
     if (m->offset) put_u64(w, "offset", m->offset);
     put_u64(w, "ts", m->ts);
     if (m->from.size) {

@@ -191,6 +191,7 @@ typedef struct ln_native_welcome {
     ln_slice data;    /* JSON; empty: left out */
     ln_slice resume;  /* likewise */
     uint32_t dedup_s; /* how long a seq is remembered; 0: left out */
+    bool bin;         /* bytes.h */
 } ln_native_welcome;
 int ln_native_put_welcome(ln_buf *out, const ln_native_welcome *w);
 
@@ -218,7 +219,7 @@ typedef struct ln_native_error {
 int ln_native_put_error(ln_buf *out, const ln_native_error *error);
 
 typedef struct ln_native_message {
-    ln_slice channel, event, data, from; /* event and from empty: left out */
+    ln_slice channel, event, data, from; /* event, data and from empty: left out */
     uint64_t offset;                     /* 0: left out */
     uint64_t ts;
     ln_slice user, info; /* of who it is from; empty: left out */

@@ -88,13 +88,34 @@ function fill(value, kept) {
   return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, fill(v, kept)]));
 }
 
+/** A binary message of the native protocol: a header that is an object, and bytes. */
+export function framed(header, hex) {
+  const text = Buffer.from(JSON.stringify(header));
+  const head = Buffer.from([1, 0, 0, 0, 0]);
+  head.writeUInt32BE(text.length, 1);
+  return Buffer.concat([head, text, Buffer.from(hex, 'hex')]);
+}
+
+function unframed(message) {
+  assert.equal(message[0], 1);
+  const size = message.readUInt32BE(1);
+  return { header: JSON.parse(message.subarray(5, 5 + size)), payload: message.subarray(5 + size) };
+}
+
 async function playStep(step, peer, kept) {
   if ('send' in step) peer.send(JSON.stringify(fill(step.send, kept)));
   else if ('text' in step) peer.send(step.text);
+  else if ('bytes' in step) peer.send(framed(fill(step.bytes, kept), step.payload));
   else if ('binary' in step) peer.send(Buffer.from(step.binary, 'hex'));
   else if ('close' in step) {
     const { code, reason } = await peer.closing();
     assert.equal(code, step.close);
     if (step.reason) assert.equal(reason, step.reason);
+  } else if ('payload' in step) {
+    const message = await peer.next();
+    assert.ok(Buffer.isBuffer(message), `a text: ${message}`);
+    const { header, payload } = unframed(message);
+    match(step.expect, header, kept);
+    assert.equal(payload.toString('hex'), step.payload);
   } else match(step.expect, await peer.json(), kept);
 }
