@@ -288,7 +288,7 @@ function subscribed(e) {
     old.connected = true;
     return;
   }
-  const former = new Set(old.former);
+  const { former } = old; // it goes on in the new one
   if (old.log && !same) former.add(old.log.epoch);
   c.subs.set(e.ch, new Subscription(e.p, channel, log, e.off, former));
 }

@@ -54,9 +54,10 @@ static void forget_what_waits(client *c) {
     for (uint32_t i = 0; i < c->seats; i++) {
         seat *s = &c->seat[i];
         if (s->leaving) s->epoch[0] = 0;
-        s->joined = false;
+        s->joined = s->awaited = false;
         s->asked = s->leaving = 0;
     }
+    c->resuming = 0;
 }
 
 static void on_close(linnet_conn *conn, uint16_t code, linnet_slice reason, int err) {
@@ -65,7 +66,7 @@ static void on_close(linnet_conn *conn, uint16_t code, linnet_slice reason, int 
     c->conn = NULL;
     if (c->state == CLIENT_OPEN)
         history_say(&c->crowd->log, c->name, "\"op\":\"close\",\"code\":%u", code);
-    if (code >= 3500 && code < 4000) {
+    if (code >= 3500 && code < 4000 && code != 3508) { /* 3508: it has come back elsewhere */
         c->crowd->refused++;
         fprintf(stderr, "%s: closed for good with %u %.*s\n", c->name, code, (int)reason.size,
             (const char *)reason.data);
@@ -132,8 +133,32 @@ static void unsubscribe(client *c, seat *s) {
     client_send(c, text, (size_t)n);
 }
 
+void client_resume(client *c) {
+    static char text[16384];
+    size_t n = 0, room = sizeof text;
+    c->resuming = client_id(c);
+    n += (size_t)snprintf(text, room,
+        "{\"type\":\"auth\",\"id\":%" PRIu64 ",\"data\":{\"resume\":\"%s\"},\"subs\":{",
+        c->resuming, c->ticket);
+    const char *comma = "";
+    for (uint32_t i = 0; i < c->seats; i++) {
+        seat *s = &c->seat[i];
+        if (!s->wanted || !s->epoch[0]) continue;
+        n += (size_t)snprintf(text + n, room - n,
+            "%s\"%s\":{\"epoch\":\"%s\",\"offset\":%" PRIu64 ",\"grant\":\"%s\"%s}", comma,
+            s->channel, s->epoch, s->at, s->grant, s->presence ? ",\"presence\":true" : "");
+        history_say(&c->crowd->log, c->name,
+            "\"op\":\"sub\",\"ch\":\"%s\",\"epoch\":\"%s\",\"off\":%" PRIu64, s->channel, s->epoch,
+            s->at);
+        s->awaited = true;
+        comma = ",";
+    }
+    n += (size_t)snprintf(text + n, room - n, "}}");
+    client_send(c, text, n);
+}
+
 static void settle(client *c, seat *s) {
-    if (s->asked || s->leaving || s->joined == s->wanted) return;
+    if (s->awaited || s->asked || s->leaving || s->joined == s->wanted) return;
     if (!s->wanted)
         unsubscribe(c, s);
     else if (c->crowd->now >= s->not_before)
@@ -206,7 +231,7 @@ void client_tick(client *c) {
         return;
     }
     dawdle(c);
-    if (c->resume_at) return; /* it is busy with something else */
+    if (c->resume_at || c->resuming) return; /* it is busy with something else */
     if (d->quiet) {
         for (uint32_t i = 0; i < c->seats; i++)
             c->seat[i].wanted = true;
@@ -219,7 +244,7 @@ void client_tick(client *c) {
 }
 
 bool client_settled(const client *c) {
-    if (c->state != CLIENT_OPEN || c->waiting || c->resume_at) return false;
+    if (c->state != CLIENT_OPEN || c->waiting || c->resume_at || c->resuming) return false;
     for (uint32_t i = 0; i < c->seats; i++)
         if (!c->seat[i].forbidden && (!c->seat[i].joined || c->seat[i].leaving)) return false;
     return true;

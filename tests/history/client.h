@@ -1,7 +1,8 @@
 /* client.h -- one client that behaves as the protocol asks of clients, and logs all of it.
  *
  * It keeps {epoch, offset} of each channel; when its connection is lost it dials again after a
- * random time, at most twice as long as the last, and recovers from there. A hole in the offsets
+ * random time, at most twice as long as the last, and recovers from there, half of them with a
+ * ticket for all channels at once. A hole in the offsets
  * that no skip explains makes it ask again from where it stood. What it hears is written down as it
  * comes, also what it would not give to an application: whether that can be is for others to judge.
  *
@@ -28,6 +29,7 @@ typedef struct crowd { /* what all clients of this process share */
     const char *urls[2]; /* straight, and through what cuts */
     uint64_t now;        /* ms, of this turn */
     bool quiet;          /* nobody publishes, leaves or dawdles any more */
+    uint32_t resumed;    /* came back with a ticket */
     uint32_t refused;    /* answers and closes that should not have come */
     char fill[FILL_MAX];
 } crowd;
@@ -36,10 +38,12 @@ typedef struct seat {
     char channel[24];
     char epoch[17];      /* "": no position yet */
     uint64_t at;         /* last offset heard */
+    char grant[256];     /* that it may be there; "" */
     uint64_t asked;      /* id of the subscribe that is not answered; 0 */
     uint64_t leaving;    /* of the unsubscribe */
     uint64_t not_before; /* ms: no earlier subscribe */
     bool joined;         /* on this connection */
+    bool awaited;        /* it came back with a ticket, and is told of this channel now */
     bool wanted;
     bool presence;
     bool forbidden; /* it is refused, as it should be */
@@ -69,11 +73,14 @@ typedef struct client {
     uint64_t dial_at;  /* ms, while WAITING */
     uint64_t leave_at; /* ms: the server asked to come back later; 0 */
     uint64_t next_id;
-    uint32_t seats, pens, waiting; /* waiting: unanswered publications */
+    uint64_t resuming;              /* id of the auth with a ticket; 0 */
+    char ticket[2048], fresh[2048]; /* the one to come back with; that of this welcome */
+    uint32_t seats, pens, waiting;  /* waiting: unanswered publications */
     seat seat[SEATS_MAX];
     pen pen[PENS_MAX];
     said said[SAID_MAX];
     bool through;      /* by the way that cuts */
+    bool resumes;      /* comes back with its ticket; else it subscribes anew */
     bool churns, slow; /* roles: comes and goes in its last seats; stops reading now and then */
     uint32_t churning; /* how many of its seats, from the last */
     uint64_t churn_at, pause_at, resume_at;

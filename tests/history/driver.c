@@ -51,8 +51,8 @@ static void state(driver *d) {
         for (uint32_t s = 0; s < c->seats; s++)
             at += c->seat[s].at;
     }
-    printf("{\"settled\":%u,\"seats\":%u,\"at\":%" PRIu64 ",\"refused\":%u}\n", settled, heard, at,
-        d->crowd.refused);
+    printf("{\"settled\":%u,\"seats\":%u,\"at\":%" PRIu64 ",\"refused\":%u,\"resumed\":%u}\n",
+        settled, heard, at, d->crowd.refused, d->crowd.resumed);
 }
 
 static void end(driver *d) {

@@ -6,7 +6,7 @@
 
 typedef struct fields { /* of one object; kind NULL where it is not there */
     ln_json_value type, re, channel, data, epoch, offset, recovered, count, presence, joins, leaves,
-        error, client, after_ms;
+        error, client, after_ms, resume, grant;
 } fields;
 
 static const struct {
@@ -27,6 +27,8 @@ static const struct {
     { "error", offsetof(fields, error) },
     { "client", offsetof(fields, client) },
     { "after_ms", offsetof(fields, after_ms) },
+    { "resume", offsetof(fields, resume) },
+    { "grant", offsetof(fields, grant) },
 };
 
 static fields fields_of(const ln_json_value *object) {
@@ -169,6 +171,8 @@ static void on_presence(client *c, const fields *f) {
 static void joined(client *c, seat *s, const fields *f) {
     s->asked = 0;
     s->joined = true;
+    s->awaited = false;
+    text_of(&f->grant, s->grant, sizeof s->grant);
     if (f->epoch.kind != LN_JSON_STRING) {
         history_say(&c->crowd->log, c->name, "\"op\":\"sub_ok\",\"ch\":\"%s\"", s->channel);
     } else {
@@ -214,8 +218,47 @@ static bool answered_seat(client *c, uint64_t id, const fields *f) {
 
 /* ---- everything ---------------------------------------------------------------------------- */
 
+/* The ticket is taken, or it is as if there had been none. */
+static void on_resumed(client *c, const fields *f) {
+    c->resuming = 0;
+    if (f->error.kind == LN_JSON_OBJECT) {
+        memcpy(c->ticket, c->fresh, sizeof c->ticket);
+        for (uint32_t i = 0; i < c->seats; i++)
+            c->seat[i].awaited = false;
+        return;
+    }
+    c->crowd->resumed++;
+    text_of(&f->client, c->id, sizeof c->id);
+    text_of(&f->resume, c->ticket, sizeof c->ticket);
+}
+
+static void on_subscribed(client *c, const fields *f) {
+    seat *s = seat_of(c, &f->channel);
+    if (s) joined(c, s, f);
+}
+
+static void on_welcome(client *c, const fields *f) {
+    text_of(&f->client, c->id, sizeof c->id);
+    text_of(&f->resume, c->fresh, sizeof c->fresh);
+    history_say(&c->crowd->log, c->name, "\"op\":\"open\",\"since\":%" PRIu64 ",\"client\":\"%s\"",
+        c->since, c->id);
+    if (c->resumes && c->ticket[0])
+        client_resume(c);
+    else
+        memcpy(c->ticket, c->fresh, sizeof c->ticket);
+}
+
+static void on_ping(client *c, const fields *f) {
+    if (f->resume.kind == LN_JSON_STRING) text_of(&f->resume, c->ticket, sizeof c->ticket);
+    client_send(c, "{\"type\":\"pong\"}", 15);
+}
+
 static void on_answer(client *c, const fields *f, linnet_slice text) {
     uint64_t id = number(&f->re);
+    if (id && id == c->resuming) {
+        on_resumed(c, f);
+        return;
+    }
     if (id && (answered_publish(c, id, f) || answered_seat(c, id, f))) return;
     strange(c, "nobody asked", text);
 }
@@ -223,6 +266,10 @@ static void on_answer(client *c, const fields *f, linnet_slice text) {
 static void on_unsubscribed(client *c, const fields *f, linnet_slice text) {
     seat *s = seat_of(c, &f->channel);
     if (!s) return;
+    if (s->awaited) { /* not with this grant; it asks in the ordinary way */
+        s->awaited = false;
+        return;
+    }
     s->joined = false;
     history_say(&c->crowd->log, c->name, "\"op\":\"unsub\",\"ch\":\"%s\"", s->channel);
     strange(c, "was taken out", text);
@@ -244,12 +291,12 @@ static void hear_one(client *c, const ln_json_value *object) {
     else if (is(&f.type, "presence"))
         on_presence(c, &f);
     else if (is(&f.type, "ping"))
-        client_send(c, "{\"type\":\"pong\"}", 15);
-    else if (is(&f.type, "welcome")) {
-        text_of(&f.client, c->id, sizeof c->id);
-        history_say(&c->crowd->log, c->name,
-            "\"op\":\"open\",\"since\":%" PRIu64 ",\"client\":\"%s\"", c->since, c->id);
-    } else if (is(&f.type, "goaway"))
+        on_ping(c, &f);
+    else if (is(&f.type, "welcome"))
+        on_welcome(c, &f);
+    else if (is(&f.type, "subscribed"))
+        on_subscribed(c, &f);
+    else if (is(&f.type, "goaway"))
         on_goaway(c, &f);
     else if (is(&f.type, "unsubscribed"))
         on_unsubscribed(c, &f, object->raw);

@@ -7,5 +7,7 @@
 void client_hear(client *c, linnet_slice text);
 /* The next request's id. */
 uint64_t client_id(client *c);
+/* Comes back with its ticket: as its first word on a connection. */
+void client_resume(client *c);
 void client_send(client *c, const char *text, size_t size);
 #endif

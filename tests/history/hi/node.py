@@ -15,7 +15,7 @@ workers: 2
 log: { level: %(level)s }
 drain: { time: 3s }
 queue: { max: 256k, age: 3s }
-limits: { read_rate: off }
+limits: { read_rate: off, auth_failures: off }
 history: { all: 1g }
 namespaces:
 %(lasting)s
@@ -57,9 +57,11 @@ class Node:
         self.configure()
 
     def configure(self):
-        with open(self.config, "w", encoding="ascii") as out:
+        """The file is replaced: what is half written may be good YAML, and say something else."""
+        with open(self.config + ".new", "w", encoding="ascii") as out:
             out.write(CONFIG % {"port": self.port, "level": self.level,
                                 "lasting": "\n".join(LASTING % name for name in LASTS)})
+        os.replace(self.config + ".new", self.config)
 
     def start(self):
         began = time.monotonic()

@@ -17,7 +17,7 @@ PUBLISHERS = 32
 UNPACED = {"LINNET_LIMITS_%s_RATE" % kind: "off" for kind in ("SUBSCRIBE", "PUBLISH", "READ")}
 
 
-@row(115, "recovery at any place, whatever cut the log: all that was missed, or false with the place to go on", slow=True)
+@row(115, "recovery at any place, whatever cut the log: all that was missed, or false with a place to go on", slow=True)
 def property_of_recovery(w):
     rng = random.Random(115)
     env = {**UNPACED, "LINNET_HISTORY_COUNT": "12", "LINNET_HISTORY_BYTES": "6k", "LINNET_HISTORY_AGE": "2s"}
