@@ -109,7 +109,7 @@ static void play_here(place *at, const char *line) {
     if (line[0] == 't')
         pass(at, strtoul(line + 2, NULL, 10));
     else if (line[0] == '?')
-        assert_int_equal(at->asked, atoi(line + 1));
+        assert_int_equal(at->asked, (int)strtol(line + 1, NULL, 10));
     else if (strcmp(line, "=now") == 0)
         at->at_once = true;
     else if (line[0] == '=')

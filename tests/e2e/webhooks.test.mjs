@@ -373,7 +373,8 @@ describe('T156 the kit for backends', () => {
         headers: { 'webhook-id': id, 'webhook-timestamp': `${time}`, 'webhook-signature': signature } })).status;
       const answer = async question => {
         const body = JSON.stringify(question), id = crypto.randomUUID(), at = Math.floor(Date.now() / 1000);
-        const headers = { 'webhook-id': id, 'webhook-timestamp': `${at}`, 'webhook-signature': sign(key, id, at, body) };
+        const headers = { 'webhook-id': id, 'webhook-timestamp': `${at}`,
+          'webhook-signature': sign(key, id, at, body) };
         return (await fetch(url, { method: 'POST', body, headers })).json();
       };
       assert.ok((await answer({ type: 'refresh', user: 'guest' })).expires > Date.now() / 1000);
