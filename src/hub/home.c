@@ -26,6 +26,7 @@ void ln_homes_init(ln_homes *h, ln_map_key key, uint32_t max) {
     ln_list_init(&h->idle);
     ln_list_init(&h->pins);
     ln_dedup_init(&h->dedup, key, LN_DEDUP_BYTES / (h->workers ? h->workers : 1));
+    ln_seqs_init(&h->seqs, key, LN_SEQ_BYTES / (h->workers ? h->workers : 1));
 }
 
 /* Answers --------------------------------------------------------------------------------- */
@@ -154,6 +155,7 @@ void ln_homes_fini(ln_homes *h) {
     }
     ln_namespaces_unref(h->namespaces);
     ln_dedup_fini(&h->dedup);
+    ln_seqs_fini(&h->seqs);
 }
 
 void ln_homes_reload(ln_homes *h, ln_namespaces *namespaces) {
@@ -434,20 +436,49 @@ static void read_on(ln_homes *h, ln_home *home) {
 
 /* Letters --------------------------------------------------------------------------------- */
 
+static void remember_seq(ln_homes *h, const ln_publication *p, int err, ln_position at) {
+    ln_seq q;
+    ln_seq_unpack(p, &q);
+    if (err < 0)
+        ln_seqs_drop(&h->seqs, &q);
+    else
+        ln_seqs_end(&h->seqs, &q, at);
+}
+
 /* Remembers under its key what became of a publication. */
 static void remember(ln_homes *h, const ln_publication *p, int err, ln_position at) {
     ln_slice key = ln_publication_key(p);
     if (!key.size) return;
+    if (p->flags & LN_PUB_SEQ) {
+        remember_seq(h, p, err, at);
+        return;
+    }
     if (err < 0)
         ln_dedup_drop(&h->dedup, ln_publication_channel(p), key);
     else
         ln_dedup_end(&h->dedup, ln_publication_channel(p), key, at);
 }
 
+/* The same by number: it may also have come too early. */
+static bool out_of_turn(ln_homes *h, ln_publication *p) {
+    ln_seq q;
+    ln_seq_unpack(p, &q);
+    int found = ln_seqs_begin(&h->seqs, h->now, &q, &p->at);
+    if (found == LN_SEQ_NEXT) return false;
+    if (found == LN_SEQ_BUSY) p->err = LINNET_ERR_AGAIN;
+    if (found == LN_SEQ_ORDER) p->err = LINNET_ERR_STATE;
+    if (found == LN_SEQ_UNKNOWN) p->err = LINNET_ERR_CANCELLED;
+    if (found < 0) p->err = found;
+    ln_stat_add(p->err < 0 ? &h->refused : &h->repeated, 1);
+    answer(h, p);
+    return true;
+}
+
 /* Whether it was here before, or cannot be known to have been; then it is answered, and taken. */
 static bool repeated(ln_homes *h, ln_publication *p) {
     ln_slice key = ln_publication_key(p);
     if (!key.size) return false;
+    if (p->flags & LN_PUB_SEQ) return out_of_turn(h, p);
     int found = ln_dedup_begin(&h->dedup, h->now, ln_publication_channel(p), key, &p->at);
     if (found == LN_DEDUP_NEW) return false;
     if (found == LN_DEDUP_BUSY) p->err = LINNET_ERR_AGAIN;
@@ -620,6 +651,7 @@ void ln_homes_tick(ln_homes *h) {
     while (first_pin(h) <= h->now)
         lapse(h, ln_list_item(h->pins.next, ln_reading, pin));
     ln_dedup_tick(&h->dedup, h->now);
+    ln_seqs_tick(&h->seqs, h->now);
     while (!ln_list_empty(&h->idle)) {
         ln_home *home = ln_list_item(h->idle.next, ln_home, idle);
         if (home->idle_since + LN_HOME_LINGER_MS > h->now) break;
@@ -632,6 +664,7 @@ ln_msec ln_homes_deadline(const ln_homes *h) {
     ln_msec due = h->broker ? h->broker->ops->deadline(h->broker) : LN_NEVER;
     if (first_pin(h) < due) due = first_pin(h);
     if (ln_dedup_deadline(&h->dedup) < due) due = ln_dedup_deadline(&h->dedup);
+    if (ln_seqs_deadline(&h->seqs) < due) due = ln_seqs_deadline(&h->seqs);
     if (ln_list_empty(&h->idle)) return due;
     ln_msec idle = ln_list_item(h->idle.next, ln_home, idle)->idle_since + LN_HOME_LINGER_MS;
     return idle < due ? idle : due;

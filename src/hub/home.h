@@ -25,6 +25,7 @@
 #include "hub/broker.h"
 #include "hub/dedup.h"
 #include "hub/mail.h"
+#include "hub/seq.h"
 
 #define LN_HOME_LINGER_MS 10000
 #define LN_HOME_LATER_MAX 1024 /* publications that wait for a gap to be filled */
@@ -61,6 +62,7 @@ typedef struct ln_homes {
     ln_list idle;
     ln_list pins; /* readings, by time */
     ln_dedup dedup;
+    ln_seqs seqs;
     uint32_t idle_count;
     uint32_t self, workers;
     ln_namespaces *namespaces; /* of the protocol's channels; a reference */

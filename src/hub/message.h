@@ -46,6 +46,7 @@ typedef struct ln_position {
 #define LN_PUB_ASIDE    8 /* is no message but for user->aside */
 /* Was taken back: in a log, what stands in its place, for nobody; with ASIDE, the word of it. */
 #define LN_PUB_RETRACTED 16
+#define LN_PUB_SEQ       32 /* its key is a number of its session (seq.h) */
 
 typedef struct ln_publication {
     ln_ref refs;

@@ -146,11 +146,27 @@ static int pack_except(ln_sessions *n, const ln_native_command *c) {
 }
 
 static uint8_t publish_flags(const ln_native_command *c) {
-    return (uint8_t)((c->is_volatile ? LN_PUB_VOLATILE : 0) | (c->quiet ? LN_PUB_QUIET : 0));
+    uint8_t seq = c->keys & LN_KEY_SEQ ? LN_PUB_SEQ : 0;
+    return (uint8_t)(seq | (c->is_volatile ? LN_PUB_VOLATILE : 0) | (c->quiet ? LN_PUB_QUIET : 0));
+}
+
+/* Young enough that none of its numbers can have been forgotten, and of this process. */
+static bool is_fresh(const ln_session *s) {
+    uint64_t now = ln_hub_wall(s->node->hub) / 1000;
+    return s->begun >= s->node->started && now - s->begun < LN_SEQ_MS / 1000;
+}
+
+static ln_slice pack_seq(
+    const ln_session *s, const ln_native_command *c, uint8_t out[LN_SEQ_PACKED]) {
+    if (!(c->keys & LN_KEY_SEQ)) return LN_SLICE("");
+    const ln_seq q = { c->channel, s->chain, c->seq, is_fresh(s) };
+    ln_seq_pack(&q, out);
+    return ln_slice_of(out, LN_SEQ_PACKED);
 }
 
 static void publish(ln_session *s, const ln_native_command *c) {
     ln_sessions *n = s->node;
+    uint8_t packed[LN_SEQ_PACKED];
     ln_slice data = c->data.size ? c->data : LN_SLICE("null");
     int err = ln_session_may(s, LN_ACT_PUBLISH, c->channel);
     if (err < 0) {
@@ -169,6 +185,7 @@ static void publish(ln_session *s, const ln_native_command *c) {
         .without = c->no_echo ? ln_session_self(s) : 0,
         .who = c->id.size ? ln_session_handle(s) : 0,
         .user = ln_session_dialect(s) == &ln_dialect_native ? LN_USER_NATIVE : s->dialect,
+        .key = pack_seq(s, c, packed),
         .flags = publish_flags(c),
     };
     err = pack_except(n, c);
@@ -281,9 +298,11 @@ static void obey(ln_session *s, const ln_native_command *c) {
         ln_session_refuse(s, c, LN_NATIVE_BAD_REQUEST, why);
         return;
     }
-    if (c->verb == LN_VERB_PUBLISH && (c->keys & (LN_KEY_SEQ | LN_KEY_KEY))) {
+    bool numbered = c->keys & LN_KEY_SEQ && s->dialect != LN_USER_NATIVE;
+    if (c->verb == LN_VERB_PUBLISH && (numbered || c->keys & LN_KEY_KEY)) {
         /* To take it and not to keep its promise would be worse. */
-        ln_session_refuse(s, c, LN_NATIVE_NOT_AVAILABLE, "seq and key are not kept here");
+        ln_session_refuse(s, c, LN_NATIVE_NOT_AVAILABLE,
+            numbered ? "seq is for linnet.v1" : "key is for programs; connections have seq");
         return;
     }
     if (c->verb == LN_VERB_SUBSCRIBE)

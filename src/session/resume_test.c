@@ -185,7 +185,9 @@ static void perform(stage *st, const char *const *lines) {
     "\"" name "\":{" EPOCH ",\"offset\":" #offset ",\"grant\":\"{" grant "}\"}"
 #define ONLY(name, grant) "\"" name "\":{\"grant\":\"{" grant "}\"}"
 #define PUB(name, data)   "{\"type\":\"publish\",\"channel\":\"" name "\",\"data\":" #data "}"
-#define GRANT             ",\"grant\":\"G\"}"
+#define NUMBER(id, n)                                                                              \
+    "{\"type\":\"publish\",\"id\":" #id ",\"channel\":\"x\",\"data\":1,\"seq\":" #n "}"
+#define GRANT ",\"grant\":\"G\"}"
 #define KEPT(id, offset)                                                                           \
     "{\"type\":\"ok\",\"re\":" #id "," EPOCH ",\"offset\":" #offset                                \
     ",\"class\":\"recoverable\"" GRANT
@@ -238,6 +240,10 @@ static const struct {
             "<b "
             "{\"type\":\"skip\",\"channel\":\"x\",\"offset\":3,\"count\":2,\"reason\":\"except\"}",
             ">b {\"type\":\"publish\",\"channel\":\"x\",\"data\":4,\"except\":[\"a\"]}", "!b" } },
+    { "its numbers go on", false, false,
+        { COME, ">a " NUMBER(1, 1), "~a \"offset\":1", "+>a " NUMBER(2, 2), "ca 1006", RETURN,
+            ">b " AUTH("t1"), HELLO(b, ANNA, S1), ">b " NUMBER(3, 2), "~b \"offset\":2",
+            ">b " NUMBER(4, 4), "~b out_of_order", ">b " NUMBER(5, 3), "~b \"offset\":3", "!b" } },
     { "the old connection gives way", false, false,
         { COME, ">a " SUB(1, "x"), "<a " KEPT(1, 0), "=g1 a", RETURN, ">b " AUTH("t1"),
             HELLO(b, ANNA, S1), "xa 3508", "oc v1", "~c welcome", ">c " AUTH("t1"),

@@ -363,6 +363,7 @@ static void welcome(ln_session *s, ln_slice data) {
         .client = ln_slice_of(s->client, s->client_size),
         .session = ln_slice_of(session, sizeof session),
         .resume = ln_buf_slice(&ticket),
+        .dedup_s = LN_SEQ_MS / 1000,
         .node = ln_slice_str(n->node),
         .ping_s = s->limits->ping_ms / 1000,
         .timeout_s = s->limits->pong_ms / 1000,
@@ -407,6 +408,7 @@ static int make(ln_sessions *n, ln_conn *c, const ln_session_options *o, ln_sess
     s->text = (uint8_t)o->text;
     s->window = ln_session_now(s);
     s->begun = (uint32_t)(ln_hub_wall(n->hub) / 1000);
+    if (!n->started) n->started = s->begun;
     s->client = s->own;
     s->client_size = (uint8_t)client.size;
     memcpy(s->own, client.data, client.size);

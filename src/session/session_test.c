@@ -1,6 +1,12 @@
 /* The life of a session, and linnet.v1. */
 #include "session/session_test.h"
 
+#define SEQ(id, n)                                                                                 \
+    "{\"type\":\"publish\",\"id\":" #id ",\"channel\":\"x\",\"data\":1,\"seq\":" #n "}"
+#define OK(id, at) "{\"type\":\"ok\",\"re\":" #id "," EPOCH ",\"offset\":" #at "}"
+#define EARLY(id)                                                                                  \
+    "{\"type\":\"error\",\"re\":" #id ",\"channel\":\"x\"," ERR(116, "out_of_order", "out of order")
+
 static const conversation native[] = {
     { "subscribe, publish, unsubscribe", AUTO,
         { ">a {\"type\":\"subscribe\",\"id\":1,\"channel\":\"x\"}",
@@ -130,11 +136,24 @@ static const conversation native[] = {
             "<a {\"type\":\"error\",\"re\":7," ERR(104, "unknown_type", "unknown type"),
             ">a {\"type\":\"dance\"}", "!a", ">a {\"type\":\"auth\",\"id\":8}",
             "<a {\"type\":\"ok\",\"re\":8}", "!a" } },
+    { "numbers: each once, and in its turn", AUTO,
+        { ">a " SEQ(1, 2), "<a " EARLY(1), ">a " SEQ(2, 1), "<a " OK(2, 1), ">a " SEQ(3, 1),
+            "<a " OK(3, 1), "ra", ">a " SEQ(4, 2),
+            "<a {\"type\":\"error\",\"re\":4,\"channel\":\"x\",\"error\":{\"code\":108,"
+            "\"name\":\"not_available\",\"message\":\"not available\",\"retry\":true}}",
+            ">a " SEQ(5, 3), "<a " EARLY(5), ">a " SEQ(6, 2), "<a " OK(6, 2), "+>a " SEQ(7, 3),
+            ">a " SEQ(8, 4), "<a " OK(7, 3), "<a " OK(8, 4), ">b " SEQ(1, 1), "<b " OK(1, 5),
+            ">a " SEQ(9, 3), "<a " OK(9, 3), "!a", "!b" } },
+    { "numbers of what is not kept", AUTO,
+        { ">a {\"type\":\"publish\",\"id\":1,\"channel\":\"x\",\"data\":1,\"seq\":1,"
+          "\"volatile\":true}",
+            "<a {\"type\":\"ok\",\"re\":1}", ">a " SEQ(2, 1), "<a {\"type\":\"ok\",\"re\":2}",
+            ">a " SEQ(3, 2), "<a " OK(3, 1), "!a" } },
     { "more refusals", AUTO,
-        { ">a {\"type\":\"publish\",\"id\":1,\"channel\":\"x\",\"data\":1,\"seq\":1}",
+        { ">a {\"type\":\"publish\",\"id\":1,\"channel\":\"x\",\"data\":1,\"key\":\"k\"}",
             "<a {\"type\":\"error\",\"re\":1,\"channel\":\"x\",\"error\":{\"code\":108,"
-            "\"name\":\"not_available\",\"message\":\"seq and key are not kept "
-            "here\",\"retry\":true}}",
+            "\"name\":\"not_available\",\"message\":\"key is for programs; connections have "
+            "seq\",\"retry\":true}}",
             ">a {\"type\":\"ping\",\"id\":true}",
             "<a {\"type\":\"error\"," ERR(107, "bad_request",
                 "id is neither a string of at most 64 bytes nor an integer from 0 to 2^53-1"),
@@ -172,7 +191,7 @@ static void test_welcome(void **state) {
     assert_memory_equal(line, begin, strlen(begin));
     assert_string_equal(line + strlen(begin) + 32,
         "\",\"ping\":25,\"timeout\":10,\"max\":65536,\"auth\":false,\"node\":\"n1\"," TS
-        ",\"caps\":[\"batch\"]}");
+        ",\"dedup_s\":300,\"caps\":[\"batch\"]}");
     peer_open(&w, 1, LN_USER_CHANNEL);
     play_line(&w, "!b");
     ln_session_options o = { .limits = &w.limits, .dialect = LN_USER_NATIVE };

@@ -317,6 +317,14 @@ static void on_aside(void *ctx, ln_row *row, const ln_publication *p) {
         say_aside(ctx, row, p);
 }
 
+/* Of a number, STATE: it is not its turn; CANCELLED, of whatever publication: it may be in the log,
+ * or not. */
+static ln_native_code publish_code(int err) {
+    if (err == LINNET_ERR_STATE) return LN_NATIVE_OUT_OF_ORDER;
+    if (err == LINNET_ERR_CANCELLED) return LN_NATIVE_OUTCOME_UNKNOWN;
+    return ln_session_code(err);
+}
+
 static void on_published(void *ctx, const ln_publication *p) {
     ln_session *s = ln_session_of(ctx, p->who);
     if (!s) return;
@@ -325,7 +333,7 @@ static void on_published(void *ctx, const ln_publication *p) {
         ln_native_error error = {
             .re = ln_publication_re(p),
             .channel = ln_publication_channel(p),
-            .code = ln_session_code(p->err),
+            .code = publish_code(p->err),
         };
         ln_session_error(s, &error);
     } else if (!(p->flags & LN_PUB_QUIET)) {
