@@ -71,6 +71,14 @@ static void obey(ln_api_ask *a, const ln_api_method *m) {
     ln_buf_fini(&a->scratch);
 }
 
+/* Nobody publishes for a moment: more waits to be sent than there is memory for. */
+static bool is_crowded(const ln_api *api, const ln_api_method *m, linnet_request *r) {
+    if (m->scope != LN_SCOPE_PUBLISH || !linnet_server_crowded(api->server)) return false;
+    linnet_request_add_header(r, "Retry-After", "1");
+    ln_api_refuse(r, 503, LN_API_NOT_AVAILABLE, "too much is waiting to be sent");
+    return true;
+}
+
 static void on_call(linnet_request *r, void *user) {
     ln_api_ask a = { .api = user, .request = r, .body = linnet_request_body(r) };
     linnet_slice path = linnet_request_path(r);
@@ -79,7 +87,7 @@ static void on_call(linnet_request *r, void *user) {
     if (!may(a.api, r, m, &a.scopes)) return;
     if (!m)
         ln_api_refuse(r, 404, LN_API_UNKNOWN_METHOD, "there is no such method");
-    else if (is_taken(m, r))
+    else if (is_taken(m, r) && !is_crowded(a.api, m, r))
         obey(&a, m);
 }
 

@@ -2,6 +2,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define RETRY_MS 1000 /* what a backend waits, that has come at a bad time */
+
 struct ln_api_call {
     const ln_api *api;
     linnet_conn_id request;
@@ -50,6 +52,8 @@ static void put_error(ln_json_writer *w, int code, const char *why) {
     ln_json_str(w, ln_slice_str(why && *why ? why : e.words));
     ln_json_key(w, "retry");
     ln_json_bool(w, e.retry);
+    if (code == LN_API_NOT_AVAILABLE || code == LN_API_RATE_LIMITED)
+        ln_api_put_u64(w, "retry_after", RETRY_MS);
     ln_json_close(w, '}');
     ln_json_close(w, '}');
 }

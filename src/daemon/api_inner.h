@@ -36,6 +36,7 @@ enum { /* of the native protocol */
     LN_API_UNKNOWN_METHOD = 104,
     LN_API_BAD_REQUEST = 107,
     LN_API_NOT_AVAILABLE = 108,
+    LN_API_RATE_LIMITED = 111,
     LN_API_TOO_LARGE = 114
 };
 
