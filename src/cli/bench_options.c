@@ -37,7 +37,7 @@ static const flag flags[] = {
     { "--size", "B", NUMBER, E | F | I | P, AT(size), 0, 1u << 30,
         "payload bytes, such as 64, 16k, 1m (default 20)" },
     { "--in-flight", "N", NUMBER, E | F | P, AT(in_flight), 1, 100000,
-        "messages under way per connection; fanout: rounds (default 1)" },
+        "messages under way on each; fanout: rounds (default 1)" },
     { "--duration", "S", SECONDS, ALL, AT(duration_s), 0, 86400,
         "seconds to measure (default 5; idle: to hold the connections, default 2)" },
     { "--count", "N", NUMBER, E | F | C | P, AT(count), 1, UINT64_MAX / 2,

@@ -154,7 +154,8 @@ static void pass(world *w, unsigned ms) {
  * something; "1" to "9" say that, "~" something that is no publication, "b1" says 1 in brief:x,
  * "o1" in other:x, where a subscriber in capitals is; "t49" lets time pass. */
 static void act(world *w, const char *order) {
-    sub *s = &w->subs[(order[1] | 32) - 'a'];
+    unsigned who = (unsigned)(order[1] | 32) - 'a'; /* nobody: it is a number */
+    sub *s = &w->subs[who < sizeof w->subs / sizeof w->subs[0] ? who : 0];
     const char *channel = order[1] >= 'a' ? "x" : order[1] >= 'C' ? "other:x" : "brief:x";
     switch (order[0]) {
     case '+':
