@@ -49,7 +49,7 @@ static const flag flags[] = {
     { "--non-ascii", NULL, BODY_NON_ASCII, E | F | I, 0, 0, 0,
         "text of two, three and four byte characters" },
     { "--deflate", "takeover|no-takeover", DEFLATE, E | F | I, 0, 0, 0,
-        "permessage-deflate (the value may be left out: takeover; fanout: no-takeover)" },
+        "permessage-deflate (without a value: takeover; fanout: no-takeover)" },
     { "--sources", "N", NUMBER, ALL, AT(sources), 1, 250,
         "connect from N loopback addresses, 127.0.0.2 and up" },
     { "--topics", "N", NUMBER, F | P, AT(topics), 1, 1000000,
@@ -61,7 +61,7 @@ static const flag flags[] = {
         "publishing connections (default 1)" },
     { "--native", NULL, SWITCH, F, AT(native), 0, 0, "the protocol of `linnet serve`" },
     { "--rate", "N", NUMBER, F, AT(rate), 0, 1000000,
-        "with --native: publications a second of each publisher; 0: no limit (default 100)" },
+        "with --native: publications a second of each; 0: no limit (default 100)" },
     { "--raw", NULL, SWITCH, E | F | C | I, AT(raw), 0, 0,
         "no WebSocket: the same bytes to bench/peers/raw_*" },
     { "--spin", NULL, SWITCH, ALL, AT(spin), 0, 0, "never sleep: poll for answers" },
@@ -117,7 +117,7 @@ static void print_help(unsigned which) {
             f->value ? f->value : "", optional ? "]" : "");
         printf("  %-20s%s%s", left, strlen(left) > 19 ? "\n                      " : "", f->help);
         if (which == ALL && f->kinds != ALL) {
-            printf(" [");
+            printf("%s[", strlen(f->help) > 48 ? "\n                      " : " ");
             print_kinds(stdout, f->kinds);
             printf("]");
         }
