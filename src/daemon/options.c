@@ -293,7 +293,7 @@ static bool like_env(const char *name, char out[100]) {
 
 /* What means something there besides options. */
 static bool is_known_env(const char *name) {
-    static const char *const names[] = { "LINNET_CONFIG", "LINNET_API_KEY" };
+    static const char *const names[] = { "LINNET_CONFIG", "LINNET_API_KEY", "LINNET_CORE_DUMPS" };
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (strcmp(name, names[i]) == 0) return true;
     return false;

@@ -9,7 +9,9 @@
 #include "daemon/ticketkey.h"
 #include <linnet/linnet.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -379,9 +381,18 @@ static int run(service *v) {
     return ln_run_until_signal(&run);
 }
 
+/* What is in memory are keys and other people's words: no core dump, and no debugger or reader of
+ * /proc/PID/mem of the same user, unless whoever looks for a fault asks for it. */
+static void keep_to_oneself(void) {
+    const char *asked = getenv("LINNET_CORE_DUMPS");
+    if (asked && strcmp(asked, "1") == 0) return;
+    if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0) ln_say("core dumps stay possible");
+}
+
 int ln_serve(const ln_options *o, const ln_told *told) {
     service v = { .o = o, .reload = { .told = told, .first = o, .apply = apply, .ctx = &v } };
     ln_access access;
+    keep_to_oneself();
     if (!ln_access_init(&access, o)) return 1;
     raise_descriptors();
     int code = ln_ops_new(o, &v.ops);

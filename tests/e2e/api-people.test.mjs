@@ -44,6 +44,27 @@ describe('bans and revocations', () => {
     await (await api.peer({ claims: { sub: 'eve' } })).close();
   });
 
+  it('T105 refuses the ticket of whom it sent away, on 4 workers', async () => {
+    const four = await Api.start({ workers: 4 });
+    for (const [method, user] of [['ban', 'fay'], ['revoke', 'gil']]) {
+      const peers = await Promise.all(Array.from({ length: 12 }, () => four.peer({ claims: { sub: user } })));
+      const start = Date.now();
+      assert.deepEqual(await four.ok(method, { user }), { sessions: 12 });
+      for (const peer of peers) assert.equal((await peer.closed).code, method === 'ban' ? 3503 : 3500);
+      assert.ok(Date.now() - start < 1000);
+      assert.ok(peers[0].welcome.resume);
+      const back = await four.peer();
+      const reply = await ask(back, { type: 'auth', id: 1, data: { resume: peers[0].welcome.resume } });
+      assert.equal(reply.type, 'error', JSON.stringify(reply));
+      await back.close();
+    }
+    const hal = await four.peer({ claims: { sub: 'hal' } }), again = await four.peer();
+    const good = await ask(again, { type: 'auth', id: 1, data: { resume: hal.welcome.resume } });
+    assert.equal(good.type, 'ok', JSON.stringify(good)); // nobody was against him
+    await Promise.all([hal.close(), again.close()]);
+    await four.stop();
+  });
+
   it('ends by itself', async () => {
     await api.ok('ban', { user: 'brief', for: 1 });
     assert.equal(await refused(api.peer({ claims: { sub: 'brief' } })), 403);

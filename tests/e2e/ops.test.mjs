@@ -1,5 +1,7 @@
 // What operators ask of `linnet serve`: keys, metrics, status.
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import fs from 'node:fs';
 import http from 'node:http';
 import net from 'node:net';
@@ -102,6 +104,27 @@ describe('the key', () => {
     await server.stop();
     for (const text of [...shown, body, server.stdout, server.stderr]) assert.ok(!text.includes(KEY));
   });
+});
+
+describe('what is in memory', () => {
+  const anybody = process.getuid() === 0 ? { uid: 65534, gid: 65534 } : {};
+  for (const [why, more, dumpable] of [
+    ['T162 is for nobody: no core, no reading', {}, false],
+    ['T162 but for whoever asked', { LINNET_CORE_DUMPS: '1' }, true],
+    ['T162 which is said with a 1', { LINNET_CORE_DUMPS: '0' }, false],
+  ]) {
+    it(why, async () => {
+      const env = environment({ LINNET_API_KEY: KEY, ...more });
+      if (!('LINNET_CORE_DUMPS' in more)) delete env.LINNET_CORE_DUMPS;
+      const child = spawn(BINARY, ['serve', '--listen', '127.0.0.1:0', '--workers', '1'],
+        { env, cwd: '/', stdio: ['ignore', 'pipe', 'ignore'], ...anybody });
+      await once(child.stdout, 'data');
+      // The kernel gives the files of a process that is not dumpable to root.
+      assert.equal(fs.statSync(`/proc/${child.pid}/environ`).uid !== 0, dumpable);
+      child.kill('SIGTERM');
+      assert.deepEqual(await once(child, 'exit'), [0, null]);
+    });
+  }
 });
 
 describe('/metrics', () => {
