@@ -61,7 +61,7 @@ static ln_slice type_of(const char *type) {
     return type ? linnet_str(type) : LN_SLICE("text/plain; charset=utf-8");
 }
 
-/* Whoever has the id learns what was said here. */
+/* Inside a handler: whoever has the id learns what was said here. */
 static int told(linnet_request *r, int err) {
     linnet_conn *conn = r->conn;
     if (err == LINNET_OK && r->x->state == LN_EXCHANGE_ANSWERED) ln_owe_nothing(conn);
@@ -70,7 +70,9 @@ static int told(linnet_request *r, int err) {
 
 int linnet_request_answer(linnet_request *r, int status, const char *type, linnet_slice body) {
     if (status < 200 || status > 599) return LINNET_ERR_INVAL;
-    return told(r, ln_exchange_answer(r->x, (unsigned)status, type_of(type), body));
+    bool inside = r->x->delivering;
+    int err = ln_exchange_answer(r->x, (unsigned)status, type_of(type), body);
+    return inside ? told(r, err) : err; /* else it may be gone by now, or be the next request */
 }
 
 int linnet_request_begin(linnet_request *r, int status, const char *type) {
