@@ -212,8 +212,7 @@ static bool admits(ln_session *s, const ln_native_command *c, comeback *b) {
     }
     int err = ln_ticket_get(
         &s->node->resuming->keys, c->resume, wall_s(s), &b->scratch, &b->ticket, &b->id);
-    if (err == LINNET_ERR_DENIED) ln_session_owe(s);
-    if (err == LINNET_ERR_DENIED)
+    if (err == LINNET_ERR_DENIED) /* no debt: after a restart under a new key all come with such */
         refuse(s, c, LN_NATIVE_UNAUTHORIZED, "the ticket is no good");
     else if (err == LINNET_ERR_TIMEOUT)
         refuse(s, c, LN_NATIVE_TOKEN_EXPIRED, "the ticket has expired");

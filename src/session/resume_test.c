@@ -477,10 +477,37 @@ static void renewed(void **state) {
     }
 }
 
+/* After a restart under another key all who come back have such tickets, and many of them one
+ * address: that is no debt, as a bad token is. */
+static bool one_house(const ln_conn *c, ln_ip *who) {
+    (void)c;
+    *who = (ln_ip){ { 7 } };
+    return true;
+}
+
+#define TOKEN "{\"type\":\"auth\",\"id\":1,\"data\":{\"token\":\"x\"}}"
+
+static void no_debts(void **state) {
+    (void)state;
+    static const char *const lines[] = { "oa v1 {anna}", "~a welcome", "=t1 a", "ca 1006", "k1",
+        RETURN, ">b " AUTH("t1"), "~b the ticket is no good", ">b " AUTH("t1"),
+        "~b the ticket is no good", ">b " AUTH("t1"), "~b the ticket is no good", NULL };
+    static const char *const bad[] = { ">b " TOKEN, "~b invalid token", "oc v1", "~c welcome",
+        ">c " TOKEN, "~c \"code\":111", NULL };
+    stage st;
+    stage_open(&st, false, false);
+    st.at.w.sessions.address_of = one_house;
+    st.at.w.sessions.failures = (ln_rate){ 1, 1 };
+    perform(&st, lines);
+    perform(&st, bad);
+    place_close(&st.at);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(conversations),
         cmocka_unit_test(tickets_that_are_no_good),
+        cmocka_unit_test(no_debts),
         cmocka_unit_test(open_to_all),
         cmocka_unit_test(renewed),
     };
