@@ -162,7 +162,8 @@ describe('keys by URL', { concurrency: true }, () => {
     const [ours, trap] = await Promise.all([Issuer.open('ES256'), Issuer.open('ES256')]);
     const server = await serve(2, ...ours.option(), '--jwt-issuer', ours.url);
     assert.equal(await comes(server, await ours.sign('ES256')), 101);
-    for (const iss of [trap.url, `${trap.url}/jwks.json`, `${ours.url}/`, `${ours.url}@${trap.url}`, 'http://localhost', '']) {
+    for (const iss of [trap.url, `${trap.url}/jwks.json`, `${ours.url}/`, `${ours.url}@${trap.url}`,
+      'http://localhost', '']) {
       assert.equal(await comes(server, await trap.sign('ES256', { iss }, { kid: 'new' })), 401, iss);
     }
     const jku = await trap.sign('ES256', { iss: ours.url }, { kid: 'new', jku: `${trap.url}/jwks.json` });
@@ -225,11 +226,14 @@ auth: {secrets: [${SECRET_FILE}], jwks: ["${issuer.url}=${issuer.url}/jwks.json"
 namespaces: [{name: vip, allow: {subscribe: token}}]
 `);
     let go;
-    issuer.answer = (_, response) => { go = () => response.end(JSON.stringify({ keys: issuer.keys.map(k => k.jwk) })); };
+    issuer.answer = (_, response) => {
+      go = () => response.end(JSON.stringify({ keys: issuer.keys.map(k => k.jwk) }));
+    };
     const server = await serve(1, '--config', config);
     const peer = await Peer.open(`${server.url}/ws?token=${await own()}`, ['linnet.v1']);
     await peer.json();
-    peer.send({ type: 'subscribe', id: 1, channel: 'vip:1', token: await issuer.sign('ES256', { sub: 'bob', channel: 'vip:1' }) });
+    const token = await issuer.sign('ES256', { sub: 'bob', channel: 'vip:1' });
+    peer.send({ type: 'subscribe', id: 1, channel: 'vip:1', token });
     peer.send({ type: 'refresh', id: 2, data: { token: await issuer.sign('ES256', { sub: 'bob' }) } });
     peer.send({ type: 'ping', id: 3 });
     for (let i = 0; i < 100 && !go; i++) await sleep(20);

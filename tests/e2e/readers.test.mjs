@@ -115,13 +115,17 @@ describe('a token lets read', { concurrency: true }, () => {
         ['with a bad one', '/sse?channel=x', bearer('x'), 401],
         ['with a bad one in the address', '/sse?channel=x&token=x', {}, 401],
         ['with two', '/sse?channel=x', { Cookie: 'session=a; session=b' }, 401],
-        ['with a cookie, for a foreign page', '/sse?channel=x', t => ({ Cookie: `session=${t}`, Origin: 'https://evil.example' }), 403],
-        ['with a cookie, for a foreign page that hides', '/sse?channel=x', t => ({ Cookie: `session=${t}`, 'Sec-Fetch-Site': 'cross-site' }), 403],
-        ['with a cookie, for another host of the site', '/sse?channel=x', t => ({ Cookie: `session=${t}`, 'Sec-Fetch-Site': 'same-site' }), 403],
+        ['with a cookie, for a foreign page', '/sse?channel=x',
+          t => ({ Cookie: `session=${t}`, Origin: 'https://evil.example' }), 403],
+        ['with a cookie, for a foreign page that hides', '/sse?channel=x',
+          t => ({ Cookie: `session=${t}`, 'Sec-Fetch-Site': 'cross-site' }), 403],
+        ['with a cookie, for another host of the site', '/sse?channel=x',
+          t => ({ Cookie: `session=${t}`, 'Sec-Fetch-Site': 'same-site' }), 403],
         ['in a channel for nobody', '/sse?channel=x&channel=shut:x', bearer, 403],
         ['in a channel its claims do not name', '/sse?channel=@bob', bearer, 403],
         ['with one that has expired', '/sse?channel=x', async () => bearer(await sign({}, -40)), 401],
-        ['with one for a single channel', '/sse?channel=vip:1', async () => bearer(await sign({ channel: 'vip:1' })), 401],
+        ['with one for a single channel', '/sse?channel=vip:1',
+          async () => bearer(await sign({ channel: 'vip:1' })), 401],
       ]) {
         it(`${want} ${why}`, async () => {
           const fields = typeof headers === 'function' ? await headers(token) : headers;
@@ -150,7 +154,8 @@ describe('a token lets read', { concurrency: true }, () => {
         assert.equal((await other.closing()).code, 1008);
         const late = await Peer.open(`${server.url}/feed/x?token=${await sign({}, -28)}`);
         assert.equal((await late.closing(8_000)).code, 1008);
-        await assert.rejects(Peer.open(`${server.url}/feed/x`, [], { headers: bearer('x') }), error => error.status === 401);
+        await assert.rejects(Peer.open(`${server.url}/feed/x`, [], { headers: bearer('x') }),
+          error => error.status === 401);
         await feed.close();
         await writer.close();
       });
@@ -211,12 +216,14 @@ describe('a backend decides', { concurrency: true }, () => {
     };
     return { got, has, url, stop: () => { server.closeAllConnections(); server.close(); } };
   };
-  const flags = (there, ...kinds) => [...kinds.flatMap(kind => [`--webhook-${kind}`, there.url]), '--webhook-key', HOOK_KEY];
+  const flags = (there, ...kinds) =>
+    [...kinds.flatMap(kind => [`--webhook-${kind}`, there.url]), '--webhook-key', HOOK_KEY];
 
   for (const workers of [1, 4]) {
     it(`${workers} workers: who may come, hear what, and until when; and is told when he has gone`, async () => {
       const there = await backend(body => {
-        if (body.type === 'connect') return body.headers.cookie === 'id=7' ? [200, { user: 'ann', info: 1, expires: now() - 26 }] : [403];
+        if (body.type === 'connect' && body.headers.cookie !== 'id=7') return [403];
+        if (body.type === 'connect') return [200, { user: 'ann', info: 1, expires: now() - 26 }];
         return [body.channel === 'no' ? 403 : 200];
       });
       const server = await serve(workers, ...flags(there, 'connect', 'subscribe', 'disconnect'));
@@ -231,9 +238,10 @@ describe('a backend decides', { concurrency: true }, () => {
       assert.deepEqual(asked.map(one => [one.channel, one.user, one.info]), [['a', 'ann', 1], ['b', 'ann', 1]]);
       await reader.ended;
       assert.match(reader.text, /"code":109/);
-      for (let n = 0; n < 200 && !there.got.some(one => one.type === 'disconnect' && one.client === connect.client); n++)
+      const left = () => there.got.find(one => one.type === 'disconnect' && one.client === connect.client);
+      for (let n = 0; n < 200 && !left(); n++)
         await new Promise(done => { setTimeout(done, 20); });
-      assert.ok(there.got.some(one => one.type === 'disconnect' && one.client === connect.client && one.user === 'ann'));
+      assert.equal(left()?.user, 'ann');
       await server.stop();
       there.stop();
     });
@@ -258,7 +266,8 @@ describe('a backend decides', { concurrency: true }, () => {
 
   it('who goes while it thinks is forgotten, and is told of when it had said yes', async () => {
     let go;
-    const there = await backend(body => body.type === 'connect' ? new Promise(done => { go = () => done([200, { user: 'ann' }]); }) : [200]);
+    const there = await backend(body => body.type !== 'connect' ? [200]
+      : new Promise(done => { go = () => done([200, { user: 'ann' }]); }));
     const server = await serve(1, ...flags(there, 'connect', 'disconnect'));
     const request = http.get(`${server.http}/sse?channel=a`, { agent: false });
     request.on('error', () => {});
@@ -274,7 +283,9 @@ describe('a backend decides', { concurrency: true }, () => {
   it('keys that are on their way are waited for', async () => {
     const { publicKey, privateKey } = crypto.generateKeyPairSync('ed25519');
     const jwk = { ...publicKey.export({ format: 'jwk' }), alg: 'EdDSA', kid: 'k' };
-    const issuer = http.createServer((_, response) => { setTimeout(() => response.end(JSON.stringify({ keys: [jwk] })), 500); });
+    const issuer = http.createServer((_, response) => {
+      setTimeout(() => response.end(JSON.stringify({ keys: [jwk] })), 500);
+    });
     await new Promise(done => { issuer.listen(0, '127.0.0.1', done); });
     const iss = `http://127.0.0.1:${issuer.address().port}`;
     const server = await serve(2, '--jwt-jwks-url', `${iss}=${iss}/keys`);

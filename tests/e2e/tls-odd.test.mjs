@@ -14,7 +14,8 @@ describe('T107 TLS oddities', () => {
   const cert = path.join(folder, 'cert.pem'), key = path.join(folder, 'key.pem');
   let server, canary;
   before(async () => {
-    const made = run('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', 2,
+    const made = run('openssl', ['req', '-x509', '-newkey', 'ec',
+      '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', 2,
       '-subj', '/CN=standard', '-addext', 'subjectAltName=DNS:localhost', '-keyout', key, '-out', cert]);
     assert.equal(made.status, 0, made.stderr);
     server = await start(['serve', '--listen', '127.0.0.1:0', '--workers', '1', '--tls-cert', cert, '--tls-key', key]);
@@ -33,7 +34,8 @@ describe('T107 TLS oddities', () => {
     assert.ok(Date.now() - from < 500);
   };
   const client = (...flags) => {
-    const done = run('openssl', ['s_client', '-connect', `127.0.0.1:${server.port}`, ...flags], { input: '', timeout: 10_000 });
+    const done = run('openssl', ['s_client', '-connect', `127.0.0.1:${server.port}`, ...flags],
+      { input: '', timeout: 10_000 });
     return done.stdout + done.stderr;
   };
   /** s_client that is spoken to: [text, ms to wait after it], ... Resolves with all it said. */
@@ -90,7 +92,8 @@ describe('T107 TLS oddities', () => {
     await alive();
   });
   it('a request in records of one byte', async () => {
-    const socket = tls.connect({ port: server.port, host: '127.0.0.1', ca: fs.readFileSync(cert), servername: 'localhost' });
+    const ca = fs.readFileSync(cert);
+    const socket = tls.connect({ port: server.port, host: '127.0.0.1', ca, servername: 'localhost' });
     await new Promise((done, fail) => { socket.once('secureConnect', done).once('error', fail); });
     socket.setNoDelay(true);
     let said = '';

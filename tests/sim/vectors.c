@@ -321,12 +321,12 @@ static linnet_test *begin(uint32_t workers, linnet_hub **hub) {
 
 /* The script with its prefix in place of {c}. */
 static char *of_its_own(ln_slice script, uint32_t number) {
-    char *out = malloc(script.size * 4 + 1);
-    size_t n = 0;
+    size_t n = 0, size = script.size * 4 + 16;
+    char *out = malloc(size);
     if (!out) abort();
     while (script.size) {
         if (script.size > 2 && memcmp(script.data, "{c}", 3) == 0) {
-            n += (size_t)sprintf(out + n, "v%u.", number);
+            n += (size_t)snprintf(out + n, size - n, "v%u.", number);
             ln_slice_skip(&script, 3);
         } else {
             out[n++] = (char)script.data[0];
