@@ -169,10 +169,15 @@ static void histories(linnet_loop *w, ln_budget *b) {
     }
     uint64_t may = others < b->history_max ? b->history_max - others : 0;
     if (may < share) may = share;
-    if (mine > may)
+    if (mine > may) {
         ln_memory_shrink(w->budget.broker, may);
-    else if (ln_flag_raise_first(&b->packed)) /* others keep more than they may */
-        wake_others(w);
+        w->budget.seen_kept = kept_by(w); /* from there it may grow a step before it looks again */
+        return;
+    }
+    /* Others keep more than they may. Who has looked already sleeps, and the flag may be up since
+     * then: so they are waked each time. It ends with the first of them that looks. */
+    ln_flag_raise_first(&b->packed);
+    wake_others(w);
 }
 
 void ln_budget_turn(linnet_loop *w) {
