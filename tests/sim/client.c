@@ -117,6 +117,7 @@ static bool code_known(const attempt *a, uint16_t code, int err) {
         if (code == 3005) return token_over(a) || a->going;
     }
     if (code == 3503) return a->kicked;
+    if (code == 1005) return a->regrets;
     (void)bad;
     return code == 1000 || code == 4000;
 }
@@ -374,7 +375,8 @@ void client_nudge(void *ctx) {
         return;
     }
     if (a->state == DIALING) {
-        if (c->scene->mood == LEAVING || below(c, 40) == 0)
+        a->regrets = c->scene->mood == LEAVING || below(c, 40) == 0;
+        if (a->regrets)
             linnet_loop_close(c->loop, a->id, 0, NULL); /* changes its mind */
         else
             linnet_timer_set(c->timer, 500);

@@ -123,6 +123,7 @@ typedef struct attempt { /* one dial, and the connection it became; kept until t
     uint32_t session, life, node, requests, asked_count;
     enum { DIALING, OPEN, OVER } state;
     bool welcomed, paused, rude, goaway, kicked;
+    bool regrets;     /* it called its dial back, which may have come about before */
     bool going;       /* it closes: it hears nothing more but the code */
     bool wants_token; /* nothing is heeded before one came */
     bool logging_in;
