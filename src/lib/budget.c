@@ -176,7 +176,7 @@ static void histories(linnet_loop *w, ln_budget *b) {
     }
     /* Others keep more than they may. Who has looked already sleeps, and the flag may be up since
      * then: so they are waked each time. It ends with the first of them that looks. */
-    ln_flag_raise_first(&b->packed);
+    ln_flag_raise(&b->packed);
     wake_others(w);
 }
 

@@ -603,6 +603,7 @@ int linnet_server_run(linnet_server *s) {
     if (s->own_loop) return linnet_server_join(s);
     while (err == LINNET_OK && !linnet_server_stopped(s))
         err = ln_worker_turn(s->workers[0], -1);
+    ln_loop_leave(s->workers[0]->net); /* its host goes on with it */
     return err;
 }
 
