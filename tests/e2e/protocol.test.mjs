@@ -24,12 +24,41 @@ describe('the player itself finds', () => {
   ]) it(why, () => assert.throws(() => match(want, got)));
 });
 
+const FOLDER = fs.mkdtempSync(path.join(os.tmpdir(), 'linnet-protocol-'));
+after(() => fs.rmSync(FOLDER, { recursive: true }));
+function config(text) {
+  const file = path.join(FOLDER, 'linnet.yaml');
+  fs.writeFileSync(file, text);
+  return file;
+}
+
+/** The configuration that a file of conversations asks for; JSON is YAML. */
+function configured({ serve: { secret, personal, namespaces } }) {
+  const file = path.join(FOLDER, 'secret');
+  fs.writeFileSync(file, secret, { mode: 0o600 });
+  return ['--config', config(JSON.stringify({ auth: { secrets: [file], personal }, namespaces }))];
+}
+
 for (const workers of [1, 4]) {
+  for (const file of all().filter(({ serve: asks }) => asks)) {
+    describe(`${file.name} with ${workers} workers`, () => {
+      let server;
+      before(async () => { server = await serve(workers, ...configured(file)); });
+      after(() => server.stop());
+      for (const script of file.scripts) it(script.name, () => play(script, server.url, file.tokens));
+      it('its tokens say what stands beside them', () => {
+        for (const [name, token] of Object.entries(file.tokens)) {
+          assert.deepEqual(JSON.parse(Buffer.from(token.split('.')[1], 'base64url')), file.claims[name]);
+        }
+      });
+    });
+  }
+
   describe(`vectors with ${workers} workers`, () => {
     let server;
     before(async () => { server = await serve(workers); });
     after(() => server.stop());
-    for (const { name, scripts } of all()) {
+    for (const { name, scripts } of all().filter(({ serve: asks }) => !asks)) {
       describe(name, () => {
         for (const script of scripts) it(script.name, () => play(script, server.url));
       });
@@ -61,14 +90,6 @@ for (const workers of [1, 4]) {
       await Promise.all([...readers, ...writers].map(p => p.close()));
     });
   });
-}
-
-const FOLDER = fs.mkdtempSync(path.join(os.tmpdir(), 'linnet-protocol-'));
-after(() => fs.rmSync(FOLDER, { recursive: true }));
-function config(text) {
-  const file = path.join(FOLDER, 'linnet.yaml');
-  fs.writeFileSync(file, text);
-  return file;
 }
 
 describe('batch_ms', () => {

@@ -14,6 +14,8 @@
 
 #define PEERS     8
 #define KEPT      32
+#define PROTOCOLS 2
+#define SPACES    4
 #define PATIENCE  5000
 #define FILE_MAX  (256 * 1024)
 #define PORT_FORM "ws://127.0.0.1:8080"
@@ -165,25 +167,26 @@ static bool match(stage *s, const ln_json_value *want, const ln_json_value *got)
  */
 
 static peer *peer_of(stage *s, const ln_json_value *step) {
-    static const char *const unnamed[] = { NULL };
     ln_json_value on = member(step, "on");
     char name = on.kind == LN_JSON_STRING && on.text.size ? (char)on.text.data[0] : 'a';
     for (uint32_t i = 0; i < s->peer_count; i++)
         if (s->peers[i].name == name) return &s->peers[i];
     ln_json_value how = s->open ? member(s->open, (char[]){ name, 0 }) : none();
     ln_json_value path = member(&how, "path"), protocols = member(&how, "protocols"), key, word;
-    char url[300], protocol[64] = "";
+    char url[1024], names[PROTOCOLS][1024];
+    const char *named[PROTOCOLS + 1] = { NULL };
     snprintf(url, sizeof url, PORT_FORM "%.*s", path.raw.data ? (int)path.text.size : 3,
         path.raw.data ? (const char *)path.text.data : "/ws");
     ln_json_iter it;
     if (protocols.kind == LN_JSON_ARRAY) it = ln_json_iter_of(&protocols);
-    if (protocols.kind == LN_JSON_ARRAY && ln_json_next(&it, &key, &word))
+    for (size_t i = 0; i < PROTOCOLS && protocols.raw.data && ln_json_next(&it, &key, &word); i++) {
         snprintf(
-            protocol, sizeof protocol, "%.*s", (int)word.text.size, (const char *)word.text.data);
-    const char *const named[] = { protocol, NULL };
+            names[i], sizeof names[i], "%.*s", (int)word.text.size, (const char *)word.text.data);
+        named[i] = names[i];
+    }
     linnet_dial_options o = LINNET_DIAL_OPTIONS_INIT;
     o.url = url;
-    o.subprotocols = protocol[0] ? named : unnamed;
+    o.subprotocols = named;
     peer *p = &s->peers[s->peer_count];
     *p = (peer){ .name = name };
     if (s->peer_count == PEERS || linnet_test_dial_with(s->test, &o, &p->client, NULL) < 0) {
@@ -301,13 +304,55 @@ static void play(stage *s, const ln_json_value *script) {
 /* -- a node for all scripts ----------------------------------------------------------------------
  */
 
-static linnet_test *begin(uint32_t workers, linnet_hub **hub) {
+/* What a file that is about logging in says it wants. */
+static void log_in(const ln_json_value *serve, linnet_auth_options *auth, linnet_keys **keys) {
+    linnet_key key = LINNET_KEY_INIT;
+    ln_json_value secret = member(serve, "secret"), personal = member(serve, "personal");
+    key.bytes = secret.text;
+    must(linnet_keys_new(keys), "keys");
+    must(linnet_keys_add(*keys, &key), "its secret");
+    auth->keys = *keys;
+    auth->personal = ln_slice_eq(personal.raw, LN_SLICE("true"));
+}
+
+/* Its namespaces: that tokens alone open them is all that is known here. */
+static size_t spaces_of(const ln_json_value *serve, linnet_namespace *spaces, char names[][32]) {
+    ln_json_value list = member(serve, "namespaces"), key, one;
+    size_t n = 0;
+    if (list.kind != LN_JSON_ARRAY) return 0;
+    ln_json_iter it = ln_json_iter_of(&list);
+    for (; n < SPACES && ln_json_next(&it, &key, &one); n++) {
+        ln_json_value name = member(&one, "name"), allow = member(&one, "allow");
+        ln_json_value subscribe = member(&allow, "subscribe"), publish = member(&allow, "publish");
+        bool known = ln_json_is(&subscribe, LN_SLICE("token")) &&
+                     ln_json_is(&publish, LN_SLICE("token"));
+        must(known ? LINNET_OK : LINNET_ERR_INVAL, "allow");
+        snprintf(
+            names[n], sizeof names[n], "%.*s", (int)name.text.size, (const char *)name.text.data);
+        spaces[n] = (linnet_namespace)LINNET_NAMESPACE_INIT;
+        spaces[n].name = names[n];
+        spaces[n].subscribe = spaces[n].publish = LINNET_RULE_TOKEN;
+    }
+    return n;
+}
+
+static linnet_test *begin(uint32_t workers, const ln_json_value *serve, linnet_hub **hub) {
     linnet_test *t;
     linnet_server *server;
+    linnet_keys *keys = NULL;
+    linnet_namespace spaces[SPACES];
+    char names[SPACES][32];
     linnet_server_options so = LINNET_SERVER_OPTIONS_INIT;
+    linnet_auth_options auth = LINNET_AUTH_OPTIONS_INIT;
     linnet_hub_options ho = LINNET_HUB_OPTIONS_INIT;
     so.workers = workers;
     ho.members = true;
+    if (serve->raw.data) {
+        log_in(serve, &auth, &keys);
+        ho.auth = &auth;
+        ho.namespaces = spaces;
+        ho.namespace_count = spaces_of(serve, spaces, names);
+    }
     must(linnet_test_new(NULL, &t), "test");
     must(linnet_test_server(t, &so, &server), "server");
     must(linnet_hub_new(&ho, hub), "hub");
@@ -316,18 +361,30 @@ static linnet_test *begin(uint32_t workers, linnet_hub **hub) {
     must(linnet_server_feed(server, "/feed/*", *hub), "/feed/");
     must(linnet_server_listen(server, "127.0.0.1:8080", NULL, NULL), "listen");
     must(linnet_server_start(server), "start");
+    linnet_keys_free(keys);
     return t;
 }
 
-/* The script with its prefix in place of {c}. */
-static char *of_its_own(ln_slice script, uint32_t number) {
-    size_t n = 0, size = script.size * 4 + 16;
-    char *out = malloc(size);
+/* The script with its prefix in place of {c}, and the token NAME in that of {t:NAME}. */
+static char *of_its_own(ln_slice script, const ln_json_value *tokens, uint32_t number) {
+    size_t n = 0;
+    char *out = malloc(FILE_MAX);
     if (!out) abort();
-    while (script.size) {
+    while (script.size && n < FILE_MAX / 2) {
+        ln_slice rest = script, name;
         if (script.size > 2 && memcmp(script.data, "{c}", 3) == 0) {
-            n += (size_t)snprintf(out + n, size - n, "v%u.", number);
+            n += (size_t)snprintf(out + n, FILE_MAX - n, "v%u.", number);
             ln_slice_skip(&script, 3);
+        } else if (script.size > 3 && memcmp(script.data, "{t:", 3) == 0) {
+            ln_slice_skip(&rest, 3);
+            char word[32] = "";
+            if (ln_slice_cut(&rest, '}', &name))
+                snprintf(word, sizeof word, "%.*s", (int)name.size, (const char *)name.data);
+            ln_slice token = member(tokens, word).text;
+            if (!token.data || token.size > FILE_MAX / 4) must(LINNET_ERR_INVAL, word);
+            memcpy(out + n, token.data, token.size);
+            n += token.size;
+            script = rest;
         } else {
             out[n++] = (char)script.data[0];
             ln_slice_skip(&script, 1);
@@ -341,9 +398,10 @@ typedef struct count {
     uint32_t played, failed;
 } count;
 
-static void play_script(linnet_test *t, ln_slice raw, const char *file, count *to) {
+static void play_script(
+    linnet_test *t, ln_slice raw, const ln_json_value *tokens, const char *file, count *to) {
     static stage s;
-    char *text = of_its_own(raw, ++to->played);
+    char *text = of_its_own(raw, tokens, ++to->played);
     ln_json_value script;
     s = (stage){ .test = t };
     if (ln_json_check(ln_slice_str(text), &script) < 0)
@@ -359,7 +417,8 @@ static void play_script(linnet_test *t, ln_slice raw, const char *file, count *t
     free(text);
 }
 
-static void play_file(linnet_test *t, const char *path, count *to) {
+/* A file that says how its server is configured has one for itself. */
+static void play_file(linnet_test *shared, uint32_t workers, const char *path, count *to) {
     FILE *f = fopen(path, "r");
     char *text = malloc(FILE_MAX);
     if (!f || !text) abort();
@@ -368,11 +427,16 @@ static void play_file(linnet_test *t, const char *path, count *to) {
     ln_json_value top, key, script;
     int err = ln_json_check(ln_slice_of(text, size), &top);
     must(err, path);
-    ln_json_value scripts = member(&top, "scripts");
+    ln_json_value scripts = member(&top, "scripts"), serve = member(&top, "serve");
+    ln_json_value tokens = member(&top, "tokens");
     if (scripts.kind != LN_JSON_ARRAY) must(LINNET_ERR_JSON, path);
+    linnet_hub *hub = NULL;
+    linnet_test *t = serve.raw.data ? begin(workers, &serve, &hub) : shared;
     ln_json_iter it = ln_json_iter_of(&scripts);
     while (ln_json_next(&it, &key, &script))
-        play_script(t, script.raw, path, to);
+        play_script(t, script.raw, &tokens, path, to);
+    if (t != shared) linnet_test_free(t);
+    linnet_hub_free(hub);
     free(text);
 }
 
@@ -398,10 +462,11 @@ int main(int argc, char **argv) {
     count all = { 0, 0 };
     for (uint32_t workers = 1; workers <= 3; workers += 2) {
         linnet_hub *hub;
-        linnet_test *t = begin(workers, &hub);
+        ln_json_value as_it_is = none();
+        linnet_test *t = begin(workers, &as_it_is, &hub);
         play_wrong(t, &all);
         for (int i = 1; i < argc; i++)
-            play_file(t, argv[i], &all);
+            play_file(t, workers, argv[i], &all);
         linnet_test_free(t);
         linnet_hub_free(hub);
     }

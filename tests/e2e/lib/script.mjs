@@ -50,9 +50,10 @@ export function match(want, got, kept = {}, at = 'message') {
 
 let runs = 0;
 
-export async function play(script, base) {
+export async function play(script, base, tokens = {}) {
   const prefix = `r${process.pid}.${++runs}.`;
-  const { steps, open = {} } = JSON.parse(JSON.stringify(script).replaceAll('{c}', prefix));
+  const { steps, open = {} } = JSON.parse(JSON.stringify(script).replaceAll('{c}', prefix)
+    .replace(/\{t:(\w+)\}/g, (_, name) => tokens[name] ?? assert.fail(`no token ${name}`)));
   const peers = new Map();
   const kept = {};
   async function peer(name) {
