@@ -175,6 +175,23 @@ static void a_smaller_token(void **state) {
     place_close(&at);
 }
 
+/* Also who is on his way in: the old token let him, and the answer is not there yet. */
+static void a_smaller_token_on_the_way(void **state) {
+    (void)state;
+    place at;
+    place_open(&at, false, false);
+    vip(&at);
+    one_by_one(&at, (const char *const[]){ "oa - {carl}", "+>a " SUB(1, "vip:1"),
+                        ">a {\"type\":\"refresh\",\"id\":2,\"data\":{\"token\":\"{carl2}\"}}",
+                        "<a " KNOWN(2, "carl", 100),
+                        "<a {\"type\":\"error\",\"re\":1,\"channel\":\"vip:1\"," ERR(
+                            113, "not_subscribed", "the new token does not allow it"),
+                        "<a {\"type\":\"unsubscribed\",\"channel\":\"vip:1\",\"code\":103,"
+                        "\"reason\":\"permission denied\",\"retry\":false}",
+                        ">a " SUB(3, "vip:1"), "<a " DENIED(3, "vip:1"), "!a", "xa 0", NULL });
+    place_close(&at);
+}
+
 /* 25 s before its end it is told, and 30 s after it closed; a new one in time keeps it. */
 static void the_end_of_a_token(void **state) {
     (void)state;
@@ -230,6 +247,7 @@ int main(void) {
         cmocka_unit_test(conversations),
         cmocka_unit_test(channel_tokens),
         cmocka_unit_test(a_smaller_token),
+        cmocka_unit_test(a_smaller_token_on_the_way),
         cmocka_unit_test(the_end_of_a_token),
         cmocka_unit_test(narrow_until_known),
     };
