@@ -6,19 +6,22 @@
  */
 #include "base/buf.h"
 #include "base/json.h"
+#include <endian.h>
 #include <linnet/hub.h>
 #include <linnet/test.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define PEERS     8
-#define KEPT      32
-#define PROTOCOLS 2
-#define SPACES    4
-#define PATIENCE  5000
-#define FILE_MAX  (256 * 1024)
-#define PORT_FORM "ws://127.0.0.1:8080"
+#define PEERS       8
+#define KEPT        32
+#define PROTOCOLS   2
+#define SPACES      4
+#define PATIENCE    5000
+#define FILE_MAX    (256 * 1024)
+#define BINARY_HEAD 5 /* bytes: a version, and the size of what follows */
+#define BINARY_MAX  1024
+#define PORT_FORM   "ws://127.0.0.1:8080"
 
 typedef struct peer {
     char name;
@@ -197,10 +200,11 @@ static peer *peer_of(stage *s, const ln_json_value *step) {
     return p;
 }
 
-/* What is to be sent, with kept values in their places. */
+/* What is to be sent, with kept values in their places, and no space but in strings. */
 static void say(stage *s, peer *p, ln_slice text) {
     char *out = calloc(1, FILE_MAX);
     size_t n = 0;
+    bool quoted = false;
     if (!out) abort();
     while (text.size) {
         static const char mark[] = "\"$same:";
@@ -211,7 +215,9 @@ static void say(stage *s, peer *p, ln_slice text) {
             n += (size_t)snprintf(out + n, FILE_MAX - n, "%s", k->value);
             text = name;
         } else {
-            out[n++] = (char)text.data[0];
+            char c = (char)text.data[0];
+            if (c == '"' && !(n && out[n - 1] == '\\')) quoted = !quoted;
+            if (quoted || !strchr(" \n\r\t", c)) out[n++] = c;
             ln_slice_skip(&text, 1);
         }
     }
@@ -229,16 +235,48 @@ static void say_text(stage *s, peer *p, const ln_json_value *text) {
     ln_buf_fini(&b);
 }
 
+static size_t bytes_of(ln_slice hex, uint8_t *out, size_t room) {
+    size_t n = 0;
+    for (; n < room && n * 2 + 1 < hex.size; n++) {
+        char pair[3] = { (char)hex.data[n * 2], (char)hex.data[n * 2 + 1], 0 };
+        out[n] = (uint8_t)strtoul(pair, NULL, 16);
+    }
+    return n;
+}
+
+static void say_binary(stage *s, peer *p, ln_slice message) {
+    linnet_conn *c = linnet_test_conn(p->client);
+    if (!c || linnet_conn_send(c, LINNET_BINARY, message) < 0)
+        wrong(s, "cannot send", message, LN_SLICE(""));
+}
+
 static void say_bytes(stage *s, peer *p, ln_slice hex) {
     uint8_t bytes[256];
-    size_t n = 0;
-    for (; n < sizeof bytes && n * 2 + 1 < hex.size; n++) {
-        char pair[3] = { (char)hex.data[n * 2], (char)hex.data[n * 2 + 1], 0 };
-        bytes[n] = (uint8_t)strtoul(pair, NULL, 16);
-    }
-    linnet_conn *c = linnet_test_conn(p->client);
-    if (!c || linnet_conn_send(c, LINNET_BINARY, ln_slice_of(bytes, n)) < 0)
-        wrong(s, "cannot send", hex, LN_SLICE(""));
+    say_binary(s, p, ln_slice_of(bytes, bytes_of(hex, bytes, sizeof bytes)));
+}
+
+/* A version, the size of the header, the header, and bytes. */
+static void say_parts(stage *s, peer *p, ln_slice header, ln_slice hex) {
+    uint8_t bytes[BINARY_MAX] = { 1 };
+    uint32_t size = htobe32((uint32_t)header.size);
+    if (BINARY_HEAD + header.size > sizeof bytes) abort();
+    memcpy(bytes + 1, &size, sizeof size);
+    memcpy(bytes + BINARY_HEAD, header.data, header.size);
+    size_t n = BINARY_HEAD + header.size;
+    n += bytes_of(hex, bytes + n, sizeof bytes - n);
+    say_binary(s, p, ln_slice_of(bytes, n));
+}
+
+/* A text never begins with such a byte. */
+static bool parts_of(ln_slice message, ln_slice *header, ln_slice *payload) {
+    uint32_t size;
+    if (message.size < BINARY_HEAD || message.data[0] != 1) return false;
+    memcpy(&size, message.data + 1, sizeof size);
+    size = be32toh(size);
+    if (size > message.size - BINARY_HEAD) return false;
+    *header = ln_slice_sub(message, BINARY_HEAD, BINARY_HEAD + size);
+    *payload = ln_slice_sub(message, BINARY_HEAD + size, message.size);
+    return true;
 }
 
 static void expect(stage *s, peer *p, const ln_json_value *want) {
@@ -246,6 +284,16 @@ static void expect(stage *s, peer *p, const ln_json_value *want) {
     ln_slice text = linnet_test_hear(p->client, NULL, PATIENCE);
     if (!text.data || ln_json_check(text, &got) < 0 || !match(s, want, &got))
         wrong(s, "expected", want->raw, text);
+}
+
+static void expect_parts(stage *s, peer *p, const ln_json_value *want, ln_slice hex) {
+    uint8_t bytes[BINARY_MAX];
+    ln_json_value got;
+    ln_slice header, payload, message = linnet_test_hear(p->client, NULL, PATIENCE);
+    ln_slice wanted = ln_slice_of(bytes, bytes_of(hex, bytes, sizeof bytes));
+    if (!message.data || !parts_of(message, &header, &payload) || ln_json_check(header, &got) < 0 ||
+        !match(s, want, &got) || !ln_slice_eq(payload, wanted))
+        wrong(s, "expected as a binary message", want->raw, message);
 }
 
 static bool has_closed(void *ctx) {
@@ -267,8 +315,13 @@ static void play_step(stage *s, const ln_json_value *step) {
     if (!p) return;
     ln_json_value send = member(step, "send"), text = member(step, "text");
     ln_json_value binary = member(step, "binary"), close = member(step, "close");
-    ln_json_value want = member(step, "expect");
-    if (send.raw.data)
+    ln_json_value want = member(step, "expect"), header = member(step, "bytes");
+    ln_json_value payload = member(step, "payload");
+    if (header.raw.data)
+        say_parts(s, p, header.raw, payload.text);
+    else if (want.raw.data && payload.raw.data)
+        expect_parts(s, p, &want, payload.text);
+    else if (send.raw.data)
         say(s, p, send.raw);
     else if (text.raw.data)
         say_text(s, p, &text);
@@ -443,7 +496,8 @@ static void play_file(linnet_test *shared, uint32_t workers, const char *path, c
 /* Nothing here is good for anything if it does not see what is wrong. */
 static void play_wrong(linnet_test *t, count *to) {
     static const char *const ends[] = { "{\"type\":\"pong\",\"re\":3}", "{\"type\":\"pong\"}",
-        "{\"type\":\"pong\",\"re\":2,\"more\":1}", "{\"type\":\"pong\",\"re\":\"$string\"}", "[]" };
+        "{\"type\":\"pong\",\"re\":2,\"more\":1}", "{\"type\":\"pong\",\"re\":\"$string\"}", "[]",
+        "{\"type\":\"pong\",\"re\":2},\"payload\":\"\"" };
     for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
         char text[300];
         snprintf(text, sizeof text,
