@@ -392,6 +392,45 @@ describe('T156 the kit for backends', () => {
       await backend.left;
     });
 
+    it(`in ${name} publishes, once, when the server says that it may come again`, async () => {
+      const asked = [], apiKey = crypto.randomBytes(24).toString('hex');
+      let server;
+      // Stands where the backend looks for the server: the first answer is lost, the second is no.
+      const between = http.createServer(async (request, response) => {
+        const parts = [];
+        for await (const part of request) parts.push(part);
+        const { authorization } = request.headers, body = Buffer.concat(parts);
+        const answer = await fetch(server.http + request.url,
+          { method: 'POST', body, headers: { authorization, 'content-type': 'application/json' } });
+        asked.push(body.toString());
+        if (asked.length === 1) return request.socket.destroy();
+        const busy = { error: { code: 108, name: 'overloaded', message: 'later', retry: true } };
+        const [status, said] = asked.length === 2 ? [503, JSON.stringify(busy)] : [answer.status, await answer.text()];
+        response.writeHead(status, { 'content-type': 'application/json' }).end(said);
+      });
+      await new Promise(resolve => { between.listen(0, '127.0.0.1', resolve); });
+      const env = { ...process.env, WEBHOOK_KEY: KEYS[0], PORT: '0', LINNET_API_KEY: apiKey,
+        LINNET_URL: `http://127.0.0.1:${between.address().port}` };
+      const backend = new Program(command, [path.join(ROOT, file)], { env });
+      const [, url] = await backend.says(/backend on (\S+)/);
+      server = await start(['serve', '--listen', '127.0.0.1:0', '--webhook-call', url, '--webhook-key', keyFiles[0]],
+        { env: { ...process.env, LINNET_API_KEY: apiKey } });
+      const peer = await Peer.open(`${server.url}/ws`, ['linnet.v1']);
+      await peer.json();
+      peer.send({ type: 'subscribe', id: 1, channel: 'news' });
+      await peer.json();
+      peer.send({ type: 'call', id: 2, event: 'announce', data: { text: 'it works' } });
+      const { data, offset } = await peer.json();
+      assert.deepEqual([data, offset], [{ text: 'it works' }, 1]);
+      assert.equal((await peer.json()).data.offset, 1, 'the same place, three times');
+      assert.equal(new Set(asked).size, 1, 'three times the same, with one key');
+      between.close();
+      await peer.close();
+      await server.stop();
+      backend.child.kill();
+      await backend.left;
+    });
+
     it(`in ${name} mints tokens that are taken`, async () => {
       const secret = 'a secret that is long enough for HS256', claims = { sub: 'ann', exp: 4102444800 };
       const minting = new Program(command, [path.join(ROOT, file), 'mint', JSON.stringify(claims)],

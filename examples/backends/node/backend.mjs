@@ -1,13 +1,15 @@
 // A backend for `linnet serve` in Node, without packages: it receives webhooks, checks who sent
-// them, and mints tokens. Try:
+// them, publishes, and mints tokens. Try:
 //
 //     head -c 24 /dev/urandom | base64 > hook.key
+//     export LINNET_API_KEY=$(openssl rand -hex 24)
 //     WEBHOOK_KEY=$(cat hook.key) PORT=3000 node backend.mjs &
 //     linnet serve --webhook-subscribe http://127.0.0.1:3000/hook \
 //         --webhook-call http://127.0.0.1:3000/hook --webhook-key file:hook.key
 //
-// Whoever subscribes to a channel that begins with "private" is refused, and the call "add" adds.
-import { createHmac, timingSafeEqual } from 'node:crypto';
+// Whoever subscribes to a channel that begins with "private" is refused; the call "add" adds, and
+// the call "announce" publishes what it was given in the channel "news".
+import { createHmac, randomUUID, timingSafeEqual } from 'node:crypto';
 import { createServer } from 'node:http';
 import { pathToFileURL } from 'node:url';
 
@@ -43,6 +45,40 @@ export function mint(claims, secret) {
   return `${text}.${createHmac('sha256', secret).update(text).digest('base64url')}`;
 }
 
+const API = `${process.env.LINNET_URL ?? 'http://127.0.0.1:8080'}/api/v1/publish`;
+const TRIES = 4;
+
+/**
+ * Publishes, and gives the place it has: {epoch, offset}. Sent again where no answer came, or one
+ * that says so: the key makes it one publication however often it arrives.
+ */
+export async function publish(channel, data, event = 'message') {
+  const body = JSON.stringify({ channel, data, event, key: randomUUID() });
+  const headers = { 'Content-Type': 'application/json', Authorization: `Bearer ${process.env.LINNET_API_KEY}` };
+  for (let n = 1; ; n++) {
+    let why;
+    try {
+      const response = await fetch(API, { method: 'POST', body, headers, signal: AbortSignal.timeout(5000) });
+      const { ok, error } = await response.json();
+      if (response.ok) return ok;
+      why = Object.assign(new Error(error.message), error);
+    } catch (error) {
+      why = Object.assign(error, { retry: true });
+    }
+    if (!why.retry || n === TRIES) throw why;
+    await new Promise(resolve => setTimeout(resolve, Math.random() * 100 * 2 ** n));
+  }
+}
+
+async function announce(data) {
+  try {
+    return { data: await publish('news', data) };
+  } catch (error) {
+    console.log(`not published: ${error.message}`);
+    return { error: { code: 108, message: 'not published' } };
+  }
+}
+
 function decide(question) {
   const inAnHour = Math.floor(Date.now() / 1000) + 3600;
   switch (question.type) {
@@ -59,6 +95,7 @@ function decide(question) {
       return { error: { code: 103, message: 'that one is private' } };
     case 'call':
       if (question.event === 'add') return { data: question.data.reduce((a, b) => a + b, 0) };
+      if (question.event === 'announce') return announce(question.data);
       return { error: { code: 104, message: 'there is no such method' } };
     default: return {};
   }
@@ -68,13 +105,13 @@ export function serve(port, key) {
   return createServer((request, response) => {
     const parts = [];
     request.on('data', part => parts.push(part));
-    request.on('end', () => {
+    request.on('end', async () => {
       const body = Buffer.concat(parts);
       const good = verify(request.headers, body, key);
       if (!good) return response.writeHead(401).end();
       if (!isNew(request.headers['webhook-id'])) return response.writeHead(409).end();
-      response.writeHead(200, { 'Content-Type': 'application/json' });
-      response.end(JSON.stringify(decide(JSON.parse(body))));
+      const decision = await decide(JSON.parse(body));
+      response.writeHead(200, { 'Content-Type': 'application/json' }).end(JSON.stringify(decision));
     });
   }).listen(port, '127.0.0.1', function ready() {
     console.log(`backend on http://127.0.0.1:${this.address().port}/hook`);

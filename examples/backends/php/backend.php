@@ -1,8 +1,9 @@
 <?php
-// A backend for `linnet serve` in PHP: it receives webhooks, checks who sent them, and mints tokens.
-// Try: WEBHOOK_KEY=$(cat hook.key) php -S 127.0.0.1:3000 backend.php
+// A backend for `linnet serve` in PHP: it receives webhooks, checks who sent them, publishes, and
+// mints tokens. Try: WEBHOOK_KEY=$(cat hook.key) LINNET_API_KEY=... php -S 127.0.0.1:3000 backend.php
 //
-// Whoever subscribes to a channel that begins with "private" is refused, and the call "add" adds.
+// Whoever subscribes to a channel that begins with "private" is refused; the call "add" adds, and the
+// call "announce" publishes what it was given in the channel "news".
 // Ids that have been seen belong into a store that all PHP processes share; here it is a folder.
 declare(strict_types=1);
 
@@ -40,6 +41,38 @@ function mint(array $claims, string $secret): string
     return $text . '.' . $part(hash_hmac('sha256', $text, $secret, true));
 }
 
+const TRIES = 4;
+
+/**
+ * Publishes, and gives the place it has: epoch and offset. Sent again where no answer came, or one
+ * that says so: the key makes it one publication however often it arrives.
+ */
+function publish(string $channel, mixed $data, string $event = 'message'): array
+{
+    $url = (getenv('LINNET_URL') ?: 'http://127.0.0.1:8080') . '/api/v1/publish';
+    $body = ['channel' => $channel, 'data' => $data, 'event' => $event, 'key' => bin2hex(random_bytes(16))];
+    $http = ['method' => 'POST', 'timeout' => 5, 'ignore_errors' => true, 'content' => json_encode($body),
+        'header' => ['Content-Type: application/json', 'Authorization: Bearer ' . getenv('LINNET_API_KEY')]];
+    for ($n = 1;; $n++) {
+        $said = @file_get_contents($url, false, stream_context_create(['http' => $http]));
+        $answer = is_string($said) ? json_decode($said, true) : null;
+        if (isset($answer['ok'])) return $answer['ok'];
+        $again = $answer === null || ($answer['error']['retry'] ?? false);
+        if (!$again || $n === TRIES) throw new RuntimeException($answer['error']['message'] ?? 'no answer');
+        usleep(random_int(0, 100_000 * 2 ** $n));
+    }
+}
+
+function announce(mixed $data): array
+{
+    try {
+        return ['data' => publish('news', $data)];
+    } catch (RuntimeException $e) {
+        error_log('not published: ' . $e->getMessage());
+        return ['error' => ['code' => 108, 'message' => 'not published']];
+    }
+}
+
 function decide(array $question): array
 {
     $in_an_hour = time() + 3600;
@@ -47,15 +80,23 @@ function decide(array $question): array
         return ['user' => 'guest', 'expires' => $in_an_hour, 'data' => ['motd' => 'hello']];
     if ($question['type'] === 'refresh')
         return ['expires' => $in_an_hour];
+    if (in_array($question['type'], ['channel_occupied', 'channel_vacated'], true))
+        error_log("{$question['type']} {$question['channel']}");
     if ($question['type'] === 'subscribe' && str_starts_with($question['channel'], 'private'))
         return ['error' => ['code' => 103, 'message' => 'that one is private']];
     if ($question['type'] === 'call' && $question['event'] === 'add')
         return ['data' => array_sum($question['data'])];
+    if ($question['type'] === 'call' && $question['event'] === 'announce')
+        return announce($question['data']);
     if ($question['type'] === 'call')
         return ['error' => ['code' => 104, 'message' => 'there is no such method']];
     return ['allow' => true];
 }
 
+if (PHP_SAPI === 'cli') { // php backend.php mint '{"sub":"anna","exp":...}'
+    echo mint(json_decode($argv[2], true), getenv('JWT_SECRET')), "\n";
+    exit;
+}
 $body = file_get_contents('php://input');
 $id = $_SERVER['HTTP_WEBHOOK_ID'] ?? '';
 $time = $_SERVER['HTTP_WEBHOOK_TIMESTAMP'] ?? '';

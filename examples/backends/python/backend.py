@@ -1,20 +1,26 @@
 """A backend for `linnet serve` in Python, without packages: it receives webhooks, checks who sent
-them, and mints tokens. Try:
+them, publishes, and mints tokens. Try:
 
     head -c 24 /dev/urandom | base64 > hook.key
+    export LINNET_API_KEY=$(openssl rand -hex 24)
     WEBHOOK_KEY=$(cat hook.key) PORT=3000 python3 backend.py &
     linnet serve --webhook-subscribe http://127.0.0.1:3000/hook \
         --webhook-call http://127.0.0.1:3000/hook --webhook-key file:hook.key
 
-Whoever subscribes to a channel that begins with "private" is refused, and the call "add" adds.
+Whoever subscribes to a channel that begins with "private" is refused; the call "add" adds, and
+the call "announce" publishes what it was given in the channel "news".
 """
 import base64
 import hashlib
 import hmac
 import json
 import os
+import random
 import sys
 import time
+import urllib.error
+import urllib.request
+import uuid
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 WINDOW_S = 300
@@ -56,6 +62,39 @@ def mint(claims, secret):
     return (text + b"." + part(hmac.new(secret.encode(), text, hashlib.sha256).digest())).decode()
 
 
+class Refused(Exception):
+    """The server's word: args are its code and message."""
+
+
+def publish(channel, data, event="message", tries=4):
+    """Publishes, and gives the place it has: {epoch, offset}. Sent again where no answer came, or one
+    that says so: the key makes it one publication however often it arrives."""
+    body = json.dumps({"channel": channel, "data": data, "event": event, "key": str(uuid.uuid4())}).encode()
+    request = urllib.request.Request(
+        os.environ.get("LINNET_URL", "http://127.0.0.1:8080") + "/api/v1/publish", body,
+        {"Content-Type": "application/json", "Authorization": f"Bearer {os.environ.get('LINNET_API_KEY')}"})
+    for n in range(1, tries + 1):
+        try:
+            with urllib.request.urlopen(request, timeout=5) as response:
+                return json.load(response)["ok"]
+        except urllib.error.HTTPError as error:
+            said = json.load(error)["error"]
+            if not said.get("retry") or n == tries:
+                raise Refused(said["code"], said["message"]) from error
+        except OSError:
+            if n == tries:
+                raise
+        time.sleep(random.random() * 0.1 * 2 ** n)
+
+
+def announce(data):
+    try:
+        return {"data": publish("news", data)}
+    except (Refused, OSError) as error:
+        print("not published:", error, flush=True)
+        return {"error": {"code": 108, "message": "not published"}}
+
+
 def decide(question):
     in_an_hour = int(time.time()) + 3600
     if question["type"] == "connect":  # ask your session store here, with question["headers"]
@@ -69,6 +108,8 @@ def decide(question):
     if question["type"] == "call":
         if question["event"] == "add":
             return {"data": sum(question["data"])}
+        if question["event"] == "announce":
+            return announce(question["data"])
         return {"error": {"code": 104, "message": "there is no such method"}}
     return {}
 
