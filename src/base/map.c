@@ -165,3 +165,24 @@ void *ln_map_next(const ln_map *m, uint32_t *at) {
     }
     return NULL;
 }
+
+static uint32_t reversed(uint32_t v) {
+    v = (v >> 1 & 0x55555555u) | (v & 0x55555555u) << 1;
+    v = (v >> 2 & 0x33333333u) | (v & 0x33333333u) << 2;
+    v = (v >> 4 & 0x0f0f0f0fu) | (v & 0x0f0f0f0fu) << 4;
+    return __builtin_bswap32(v);
+}
+
+/* Slots are visited in the order of their reversed numbers. A table twice as large has two slots
+ * for each of before, which are then neighbours, so that what is behind *at stays behind it. */
+void ln_map_scan(const ln_map *m, uint32_t *at, void (*see)(void *ctx, void *value), void *ctx) {
+    if (m->count == 0) {
+        *at = 0;
+        return;
+    }
+    uint64_t width = (UINT64_C(1) << 32) / m->capacity;
+    uint32_t mask = m->capacity - 1, slot = reversed(*at) & mask;
+    *at = (uint32_t)((*at / width + 1) * width);
+    for (uint32_t i = slot; m->values[i]; i = (i + 1) & mask)
+        if ((m->hashes[i] & mask) == slot) see(ctx, m->values[i]);
+}

@@ -40,4 +40,9 @@ int ln_map_add(ln_map *m, void *value);
 void *ln_map_remove(ln_map *m, ln_slice name);
 /* Walks all: start with *at = 0; NULL at the end. Nothing may be added or removed meanwhile. */
 void *ln_map_next(const ln_map *m, uint32_t *at);
+/* Walks all in small steps, between which anything may be added or removed: start with *at = 0, and
+ * again until it is 0. Each step sees the few values that belong to one slot, or none. What is
+ * there the whole time is seen; twice, when the table shrank meanwhile. see must not add or remove.
+ */
+void ln_map_scan(const ln_map *m, uint32_t *at, void (*see)(void *ctx, void *value), void *ctx);
 #endif

@@ -1,5 +1,6 @@
 #include "base/map.h"
 #include "base/mem.h"
+#include "base/num.h"
 #include "base/rand.h"
 #include "base/testing.h"
 #include <stdio.h>
@@ -183,6 +184,84 @@ static void shrinks_when_mostly_empty(void **state) {
     ln_map_fini(&m);
 }
 
+static void count_seen(void *ctx, void *value) {
+    uint8_t *seen = ctx;
+    uint64_t n;
+    ln_slice name = item_name(value);
+    if (name.data[0] != 's') return;
+    ln_slice_skip(&name, 1);
+    if (ln_num_u64(name, 99, &n)) seen[n]++;
+}
+
+/* Steps with a change between any two: how often each was seen, and how many steps it took. */
+static unsigned scan(ln_map *m, uint8_t *seen, void (*change)(ln_map *m, unsigned step)) {
+    uint32_t at = 0;
+    unsigned steps = 0;
+    do {
+        ln_map_scan(m, &at, count_seen, seen);
+        if (change) change(m, steps);
+        steps++;
+        assert_in_range(steps, 1, 1000000);
+    } while (at);
+    return steps;
+}
+
+static item comers[MANY];
+
+static void grow(ln_map *m, unsigned step) {
+    if (step >= MANY) return;
+    snprintf(comers[step].name, sizeof comers[step].name, "c%u", step);
+    assert_int_equal(ln_map_add(m, &comers[step]), LINNET_OK);
+}
+
+static void shrink(ln_map *m, unsigned step) {
+    char name[16];
+    for (unsigned i = 40 * step; i < 40 * step + 40 && i < MANY; i++) {
+        snprintf(name, sizeof name, "c%u", i);
+        ln_map_remove(m, ln_slice_str(name));
+    }
+    static item mover = { "m" };
+    if (m->count < m->max && ln_map_add(m, &mover) == LINNET_OK) /* tables shrink when one comes */
+        ln_map_remove(m, item_name(&mover));
+}
+
+static void a_scan_misses_nobody_who_stays(void **state) {
+    static item items[100];
+    const struct {
+        const char *why;
+        bool crowded; /* with comers, before */
+        void (*change)(ln_map *m, unsigned step);
+        uint8_t most; /* times that one may be seen */
+    } rows[] = {
+        { "nothing happens", false, NULL, 1 },
+        { "many come", false, grow, 1 },
+        { "many go", true, shrink, UINT8_MAX },
+    };
+    for (size_t r = 0; r < LN_COUNT(rows); r++) {
+        uint8_t seen[100] = { 0 };
+        ln_map m;
+        ln_map_init(&m, some_key, item_name, 4 * MANY);
+        for (uint32_t i = 0; i < 100; i++) {
+            snprintf(items[i].name, sizeof items[i].name, "s%u", i);
+            assert_int_equal(ln_map_add(&m, &items[i]), LINNET_OK);
+        }
+        for (uint32_t i = 0; rows[r].crowded && i < MANY; i++)
+            grow(&m, i);
+        uint32_t before = m.capacity;
+        scan(&m, seen, rows[r].change);
+        assert_int_equal(m.capacity != before, rows[r].change != NULL);
+        for (uint32_t i = 0; i < 100; i++)
+            if (seen[i] < 1 || seen[i] > rows[r].most)
+                fail_msg("%s: %u was seen %u times", rows[r].why, i, seen[i]);
+        ln_map_fini(&m);
+    }
+    ln_map none;
+    uint32_t at = 5;
+    ln_map_init(&none, some_key, item_name, 1);
+    ln_map_scan(&none, &at, count_seen, NULL);
+    assert_int_equal(at, 0);
+}
+
 /* Hashes that peers know, and can therefore choose names for (THREATS row 80). */
 static uint32_t djb2(ln_slice s) {
     uint32_t h = 5381;
@@ -262,6 +341,7 @@ int main(void) {
         cmocka_unit_test(refused_memory_changes_nothing),
         cmocka_unit_test(agrees_with_a_plain_set),
         cmocka_unit_test(shrinks_when_mostly_empty),
+        cmocka_unit_test(a_scan_misses_nobody_who_stays),
         cmocka_unit_test(names_chosen_to_collide_do_not),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
