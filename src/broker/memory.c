@@ -272,6 +272,33 @@ static void memory_revise(
     }
 }
 
+/* Looking -------------------------------------------------------------------------------- */
+
+typedef struct looker {
+    void (*see)(void *ctx, ln_slice channel, uint32_t count);
+    void *ctx;
+} looker;
+
+static void look_at(void *ctx, void *value) {
+    const looker *l = ctx;
+    const ln_log_handle *log = value;
+    l->see(l->ctx, log_name(log), log->count);
+}
+
+static void memory_walk(ln_broker *b, uint32_t *at,
+    void (*see)(void *ctx, ln_slice channel, uint32_t count), void *ctx) {
+    looker l = { see, ctx };
+    ln_map_scan(&memory_of(b)->logs, at, look_at, &l);
+}
+
+static bool memory_look(ln_broker *b, ln_slice channel, ln_position *head, uint32_t *count) {
+    const ln_log_handle *log = ln_map_get(&memory_of(b)->logs, channel);
+    if (!log) return false;
+    *head = (ln_position){ log->epoch, log->head };
+    *count = log->count;
+    return true;
+}
+
 /* Shelves --------------------------------------------------------------------------------- */
 
 static shelf *shelf_of(ln_memory *m, const ln_retention *keep) {
@@ -453,6 +480,8 @@ static const ln_broker_ops memory_ops = {
     .replace = memory_replace,
     .clear = memory_clear,
     .revise = memory_revise,
+    .walk = memory_walk,
+    .look = memory_look,
     .tick = memory_tick,
     .deadline = memory_deadline,
     .free = memory_free,

@@ -2,6 +2,7 @@
 #include "base/mem.h"
 #include "base/testing.h"
 #include "broker/memory.h"
+#include <stdio.h>
 
 typedef struct shelf {
     ln_rand rand;
@@ -159,11 +160,44 @@ static void test_revised(void **state) {
     close_shelf(&s);
 }
 
+static void note(void *ctx, ln_slice channel, uint32_t of_it) {
+    char *text = ctx;
+    size_t at = strlen(text);
+    snprintf(text + at, 64 - at, "%.*s%u ", (int)channel.size, (const char *)channel.data, of_it);
+}
+
+/* Logs with a home, without one, and without anything in them. */
+static void test_looked_at(void **state) {
+    (void)state;
+    shelf s;
+    char seen[64] = "";
+    uint32_t at = 0, found = 7;
+    ln_position head;
+    open_shelf(&s);
+    for (int i = 0; i < 10; i++)
+        add(&s, "a", 100);
+    ln_position stands = s.head;
+    s.b->ops->close(s.b, s.log);
+    s.log = opened(&s, "empty");
+    do
+        s.b->ops->walk(s.b, &at, note, seen);
+    while (at);
+    if (strcmp(seen, "c8 empty0 ") != 0) assert_string_equal(seen, "empty0 c8 ");
+    assert_true(s.b->ops->look(s.b, LN_SLICE("c"), &head, &found));
+    assert_true(head.epoch == stands.epoch && head.offset == 10);
+    assert_int_equal(found, 8);
+    assert_true(s.b->ops->look(s.b, LN_SLICE("empty"), &head, &found));
+    assert_int_equal(found, 0);
+    assert_false(s.b->ops->look(s.b, LN_SLICE("nothing"), &head, &found));
+    close_shelf(&s);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_replaced),
         cmocka_unit_test(test_cleared),
         cmocka_unit_test(test_revised),
+        cmocka_unit_test(test_looked_at),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -64,6 +64,12 @@ typedef struct ln_broker_ops {
      * place (its reference is taken), or NULL. NULL: it cannot. */
     void (*revise)(
         ln_broker *b, ln_publication *(*ask)(void *ctx, const ln_publication *p), void *ctx);
+    /* One step of a walk over all that it has of this worker's logs, open or not, as ln_map_scan;
+     * kept: publications in it. NULL: it cannot. */
+    void (*walk)(ln_broker *b, uint32_t *at,
+        void (*see)(void *ctx, ln_slice channel, uint32_t kept), void *ctx);
+    /* What it knows of a log at once, open or not. False: it has none. NULL: it cannot. */
+    bool (*look)(ln_broker *b, ln_slice channel, ln_position *head, uint32_t *kept);
     void (*tick)(ln_broker *b);              /* does what is due */
     ln_msec (*deadline)(const ln_broker *b); /* when to tick next, or LN_NEVER */
     void (*free)(ln_broker *b);              /* after all were closed */

@@ -105,6 +105,20 @@ int ln_homes_retract(ln_homes *h, ln_slice channel, ln_position *at);
 /* All that a user has published is taken back, wherever it is kept here. Returns how much; *err:
  * not LINNET_OK when some of it is still there. */
 uint32_t ln_homes_forget(ln_homes *h, ln_slice user, int *err);
+
+/* A walk over the channels that are alive here: somebody is in them, or something is kept of them.
+ * It begins with {0}, and things may happen between its steps: who is alive the whole time is seen,
+ * perhaps more than once. */
+typedef struct ln_homes_walk {
+    uint32_t at;
+    bool logs; /* the homes are done */
+} ln_homes_walk;
+/* So many steps, some ten nanoseconds each and more where there is somebody to be seen. False: that
+ * was all. */
+bool ln_homes_step(ln_homes *h, ln_homes_walk *w, uint32_t steps,
+    void (*see)(void *ctx, ln_slice channel), void *ctx);
+/* Where a channel stands whose home is here; epoch 0: it has no log, or nobody knows at once. */
+ln_position ln_homes_look(const ln_homes *h, ln_slice channel);
 void ln_homes_tick(ln_homes *h);
 ln_msec ln_homes_deadline(const ln_homes *h);
 
