@@ -482,6 +482,39 @@ LINNET_API int linnet_hub_presence(linnet_hub *hub, linnet_slice channel, uint64
  * turns. Before the hub is given to a server: LINNET_ERR_STATE. fn NULL: nobody is told. */
 LINNET_API int linnet_hub_on_presence(linnet_hub *hub, linnet_presence_fn *fn, void *ctx);
 
+/* Which channels there are: those that somebody is in, and those of which something is kept.
+ * `@anna` is one like others; who asks for "room:" hears of what is called so. They come in the
+ * order of their names, byte by byte, and page after page one that is there all the time comes
+ * once. */
+#define LINNET_CHANNELS_PAGE 100
+typedef struct linnet_channels_query {
+    size_t size;         /* of this struct */
+    linnet_slice prefix; /* of their names; empty: all */
+    linnet_slice after;  /* names behind this one, which may be gone; empty: from the start */
+    uint32_t limit;      /* at most 1,000; 0: LINNET_CHANNELS_PAGE */
+} linnet_channels_query;
+#define LINNET_CHANNELS_QUERY_INIT                                                                 \
+    { sizeof(linnet_channels_query), { NULL, 0 }, { NULL, 0 }, 0 }
+
+typedef struct linnet_channel { /* borrowed until the callback returns */
+    size_t size;                /* of this struct */
+    linnet_slice name;
+    uint64_t subscribers;   /* connections, event streams and the program's own, on all workers */
+    uint64_t epoch, offset; /* where it stands; epoch 0: it has no log */
+    bool members;           /* they are kept: */
+    uint32_t connections, users; /* as in linnet_presence */
+} linnet_channel;
+/* Called once, on a worker. more: there are others behind the last one. err: LINNET_ERR_AGAIN (too
+ * many are listed at this moment), LINNET_ERR_NOMEM, LINNET_ERR_CANCELLED. */
+typedef void linnet_hub_channels_fn(
+    void *ctx, linnet_hub *hub, int err, const linnet_channel *channels, size_t count, bool more);
+/* Asks for a page. Each looks at the names of all channels, some ten million a second on each
+ * worker, and a few thousand in one turn. What is counted is the moment's truth of each worker. Any
+ * thread. LINNET_ERR_INVAL (also a prefix that no channel can begin with), LINNET_ERR_STATE (no
+ * server), LINNET_ERR_AGAIN (too much is waiting), LINNET_ERR_NOMEM: fn is not called. */
+LINNET_API int linnet_hub_channels(
+    linnet_hub *hub, const linnet_channels_query *query, linnet_hub_channels_fn *fn, void *ctx);
+
 /* An epoch as it stands in texts, of the protocol and others: sixteen hexadecimal digits, and a NUL
  * behind them. */
 LINNET_API void linnet_epoch_put(uint64_t epoch, char out[17]);

@@ -86,6 +86,7 @@ struct linnet_loop {
     ln_buf stream_text;
     const ln_conn_config *stream_limits;
     ln_timer drain;
+    uint32_t walks;  /* of listing.c, under way */
     ln_map visitors; /* of connections that are not their sock's peer's: visitor.c */
     uint32_t connections_max;
     uint8_t index; /* in the server, or LN_WORKER_NONE */

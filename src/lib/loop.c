@@ -9,6 +9,7 @@
 #include "lib/hub.h"
 #include "lib/inner.h"
 #include "lib/keyring.h"
+#include "lib/listing.h"
 #include "lib/orders.h"
 #include "lib/presence.h"
 #include "lib/prune.h"
@@ -186,6 +187,7 @@ static void take_lib(linnet_loop *w, ln_post *m) {
     case LN_POST_WANT:
     case LN_POST_KEYS: ln_keyring_mail(w->keyring, m); break;
     case LN_POST_ORDER: ln_order_mail(w, m); break;
+    case LN_POST_CHANNELS: ln_listing_mail(w, m); return;
     case LN_POST_ASK:
     case LN_POST_ASKED:
     case LN_POST_REPLIED:
@@ -263,6 +265,7 @@ void ln_worker_unhub(linnet_loop *w) {
     if (w->sessions) ln_occupancy_flush(&w->occupancy);
     tell_the_last(w);
     ln_host_hub_close(w);
+    w->walks = 0;
     hub_rounds(w);
     w->budget.broker = NULL;
     ln_hub_free(w->hub);

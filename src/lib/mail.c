@@ -3,6 +3,7 @@
 #include "lib/bans.h"
 #include "lib/calls.h"
 #include "lib/hub.h"
+#include "lib/listing.h"
 #include "lib/orders.h"
 #include "lib/presence.h"
 #include "lib/prune.h"
@@ -43,6 +44,7 @@ void ln_post_free(ln_post *m) {
     if (m->letter.kind >= LN_POST_ASK && m->letter.kind <= LN_POST_REPLIED && m->ctx)
         ln_call_lost(m->ctx);
     if (m->letter.kind == LN_POST_PRUNE && m->ctx) ln_prune_lost(m->ctx);
+    if (m->letter.kind == LN_POST_CHANNELS && m->ctx) ln_listing_lost(m->ctx, (unsigned)m->code);
     if (m->letter.kind == LN_POST_BAN && m->ctx) ln_bans_lost(m->ctx, (unsigned)m->code);
     if (m->letter.kind == LN_POST_PRESENCE && m->ctx) ln_host_presence_unasked(m->ctx);
     if (m->letter.kind >= LN_POST_TAIL && m->ctx) ln_tail_unref(m->ctx);

@@ -25,6 +25,7 @@
  *   KEYS      keeper.c                     code: the source; ctx: its keys, one reference (NULL:
  *                                          they are as they were); id: ms not to ask again
  *   PRUNE     linnet_hub_retract           ctx: the order (prune.h)
+ *   CHANNELS  linnet_hub_channels          ctx: the listing, whose letter it is; code: the worker
  *   BAN       bans.c                       ctx: the order, one reference; code: the worker
  *   TAIL      tail.c                       ctx: who follows, one reference; code: 0 from now on, 1
  *                                          no more
@@ -63,6 +64,7 @@ typedef enum ln_post_kind {
     LN_POST_KEYS,
     LN_POST_BAN,
     LN_POST_PRUNE,
+    LN_POST_CHANNELS,
     LN_POST_TAIL,
     LN_POST_TAILED
 } ln_post_kind;

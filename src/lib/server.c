@@ -189,6 +189,7 @@ static void leave_loop(linnet_server *s) {
     ln_worker_mail(w); /* what those who have gone leave behind */
     ln_timer_stop(ln_loop_wheel(w->net), &w->drain);
     ln_worker_unhub(w);
+    ln_worker_mail(w); /* who is not through yet is told so while the server is there */
     ln_stat_sub(&w->refused, ln_stat_get(&w->refused)); /* they were of its listeners */
     ln_stat_sub(&w->starved, ln_stat_get(&w->starved));
     w->unheard_told = w->unheard_until = 0;
