@@ -20,6 +20,7 @@ static const struct verb {
     { "pub", ln_verb_pub, "publish in a channel" },
     { "history", ln_verb_history, "print what a channel keeps" },
     { "presence", ln_verb_presence, "who is in a channel, and who comes and goes" },
+    { "channels", ln_verb_channels, "which channels there are, and how many are in them" },
     { "call", ln_verb_call, "ask the backend of a server something" },
     { "bench", linnet_cli_bench, "load for any WebSocket server: echo, fanout, connect, idle" },
     { "doctor", ln_verb_doctor, "what stands in the way, here and on the way to a server" },

@@ -10,6 +10,7 @@ int ln_verb_doctor(int argc, char **argv);
 int ln_verb_drain(int argc, char **argv);
 int ln_verb_echo(int argc, char **argv);
 int ln_verb_history(int argc, char **argv);
+int ln_verb_channels(int argc, char **argv);
 int ln_verb_presence(int argc, char **argv);
 int ln_verb_pub(int argc, char **argv);
 int ln_verb_serve(int argc, char **argv);

@@ -17,6 +17,8 @@ static const ln_api_method methods[] = {
         ln_api_history },
     { "presence", LN_SCOPE_READ, LN_API_AFTER | LN_API_LIMIT, LN_API_CHANNEL, false,
         ln_api_presence },
+    { "channels", LN_SCOPE_READ, LN_API_PREFIX | LN_API_BEHIND | LN_API_LIMIT, 0, false,
+        ln_api_channels },
     { "connections", LN_SCOPE_READ, WHOM | LN_API_LIMIT, 0, false, ln_api_connections },
     { "why", LN_SCOPE_READ, WHOM | LN_API_LIMIT, 0, false, ln_api_why },
     { "tail", LN_SCOPE_OPERATE, 0, 0, false, NULL, ln_api_tail },

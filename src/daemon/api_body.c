@@ -38,6 +38,7 @@ static const field fields[] = {
     { "epoch", LN_API_EPOCH, LN_JSON_STRING },
     { "token", LN_API_TOKEN, LN_JSON_STRING },
     { "from", LN_API_FROM, LN_JSON_STRING },
+    { "after", LN_API_BEHIND, LN_JSON_STRING },
 };
 #define FIELDS (sizeof fields / sizeof fields[0])
 
@@ -94,6 +95,7 @@ static ln_slice *text_of(ln_api_field bit, ln_api_body *out) {
     case LN_API_PREFIX: return &out->prefix;
     case LN_API_TOKEN: return &out->token;
     case LN_API_FROM: return &out->from;
+    case LN_API_BEHIND: return &out->behind;
     default: return NULL;
     }
 }

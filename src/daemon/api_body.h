@@ -38,12 +38,13 @@ typedef enum ln_api_field {
     LN_API_EPOCH = 1 << 24,
     LN_API_TOKEN = 1 << 25,
     LN_API_FROM = 1 << 26,
+    LN_API_BEHIND = 1 << 27, /* "after" too, where it is a name */
 } ln_api_field;
 
 typedef struct ln_api_body {
-    unsigned fields;                                            /* ln_api_field: which came */
-    ln_slice channel, event, method, user, client, reason, key; /* unescaped */
-    ln_slice address, jti, session, prefix, token, from;        /* likewise */
+    unsigned fields;                                             /* ln_api_field: which came */
+    ln_slice channel, event, method, user, client, reason, key;  /* unescaped */
+    ln_slice address, jti, session, prefix, token, from, behind; /* likewise */
     uint64_t code, limit, for_s, before, after, timeout_ms;
     uint64_t epoch, offset; /* also those of since */
     ln_slice data;          /* JSON */

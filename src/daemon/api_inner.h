@@ -4,7 +4,7 @@
  *   api_call.c    calls of one or many items, and their answers
  *   api_body.c    what they are told
  *   api_say.c     publish, send, call
- *   api_read.c    what channels hold, who is in them; info
+ *   api_read.c    what channels there are, what they hold, who is in them; info
  *   api_prune.c   taking back what channels hold
  *   api_people.c  sessions: lists of them, and orders about them
  *   api_watch.c   how connections ended, and what happens now
@@ -101,6 +101,7 @@ void ln_api_send(ln_api_item *it, const ln_api_body *b);
 void ln_api_call_client(ln_api_item *it, const ln_api_body *b);
 void ln_api_history(ln_api_item *it, const ln_api_body *b);
 void ln_api_presence(ln_api_item *it, const ln_api_body *b);
+void ln_api_channels(ln_api_item *it, const ln_api_body *b);
 void ln_api_info(ln_api_item *it, const ln_api_body *b);
 void ln_api_connections(ln_api_item *it, const ln_api_body *b);
 void ln_api_why(ln_api_item *it, const ln_api_body *b);

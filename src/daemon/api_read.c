@@ -101,6 +101,56 @@ void ln_api_presence(ln_api_item *it, const ln_api_body *b) {
     if (err < 0) ln_api_fail(it, err, err == LINNET_ERR_INVAL ? "that is no channel" : NULL);
 }
 
+/* ---- channels ----------------------------------------------------------------------- */
+
+static void put_channel(ln_json_writer *w, const linnet_channel *c) {
+    char epoch[17];
+    ln_json_open(w, '{');
+    ln_api_put_text(w, "channel", c->name);
+    ln_api_put_u64(w, "subscribers", c->subscribers);
+    if (c->members) {
+        ln_api_put_u64(w, "connections", c->connections);
+        ln_api_put_u64(w, "users", c->users);
+    }
+    if (c->epoch) {
+        linnet_epoch_put(c->epoch, epoch);
+        ln_api_put_text(w, "epoch", ln_slice_str(epoch));
+        ln_api_put_u64(w, "offset", c->offset);
+    }
+    ln_json_close(w, '}');
+}
+
+static void on_channels(
+    void *ctx, linnet_hub *hub, int err, const linnet_channel *channels, size_t count, bool more) {
+    ln_api_item *it = ctx;
+    if (err < 0) {
+        ln_api_fail(it, err, NULL);
+        return;
+    }
+    ln_json_writer w = ln_api_ok(it);
+    ln_json_key(&w, "channels");
+    ln_json_open(&w, '[');
+    for (size_t i = 0; i < count; i++)
+        put_channel(&w, &channels[i]);
+    ln_json_close(&w, ']');
+    if (more) ln_api_put_text(&w, "next", channels[count - 1].name);
+    ln_api_told(it, &w);
+}
+
+void ln_api_channels(ln_api_item *it, const ln_api_body *b) {
+    linnet_channels_query q = LINNET_CHANNELS_QUERY_INIT;
+    bool fits = !(b->fields & LN_API_LIMIT) || (b->limit > 0 && b->limit <= UINT32_MAX);
+    q.prefix = b->prefix;
+    q.after = b->behind;
+    q.limit = (uint32_t)b->limit;
+    int err = fits ? linnet_hub_channels(ln_api_hub(it), &q, on_channels, it) : LINNET_ERR_INVAL;
+    if (err < 0)
+        ln_api_fail(it, err,
+            err == LINNET_ERR_INVAL ? "limit is 1 to 1000; prefix and after are the beginning of a "
+                                      "channel's name, and a name"
+                                    : NULL);
+}
+
 /* ---- info --------------------------------------------------------------------------- */
 
 void ln_api_info(ln_api_item *it, const ln_api_body *b) {
