@@ -21,7 +21,7 @@
 
 #define SLAB_BYTES   ((size_t)64 * 1024)
 #define PER_SLAB_MIN 8
-#define ALIGNMENT    16
+#define ALIGNMENT    16 /* of the first; the size of all is a multiple of 8 */
 
 /* One slab, aligned to its size, so that an object's address names its slab. The block
  * under it is larger by one alignment; the rest is address space that is never touched.
@@ -41,7 +41,7 @@ typedef struct ln_slab {
 void ln_pool_init(ln_pool *p, size_t object_size, uint32_t max) {
     assert(object_size > 0);
     assert(object_size <= 16 * 1024 * 1024);
-    size_t object = (object_size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    size_t object = (object_size + 7) / 8 * 8;
     size_t slab = SLAB_BYTES;
     while ((slab - HEAD) / object < PER_SLAB_MIN)
         slab *= 2;

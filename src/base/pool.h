@@ -20,7 +20,8 @@ typedef struct ln_pool {
 void ln_pool_init(ln_pool *p, size_t object_size, uint32_t max);
 /* All objects must have been freed. */
 void ln_pool_fini(ln_pool *p);
-/* Not zeroed, aligned to 16. NULL at the maximum or out of memory. */
+/* Not zeroed; aligned to 8, and to 16 if that divides the size. NULL at the maximum or out of
+ * memory. */
 void *ln_pool_get(ln_pool *p);
 void ln_pool_put(ln_pool *p, void *object);
 #endif
