@@ -565,8 +565,9 @@ static void node_replay(void *ctx, ln_subscription *s, const ln_replay *page) {
     r->n->pages++;
 }
 
-static void node_reset(void *ctx, ln_subscription *s) {
+static void node_reset(void *ctx, ln_subscription *s, ln_slice channel) {
     (void)ctx;
+    (void)channel;
     (void)s;
     fail_msg("nothing is lost here");
 }
@@ -632,7 +633,8 @@ static void node_move(node *n) {
         ln_hub_more(hub, &r->s, 1 + ln_rand_below(&n->rand, 2000));
         return;
     }
-    if (r->channel >= 0 && !r->leaves && !r->s.replay && ln_rand_below(&n->rand, 2)) {
+    if (r->channel >= 0 && !r->leaves && !ln_subscription_replay(&r->s) &&
+        ln_rand_below(&n->rand, 2)) {
         node_leave(n, r);
         return;
     }

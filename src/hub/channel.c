@@ -2,8 +2,46 @@
 #include "base/mem.h"
 #include <assert.h>
 
-#define SEATS_MIN 2
-#define SEATS_MAX ((uint32_t)1 << 30)
+#define SEATS_MAX  ((uint32_t)1 << 30)
+#define SEATS_KEPT 8 /* so few are not worth giving back */
+
+void *ln_subscription_target(const ln_subscription *s) {
+    switch ((ln_subscription_state)s->state) {
+    case LN_SUBSCRIPTION_NOWHERE: return s->target;
+    case LN_SUBSCRIPTION_MOVING: return s->moving->target;
+    case LN_SUBSCRIPTION_SEATED: break;
+    }
+    return ln_channel_row(s->channel, s)->seats[s->seat].target;
+}
+
+int ln_subscription_move(ln_subscription *s) {
+    assert(s->state == LN_SUBSCRIPTION_NOWHERE);
+    ln_transit *t = ln_malloc(sizeof *t);
+    if (!t) return LINNET_ERR_NOMEM;
+    *t = (ln_transit){ .sub = s, .target = s->target };
+    ln_list_init(&t->waiting);
+    s->moving = t;
+    s->state = LN_SUBSCRIPTION_MOVING;
+    return LINNET_OK;
+}
+
+void ln_subscription_halt(ln_subscription *s) {
+    ln_transit *t = s->moving;
+    assert(s->state == LN_SUBSCRIPTION_MOVING && !t->replay);
+    ln_subscription_stay(s);
+    ln_list_remove(&t->waiting);
+    s->target = t->target;
+    s->state = LN_SUBSCRIPTION_NOWHERE;
+    s->channel = NULL;
+    ln_free(t);
+}
+
+void ln_subscription_leave(ln_subscription *s, ln_leave *m) {
+    assert(s->state != LN_SUBSCRIPTION_NOWHERE);
+    ln_leave **leaving = s->state == LN_SUBSCRIPTION_SEATED ? &s->leaving : &s->moving->leaving;
+    if (*leaving) (*leaving)->sub = NULL;
+    *leaving = m;
+}
 
 ln_channel *ln_channel_new(ln_space space, ln_slice name) {
     ln_channel *c = ln_malloc(sizeof *c);
@@ -39,7 +77,7 @@ void ln_channel_free(ln_channel *c) {
 }
 
 /* The row of a user; made when there is none. NULL without memory. */
-static ln_row *row_of(ln_channel *c, uint8_t user) {
+static ln_row *row_for(ln_channel *c, uint8_t user) {
     if (c->row.user == LN_USERS_MAX) c->row.user = user;
     ln_row *last = NULL;
     for (ln_row *row = &c->row; row; row = row->next) {
@@ -56,7 +94,7 @@ static ln_row *row_of(ln_channel *c, uint8_t user) {
 static int row_grow(ln_row *row) {
     if (row->count < row->capacity) return LINNET_OK;
     if (row->capacity >= SEATS_MAX) return LINNET_ERR_LIMIT;
-    uint32_t capacity = row->capacity ? row->capacity * 2 : SEATS_MIN;
+    uint32_t capacity = row->capacity + row->capacity / 2 + 1;
     ln_seat *seats = ln_realloc(row->seats, capacity * sizeof *seats);
     if (!seats) return LINNET_ERR_NOMEM;
     row->seats = seats;
@@ -70,7 +108,7 @@ static void row_shrink(ln_row *row) {
         row_fini(row);
         return;
     }
-    if (row->capacity <= SEATS_MIN * 4 || row->count > row->capacity / 4) return;
+    if (row->capacity <= SEATS_KEPT || row->count > row->capacity / 4) return;
     ln_seat *seats = ln_realloc(row->seats, row->capacity / 2 * sizeof *seats);
     if (!seats) return;
     row->seats = seats;
@@ -79,17 +117,24 @@ static void row_shrink(ln_row *row) {
 
 int ln_channel_seat(ln_channel *c, ln_subscription *s) {
     assert(!c->walking);
-    assert(!s->row);
+    assert(s->state != LN_SUBSCRIPTION_SEATED);
     assert(s->user < LN_USERS_MAX);
-    assert(s->target);
-    ln_row *row = row_of(c, s->user);
+    ln_row *row = row_for(c, s->user);
     if (!row) return LINNET_ERR_NOMEM;
     int err = row_grow(row);
     if (err < 0) return err;
+    void *target = ln_subscription_target(s);
+    ln_leave *leaving = ln_subscription_leaving(s);
+    assert(target);
+    if (s->state == LN_SUBSCRIPTION_MOVING) {
+        assert(!s->moving->replay && !ln_list_linked(&s->moving->waiting));
+        ln_free(s->moving);
+    }
     s->channel = c;
-    s->row = row;
+    s->leaving = leaving;
+    s->state = LN_SUBSCRIPTION_SEATED;
     s->seat = row->count;
-    row->seats[row->count++] = (ln_seat){ s->target, s };
+    row->seats[row->count++] = (ln_seat){ target, s };
     c->subscribers++;
     return LINNET_OK;
 }
@@ -103,13 +148,17 @@ static void seat_close(ln_row *row, uint32_t seat) {
 }
 
 void ln_channel_unseat(ln_channel *c, ln_subscription *s) {
-    ln_row *row = s->row;
-    assert(row && row->seats[s->seat].sub == s);
-    s->row = NULL;
+    assert(s->state == LN_SUBSCRIPTION_SEATED);
+    ln_row *row = ln_channel_row(c, s);
+    ln_seat *seat = &row->seats[s->seat];
+    assert(seat->sub == s);
+    ln_subscription_stay(s);
+    s->target = seat->target;
+    s->state = LN_SUBSCRIPTION_NOWHERE;
     s->channel = NULL;
     c->subscribers--;
     if (c->walking) {
-        row->seats[s->seat] = (ln_seat){ NULL, NULL };
+        *seat = (ln_seat){ NULL, NULL };
         row->holes++;
         return;
     }

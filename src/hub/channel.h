@@ -25,24 +25,39 @@
 typedef struct ln_channel ln_channel;
 typedef struct ln_row ln_row;
 
+/* There are very many of them, and nearly all have a seat: what only the others need is elsewhere.
+ *
+ *    NOWHERE ──> MOVING ──> SEATED        (ln_subscription_state)
+ *       ^──────────┴───────────┘
+ */
+typedef enum ln_subscription_state {
+    LN_SUBSCRIPTION_NOWHERE,
+    LN_SUBSCRIPTION_MOVING, /* waits for its channel, or catches up */
+    LN_SUBSCRIPTION_SEATED
+} ln_subscription_state;
+
 /* Lives in whoever subscribes; fields are the hub's to write. */
 typedef struct ln_subscription {
     ln_channel *channel; /* NULL: nowhere */
-    void *target;        /* what fan-out works on: mostly a connection */
-    ln_list waiting;     /* in channel->waiting */
-    ln_row *row;         /* NULL: waits */
-    ln_leave *leaving;   /* under way; NULL: stays */
-    ln_reading *replay;  /* of one that catches up, or will when it is in; else NULL */
+    union {
+        void *target;              /* NOWHERE: what fan-out works on; mostly a connection */
+        struct ln_transit *moving; /* MOVING */
+        ln_leave *leaving;         /* SEATED: under way; NULL: stays */
+    };
     uint32_t seat;
+    uint8_t state; /* ln_subscription_state */
     uint8_t user;  /* which row */
     uint8_t space; /* ln_space it was last taken to */
+    uint8_t mark;  /* its owner's: nothing to the hub */
 } ln_subscription;
 
-/* One that is leaving stays after all: nobody will call user->left. */
-static inline void ln_subscription_stay(ln_subscription *s) {
-    if (s->leaving) s->leaving->sub = NULL;
-    s->leaving = NULL;
-}
+typedef struct ln_transit {
+    ln_list waiting; /* in channel->waiting */
+    ln_subscription *sub;
+    void *target;
+    ln_leave *leaving;  /* as above */
+    ln_reading *replay; /* of one that catches up, or will when it is in; else NULL */
+} ln_transit;
 
 typedef struct ln_seat {
     void *target; /* NULL: left during the walk */
@@ -101,7 +116,7 @@ typedef struct ln_hub_user {
     void (*published)(void *ctx, const ln_publication *p);
     /* The channel began a new epoch: what was delivered may have a hole. The subscription was taken
      * out of the channel. */
-    void (*reset)(void *ctx, ln_subscription *s);
+    void (*reset)(void *ctx, ln_subscription *s, ln_slice channel);
     /* All that ln_hub_leave waited for was delivered, or will not be: the subscription is to be
      * taken out now, with ln_hub_unsubscribe. note: as given to ln_hub_leave. */
     void (*left)(void *ctx, ln_subscription *s, ln_slice note);
@@ -125,6 +140,25 @@ typedef struct ln_hub_user {
     void (*taken)(void *ctx, const struct ln_taking *m);
 } ln_hub_user;
 
+/* What fan-out works on. */
+void *ln_subscription_target(const ln_subscription *s);
+/* From NOWHERE to MOVING, where it is in no list yet. LINNET_ERR_NOMEM. */
+int ln_subscription_move(ln_subscription *s);
+/* From MOVING back to NOWHERE; it reads nothing. */
+void ln_subscription_halt(ln_subscription *s);
+static inline ln_leave *ln_subscription_leaving(const ln_subscription *s) {
+    if (s->state == LN_SUBSCRIPTION_SEATED) return s->leaving;
+    return s->state == LN_SUBSCRIPTION_MOVING ? s->moving->leaving : NULL;
+}
+static inline ln_reading *ln_subscription_replay(const ln_subscription *s) {
+    return s->state == LN_SUBSCRIPTION_MOVING ? s->moving->replay : NULL;
+}
+/* m NULL: it stays after all, and nobody will call user->left. Not of one that is nowhere. */
+void ln_subscription_leave(ln_subscription *s, ln_leave *m);
+static inline void ln_subscription_stay(ln_subscription *s) {
+    if (ln_subscription_leaving(s)) ln_subscription_leave(s, NULL);
+}
+
 static inline ln_slice ln_channel_name(const ln_channel *c) {
     return ln_slice_of(c->interest->name, c->interest->name_size);
 }
@@ -133,8 +167,16 @@ static inline ln_slice ln_channel_name(const ln_channel *c) {
 ln_channel *ln_channel_new(ln_space space, ln_slice name);
 /* Nobody sits or waits. The interest is the caller's. */
 void ln_channel_free(ln_channel *c);
-/* Gives s a seat, which does not wait and the channel is not walking. LINNET_ERR_NOMEM. */
+/* Gives s a seat, which does not wait and reads nothing, and the channel is not walking.
+ * LINNET_ERR_NOMEM: it is where it was. */
 int ln_channel_seat(ln_channel *c, ln_subscription *s);
+/* The row of one that has a seat. */
+static inline ln_row *ln_channel_row(ln_channel *c, const ln_subscription *s) {
+    ln_row *row = &c->row;
+    while (row->user != s->user)
+        row = row->next;
+    return row;
+}
 void ln_channel_unseat(ln_channel *c, ln_subscription *s);
 /* Walks all rows. Afterwards somebody may wait for a seat, and the channel may be empty. */
 void ln_channel_deliver(ln_channel *c, const ln_hub_user *users, const ln_publication *p);

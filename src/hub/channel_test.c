@@ -72,7 +72,8 @@ static void crowd_walk(crowd *w) {
         assert_true(s->got <= 1);
         if (!before[i]) assert_int_equal(s->got, 0);
         if (s->in) assert_int_equal(s->got, 1);
-        assert_int_equal(s->in, s->s.row != NULL);
+        assert_int_equal(s->in, ln_subscription_joined(&s->s));
+        assert_ptr_equal(ln_subscription_target(&s->s), s);
     }
     assert_int_equal(w->c->subscribers, in);
 }
@@ -106,6 +107,42 @@ static void test_leaving_during_a_walk(void **state) {
         churn(seed, 3);
 }
 
+/* Wherever it is, it knows what it works for, and takes along that it is leaving. */
+static void test_on_its_way(void **state) {
+    (void)state;
+    ln_channel *c = ln_channel_new(LN_SPACE_CHANNELS, LN_SLICE("c"));
+    ln_leave first = { .sub = NULL }, second = { .sub = NULL };
+    sub s;
+    ln_subscription_init(&s.s, 1, &s);
+    assert_ptr_equal(ln_subscription_target(&s.s), &s);
+    for (int round = 0; round < 2; round++) { /* turns back; arrives */
+        assert_int_equal(ln_subscription_move(&s.s), LINNET_OK);
+        assert_ptr_equal(ln_subscription_target(&s.s), &s);
+        first.sub = second.sub = &s.s;
+        ln_subscription_leave(&s.s, &first);
+        ln_subscription_leave(&s.s, &second);
+        assert_null(first.sub);
+        assert_ptr_equal(ln_subscription_leaving(&s.s), &second);
+        if (round == 0) ln_subscription_halt(&s.s);
+    }
+    assert_int_equal(ln_channel_seat(c, &s.s), LINNET_OK);
+    assert_ptr_equal(ln_subscription_target(&s.s), &s);
+    assert_ptr_equal(ln_subscription_leaving(&s.s), &second);
+    ln_channel_unseat(c, &s.s);
+    assert_null(second.sub);
+    assert_null(ln_subscription_leaving(&s.s));
+    assert_ptr_equal(ln_subscription_target(&s.s), &s);
+    ln_free(c->interest);
+    ln_channel_free(c);
+}
+
+/* There are millions of them. */
+static void test_sizes(void **state) {
+    (void)state;
+    assert_true(sizeof(ln_subscription) <= 24);
+    assert_true(sizeof(ln_seat) <= 16);
+}
+
 static void test_memory(void **state) {
     (void)state;
     for (uint64_t fail = 1;; fail++) {
@@ -117,11 +154,11 @@ static void test_memory(void **state) {
         for (int i = 0; c && i < 5; i++) {
             ln_subscription_init(&subs[i].s, (uint8_t)(i / 3), &subs[i]);
             err = ln_channel_seat(c, &subs[i].s);
-            assert_int_equal(subs[i].s.row != NULL, err == LINNET_OK);
+            assert_int_equal(ln_subscription_joined(&subs[i].s), err == LINNET_OK);
             if (err < 0) break;
         }
         bool done = c && err == LINNET_OK;
-        for (int i = 0; c && i < 5 && subs[i].s.row; i++) {
+        for (int i = 0; c && i < 5 && ln_subscription_joined(&subs[i].s); i++) {
             ln_channel_unseat(c, &subs[i].s);
             if (i == 4 || (i < 4 && !subs[i + 1].s.channel)) break;
         }
@@ -186,6 +223,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_everyone_once),
         cmocka_unit_test(test_leaving_during_a_walk),
+        cmocka_unit_test(test_on_its_way),
+        cmocka_unit_test(test_sizes),
         cmocka_unit_test(test_memory),
         cmocka_unit_test(test_names),
     };

@@ -162,7 +162,7 @@ static void read_ask(ln_hub *h, ln_reading *m) {
 
 /* The reading is done with; it is here. */
 static void read_end(ln_hub *h, ln_reading *m) {
-    if (m->sub) m->sub->replay = NULL;
+    if (m->sub) m->sub->moving->replay = NULL;
     m->sub = NULL;
     if (!m->owed) {
         ln_reading_free(m);
@@ -175,7 +175,7 @@ static void read_end(ln_hub *h, ln_reading *m) {
 
 /* Gives s its seat, LN_DONE, or lets it catch up first, LN_PENDING. */
 static int take_in(ln_hub *h, ln_channel *c, ln_subscription *s) {
-    ln_reading *m = s->replay;
+    ln_reading *m = ln_subscription_replay(s);
     if (must_catch_up(c, m)) {
         s->channel = c;
         c->behind++;
@@ -201,8 +201,12 @@ static int enter(ln_hub *h, ln_subscription *s, ln_space space, ln_slice name) {
         if (err < 0) channel_leave(h, c);
         return err;
     }
+    if (s->state == LN_SUBSCRIPTION_NOWHERE && (err = ln_subscription_move(s)) < 0) {
+        channel_leave(h, c);
+        return err;
+    }
     s->channel = c;
-    ln_list_push(&c->waiting, &s->waiting);
+    ln_list_push(&c->waiting, &s->moving->waiting);
     return LN_PENDING;
 }
 
@@ -213,13 +217,35 @@ int ln_hub_subscribe(ln_hub *h, ln_subscription *s, ln_space space, ln_slice nam
     return err < 0 ? err : enter(h, s, space, name);
 }
 
+/* It does not catch up any more. */
+static void give_up(ln_hub *h, ln_subscription *s) {
+    ln_reading *m = ln_subscription_replay(s);
+    if (!m) return;
+    if (m->behind) s->channel->behind--;
+    m->behind = false;
+    m->sub = NULL;
+    s->moving->replay = NULL;
+    if (!m->away) read_end(h, m);
+}
+
+/* Without a word to anybody. */
+static void nowhere(ln_hub *h, ln_subscription *s) {
+    if (s->state != LN_SUBSCRIPTION_MOVING) return;
+    give_up(h, s);
+    ln_subscription_halt(s);
+}
+
 int ln_hub_recover(ln_hub *h, ln_subscription *s, ln_slice name, ln_position from, uint32_t bytes) {
-    assert(!s->channel && !s->replay);
+    assert(!s->channel);
     assert(s->user < LN_USERS_MAX && h->users[s->user].replay);
     int err = ln_channel_name_check(LN_SPACE_CHANNELS, name);
+    if (err == LINNET_OK) err = ln_subscription_move(s);
     if (err < 0) return err;
     ln_reading *m = ln_reading_new(name, ln_slice_of("", 0));
-    if (!m) return LINNET_ERR_NOMEM;
+    if (!m) {
+        ln_subscription_halt(s);
+        return LINNET_ERR_NOMEM;
+    }
     m->since = from;
     m->bytes = bytes;
     m->limit = bytes ? UINT32_MAX : 0;
@@ -227,14 +253,14 @@ int ln_hub_recover(ln_hub *h, ln_subscription *s, ln_slice name, ln_position fro
     m->pins = m->catches_up = true;
     m->user = s->user;
     m->sub = s;
-    s->replay = m;
+    s->moving->replay = m;
     err = enter(h, s, LN_SPACE_CHANNELS, name);
-    if (err < 0 && s->replay) read_end(h, m);
+    if (err < 0) nowhere(h, s);
     return err;
 }
 
 void ln_hub_more(ln_hub *h, ln_subscription *s, uint32_t bytes) {
-    ln_reading *m = s->replay;
+    ln_reading *m = ln_subscription_replay(s);
     assert(m && m->granted);
     m->bytes = bytes;
     m->limit = UINT32_MAX;
@@ -242,33 +268,18 @@ void ln_hub_more(ln_hub *h, ln_subscription *s, uint32_t bytes) {
     if (!m->away) read_ask(h, m);
 }
 
-/* It does not catch up any more. */
-static void give_up(ln_hub *h, ln_subscription *s) {
-    ln_reading *m = s->replay;
-    if (!m) return;
-    if (m->behind) s->channel->behind--;
-    m->behind = false;
-    m->sub = NULL;
-    s->replay = NULL;
-    if (!m->away) read_end(h, m);
-}
-
 void ln_hub_unsubscribe(ln_hub *h, ln_subscription *s) {
-    ln_subscription_stay(s);
-    ln_list_remove(&s->waiting);
-    give_up(h, s);
     ln_channel *c = s->channel;
-    if (!c) return;
-    if (s->row) {
+    nowhere(h, s);
+    if (s->state == LN_SUBSCRIPTION_SEATED) {
         ln_stat_sub(&h->subscriptions, 1);
         ln_channel_unseat(c, s);
     }
-    s->channel = NULL;
-    channel_leave(h, c);
+    if (c) channel_leave(h, c);
 }
 
 int ln_hub_leave(ln_hub *h, ln_subscription *s, ln_slice note) {
-    assert(s->channel && !s->leaving && !s->replay);
+    assert(s->channel && !ln_subscription_leaving(s) && !ln_subscription_replay(s));
     assert(note.size <= UINT8_MAX);
     assert(h->users[s->user].left);
     ln_leave *m = ln_malloc(sizeof *m + note.size);
@@ -279,7 +290,7 @@ int ln_hub_leave(ln_hub *h, ln_subscription *s, ln_slice note) {
         .sub = s,
         .note_size = (uint8_t)note.size };
     if (note.size) memcpy(m->note, note.data, note.size);
-    s->leaving = m;
+    ln_subscription_leave(s, m);
     post_home(h, &m->letter, ln_channel_name(s->channel));
     return LN_PENDING;
 }
@@ -303,17 +314,11 @@ ln_channel *ln_hub_find(const ln_hub *h, ln_space space, ln_slice name) {
     return ln_map_get(&h->channels[space], name);
 }
 
-static void nowhere(ln_hub *h, ln_subscription *s) {
-    ln_subscription_stay(s);
-    give_up(h, s);
-    s->channel = NULL;
-}
-
 /* Seats all who wait. The channel is pinned, because callbacks may do anything. */
 static void admit(ln_hub *h, ln_channel *c) {
     assert(c->pinned);
     for (ln_list *node; (node = ln_list_pop(&c->waiting));) {
-        ln_subscription *s = ln_list_item(node, ln_subscription, waiting);
+        ln_subscription *s = ln_list_item(node, ln_transit, waiting)->sub;
         int err = take_in(h, c, s);
         if (err == LN_PENDING) continue;
         if (err < 0) nowhere(h, s);
@@ -327,10 +332,11 @@ static void refused(ln_hub *h, ln_channel *c, ln_interest *m) {
     ln_list_splice(&waiting, &c->waiting);
     channel_drop(h, c);
     LN_LIST_FOREACH(node, &waiting) {
-        nowhere(h, ln_list_item(node, ln_subscription, waiting));
+        ln_list_item(node, ln_transit, waiting)->sub->channel = NULL;
     }
     for (ln_list *node; (node = ln_list_pop(&waiting));) {
-        ln_subscription *s = ln_list_item(node, ln_subscription, waiting);
+        ln_subscription *s = ln_list_item(node, ln_transit, waiting)->sub;
+        nowhere(h, s);
         h->users[s->user].subscribed(h->users[s->user].ctx, s, m->err);
     }
     ln_free(m);
@@ -392,7 +398,7 @@ static bool grant(ln_hub *h, ln_subscription *s, ln_reading *m) {
     give_up(h, s);
     if (err == LINNET_ERR_NOT_FOUND) err = ln_channel_seat(c, s);
     if (err < 0)
-        s->channel = NULL;
+        nowhere(h, s);
     else
         ln_stat_add(&h->subscriptions, 1);
     user->subscribed(user->ctx, s, err);
@@ -402,9 +408,10 @@ static bool grant(ln_hub *h, ln_subscription *s, ln_reading *m) {
 /* What it was promised cannot be had any more. */
 static void lose(ln_hub *h, ln_subscription *s, bool another_epoch) {
     const ln_hub_user *user = &h->users[s->user];
+    const ln_channel *c = s->channel;
     nowhere(h, s);
     if (another_epoch)
-        user->reset(user->ctx, s);
+        user->reset(user->ctx, s, ln_channel_name(c));
     else
         user->lost(user->ctx, s);
 }
@@ -505,7 +512,7 @@ static void reset(ln_hub *h, ln_channel *c) {
             }
             ln_stat_sub(&h->subscriptions, 1);
             ln_channel_unseat(c, s);
-            h->users[s->user].reset(h->users[s->user].ctx, s);
+            h->users[s->user].reset(h->users[s->user].ctx, s, ln_channel_name(c));
         }
         row->owed = 0;
     }

@@ -103,7 +103,6 @@ static inline uint64_t ln_hub_wall(const ln_hub *h) {
 /* Nowhere yet. target: what user's deliver works on. */
 static inline void ln_subscription_init(ln_subscription *s, uint8_t user, void *target) {
     *s = (ln_subscription){ .user = user, .target = target };
-    ln_list_init(&s->waiting);
 }
 /* Takes s, which is nowhere, into a channel.
  *   LN_DONE     joined; all after ln_subscription_at(s) will come
@@ -136,7 +135,7 @@ static inline ln_position ln_subscription_at(const ln_subscription *s) {
     return s->channel->at;
 }
 static inline bool ln_subscription_joined(const ln_subscription *s) {
-    return s->row != NULL;
+    return s->state == LN_SUBSCRIPTION_SEATED;
 }
 
 /* Sends a publication to its home. It is made here and its name is checked. If it names somebody to

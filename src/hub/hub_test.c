@@ -96,8 +96,9 @@ static void on_published(void *ctx, const ln_publication *p) {
     say(ctx, "ok%u%s ", (unsigned)p->who, p->err ? "!" : "");
 }
 
-static void on_reset(void *ctx, ln_subscription *ls) {
+static void on_reset(void *ctx, ln_subscription *ls, ln_slice channel) {
     sub *s = (sub *)(void *)ls;
+    assert_true(ln_slice_eq(channel, LN_SLICE("x")));
     assert_null(ls->channel);
     say(ctx, "%c? ", s->name);
     act(ctx, &s->on_message);

@@ -50,12 +50,10 @@ static void host_subscribed(void *ctx, ln_subscription *s, int err) {
 }
 
 /* The program sees by the epoch and offset that something is missing. */
-static void host_reset(void *ctx, ln_subscription *s) {
-    linnet_hub_subscription *sub = (linnet_hub_subscription *)(void *)s;
-    ln_slice name = ln_slice_of(sub->name, sub->name_size);
+static void host_reset(void *ctx, ln_subscription *s, ln_slice channel) {
     const ln_program *p = ctx;
-    int err = ln_hub_subscribe(p->worker->hub, s, LN_SPACE_CHANNELS, name);
-    if (err < 0) host_end(sub, err);
+    int err = ln_hub_subscribe(p->worker->hub, s, LN_SPACE_CHANNELS, channel);
+    if (err < 0) host_end((linnet_hub_subscription *)(void *)s, err);
 }
 
 static void host_published(void *ctx, const ln_publication *p) {

@@ -223,12 +223,11 @@ static void on_deliver(void *ctx, ln_row *row, const ln_publication *p) {
 }
 
 /* The channel starts anew: he is in it again, and is told. */
-static void on_reset(void *ctx, ln_subscription *ls) {
+static void on_reset(void *ctx, ln_subscription *ls, ln_slice channel) {
     linnet_loop *w = ctx;
     stream_sub *sub = (stream_sub *)(void *)ls;
-    ln_slice name = ln_slice_of(sub->name, sub->name_size);
     sub->stream->waiting++;
-    int err = ln_hub_subscribe(w->hub, ls, LN_SPACE_CHANNELS, name);
+    int err = ln_hub_subscribe(w->hub, ls, LN_SPACE_CHANNELS, channel);
     if (err < 0)
         refused(sub->stream, ln_session_code(err));
     else if (err == LN_DONE)

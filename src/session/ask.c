@@ -263,7 +263,7 @@ static ln_pending *next_free(const ln_session *s) {
     for (ln_pending *p = s->pending; p; p = p->next) {
         if (p->ticket || first_of(s, name_of(p)) != p) continue;
         const ln_sub *sub = p->verb == LN_VERB_SUBSCRIBE ? ln_sub_find(s, name_of(p)) : NULL;
-        if (!sub || !sub->s.leaving) return p;
+        if (!sub || !ln_sub_leaves(sub)) return p;
     }
     return NULL;
 }

@@ -10,12 +10,12 @@ static bool must_wait(ln_session *s, const ln_native_command *c) {
     if (s->entering && c->verb != LN_VERB_SUBSCRIBE && c->verb != LN_VERB_UNSUBSCRIBE &&
         c->channel.data) {
         const ln_sub *on_its_way = ln_sub_find(s, c->channel);
-        return on_its_way && on_its_way->entering;
+        return on_its_way && on_its_way->more->entering;
     }
     if (c->verb != LN_VERB_SUBSCRIBE || (!s->leaving && !s->login)) return false;
     const ln_sub *there = ln_sub_find(s, c->channel);
     if (!there) return false;
-    return there->s.leaving || (there->pushed && !ln_subscription_joined(&there->s));
+    return ln_sub_leaves(there) || (ln_sub_pushed(there) && !ln_subscription_joined(&there->s));
 }
 
 /* By what it is, by a token for this one channel, or because it was let in before. */
@@ -63,7 +63,7 @@ void ln_session_subscribe(ln_session *s, const ln_native_command *c, bool pushed
     if (there) {
         /* Clients of other servers may repeat themselves: theirs kept a set. And who was put there
          * need not know. */
-        if (there->pushed && !pushed)
+        if (ln_sub_pushed(there) && !pushed)
             tell_pushed(s, c, there);
         else if (!ln_session_dialect(s)->plain)
             ln_session_refuse(s, c, LN_NATIVE_ALREADY_SUBSCRIBED, NULL);
@@ -89,9 +89,9 @@ void ln_session_subscribe(ln_session *s, const ln_native_command *c, bool pushed
         ln_session_refuse_err(s, c, LINNET_ERR_NOMEM);
         return;
     }
-    sub->pushed = pushed;
-    sub->expires = expires;
-    sub->until = until;
+    if (pushed) sub->s.mark = LN_SUB_PUSHED;
+    ln_sub_own(sub)->expires = expires;
+    ln_sub_own(sub)->until = until;
     if (expires) ln_login_watch(s);
     err = ln_sub_begin(sub, c->presence);
     if (err < 0) {
@@ -107,7 +107,7 @@ void ln_session_subscribe(ln_session *s, const ln_native_command *c, bool pushed
 
 static void unsubscribe(ln_session *s, const ln_native_command *c) {
     ln_sub *sub = ln_sub_find(s, c->channel);
-    if (!sub || sub->s.leaving) {
+    if (!sub || ln_sub_leaves(sub)) {
         if (!ln_session_dialect(s)->plain) ln_session_refuse(s, c, LN_NATIVE_NOT_SUBSCRIBED, NULL);
         return;
     }

@@ -31,27 +31,35 @@ typedef struct ln_watch ln_watch; /* presence.c */
 
 /* A subscription of a session. Freed when it leaves its channel, and with the session. */
 typedef struct ln_sub {
-    ln_subscription s; /* the first member */
-    ln_list node;      /* in session->subs */
+    ln_subscription s; /* the first member; its mark: LN_SUB_PUSHED or 0 */
+    struct ln_sub *next;
     ln_session *session;
+    ln_place *place;                /* among the members, and owner of keys; NULL: it is neither */
+    const struct ln_sub_more *more; /* to be written through ln_sub_own(); never NULL */
+} ln_sub;
+
+#define LN_SUB_PUSHED 1 /* nobody asked: the server put it there */
+
+/* What a subscription needs on its way, and few of them afterwards: once there is nothing in it,
+ * they share ln_sub_at_rest. */
+typedef struct ln_sub_more {
     ln_position recover;  /* where the client says it stands */
     uint64_t skipped_to;  /* what was left out since the last message: up to this offset, */
     uint32_t skipped;     /* so many */
-    uint64_t expires;     /* seconds since 1970: it was let in by a token for this channel; or 0 */
-    bool recovers, quiet; /* it asked; nobody waits for the answer */
-    bool pushed;          /* nobody asked: the server put it there */
-    bool entering;        /* it has not gone to the channel yet, see presence.c */
     uint32_t until;       /* seconds since 1970: so long a backend need not be asked again; or 0 */
-    ln_place *place;      /* among the members, and owner of keys; NULL: it is neither */
+    uint64_t expires;     /* seconds since 1970: it was let in by a token for this channel; or 0 */
     ln_watch *watch;      /* hears who comes and goes; NULL: does not */
+    uint32_t typed_at;    /* ms, once it has */
+    bool recovers, quiet; /* it asked; nobody waits for the answer */
+    bool entering;        /* it has not gone to the channel yet, see presence.c */
     bool behind, paging;  /* it has recovered and is not there yet; a page of it is on its way */
     bool lagged;          /* of what was left out, something because the reader is slow */
     bool resumed;         /* its session came back with it */
-    uint32_t typed_at;    /* ms, once it has */
     bool typed, typing;
     uint8_t name_size, re_size;
-    uint8_t bytes[]; /* name, re */
-} ln_sub;
+    uint8_t bytes[]; /* name, re; of one that has been in its channel: none */
+} ln_sub_more;
+extern const ln_sub_more ln_sub_at_rest;
 
 struct ln_session {
     ln_sessions *node;
@@ -59,9 +67,9 @@ struct ln_session {
     const ln_session_limits *limits;
     const ln_conn_config *plain; /* for the connection, see ln_session_options */
     struct ln_login *login;      /* login.h; NULL: nobody is asked who he is */
-    ln_list subs;
-    ln_list beat; /* in node->beats, or in node->gone */
-    ln_buf held;  /* commands that wait: a length in four bytes, and so many bytes; again */
+    ln_sub *subs, *last_sub;     /* in the order they came */
+    ln_list beat;                /* in node->beats, or in node->gone */
+    ln_buf held; /* commands that wait: a length in four bytes, and so many bytes; again */
     uint32_t slot, generation;
     uint32_t sub_count, leaving, outstanding; /* `leaving` of sub_count are on their way out */
     ln_bucket buckets[LN_PACES];
@@ -101,11 +109,20 @@ struct ln_session {
 typedef struct ln_pending ln_pending;
 
 static inline ln_slice ln_sub_name(const ln_sub *sub) {
-    return ln_slice_of(sub->bytes, sub->name_size);
+    if (sub->s.channel) return ln_channel_name(sub->s.channel);
+    return ln_slice_of(sub->more->bytes, sub->more->name_size);
 }
 
 static inline ln_slice ln_sub_re(const ln_sub *sub) {
-    return ln_slice_of(sub->bytes + sub->name_size, sub->re_size);
+    return ln_slice_of(sub->more->bytes + sub->more->name_size, sub->more->re_size);
+}
+
+static inline bool ln_sub_leaves(const ln_sub *sub) {
+    return ln_subscription_leaving(&sub->s) != NULL;
+}
+
+static inline bool ln_sub_pushed(const ln_sub *sub) {
+    return sub->s.mark & LN_SUB_PUSHED;
 }
 
 static inline uint32_t ln_session_now(const ln_session *s) {
@@ -211,7 +228,7 @@ bool ln_slow_any(const ln_row *row);
 /* The word of what was left out of its channel, not yet queued; NULL without memory. */
 ln_rendering *ln_slow_note(const ln_sub *sub);
 /* Something of its channel was left out. */
-void ln_sub_skip(ln_sub *sub, uint64_t offset, uint32_t count);
+void ln_sub_skip(ln_sub *sub, uint64_t offset, uint32_t count, bool lagged);
 
 /* ask.c ----------------------------------------------------------------------------------- */
 #define LN_ASK_MESSAGE_MAX 256 /* bytes of why not */
@@ -243,6 +260,10 @@ void ln_session_owe(const ln_session *s);
 /* NULL without memory. */
 ln_sub *ln_sub_new(ln_session *s, const ln_native_command *c);
 void ln_sub_free(ln_sub *sub);
+/* What is its own to write. NULL without memory, which cannot be while it has not joined. */
+ln_sub_more *ln_sub_own(ln_sub *sub);
+/* It may have come to rest. What it was asked with is gone then. */
+void ln_sub_settle(ln_sub *sub);
 /* The one it joined last and is not leaving; NULL: none. */
 const ln_sub *ln_sub_last(const ln_session *s);
 /* Of this session; NULL: none. */

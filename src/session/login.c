@@ -140,10 +140,9 @@ void ln_login_settle(ln_session *s) {
 /* What it may not be in any more, with another token; nor on its way there, for it was let in by
  * the old one. */
 static void leave_forbidden(ln_session *s) {
-    for (ln_list *node = s->subs.next, *next; node != &s->subs; node = next) {
-        next = node->next;
-        ln_sub *sub = ln_list_item(node, ln_sub, node);
-        if (sub->expires || sub->s.leaving) continue;
+    for (ln_sub *next, *sub = s->subs; sub; sub = next) {
+        next = sub->next;
+        if (sub->more->expires || ln_sub_leaves(sub)) continue;
         if (ln_session_may(s, LN_ACT_SUBSCRIBE, ln_sub_name(sub)) == LINNET_OK) continue;
         ln_sub_unanswered(s, sub, "the new token does not allow it");
         ln_sub_end(s, sub, LN_NATIVE_PERMISSION_DENIED);
@@ -363,14 +362,13 @@ int ln_login_channel_token(ln_session *s, const ln_native_command *c, uint64_t *
 /* Leave for single channels that has run out. When the next one does. */
 static uint64_t end_subs(ln_session *s) {
     uint64_t now = wall_s(s), next = SLOTS;
-    for (ln_list *node = s->subs.next, *after; node != &s->subs; node = after) {
-        after = node->next;
-        ln_sub *sub = ln_list_item(node, ln_sub, node);
-        if (!sub->expires || sub->s.leaving) continue;
-        uint64_t end = sub->expires + LN_LOGIN_GRACE_S;
+    for (ln_sub *after, *sub = s->subs; sub; sub = after) {
+        after = sub->next;
+        if (!sub->more->expires || ln_sub_leaves(sub)) continue;
+        uint64_t end = sub->more->expires + LN_LOGIN_GRACE_S;
         if (end > now)
             next = end - now < next ? end - now : next;
-        else if (!ln_subscription_joined(&sub->s) && !sub->behind)
+        else if (!ln_subscription_joined(&sub->s) && !sub->more->behind)
             next = 1;
         else
             ln_sub_end(s, sub, LN_NATIVE_TOKEN_EXPIRED);

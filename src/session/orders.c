@@ -30,7 +30,7 @@ uint32_t ln_sessions_expel(ln_sessions *n, const ln_whom *whom, ln_slice channel
     uint32_t at = 0, count = 0;
     for (ln_session *s; (s = ln_sessions_next(n, whom, &at));) {
         ln_sub *sub = ln_sub_find(s, channel);
-        if (!sub || sub->s.leaving) continue;
+        if (!sub || ln_sub_leaves(sub)) continue;
         ln_sub_unanswered(s, sub, "taken out of the channel");
         ln_sub_end(s, sub, LN_NATIVE_PERMISSION_DENIED);
         ln_session_answered(s);

@@ -100,7 +100,7 @@ static void watch_free(ln_watch *w) {
 /* The list that it waited for is there, or not. */
 static void proceed(ln_sub *sub, int err) {
     ln_session *s = sub->session;
-    sub->entering = false;
+    ln_sub_own(sub)->entering = false;
     s->entering--;
     if (err >= 0) err = ln_sub_join(sub);
     if (err == LN_PENDING)
@@ -112,10 +112,10 @@ static void proceed(ln_sub *sub, int err) {
 /* It cannot be what it was to be: there is no room for a member, or for one who listens. */
 static void give_up(ln_sub *sub, int err) {
     ln_session *s = sub->session;
-    if (sub->s.leaving) return; /* it would not be for long */
-    if (sub->entering) {
+    if (ln_sub_leaves(sub)) return; /* it would not be for long */
+    if (sub->more->entering) {
         proceed(sub, err);
-    } else if (!ln_subscription_joined(&sub->s) && !sub->quiet && !sub->behind) {
+    } else if (!ln_subscription_joined(&sub->s) && !sub->more->quiet && !sub->more->behind) {
         ln_sub_joined(sub, err);
     } else if (ln_session_dialect(s)->plain) {
         ln_native_error error = { .channel = ln_sub_name(sub), .code = ln_session_code(err) };
@@ -150,7 +150,7 @@ void ln_watch_joined(ln_subscription *ls, int err) {
 }
 
 static int watch_begin(ln_sub *sub) {
-    ln_watch *w = sub->watch = watch_new(sub);
+    ln_watch *w = ln_sub_own(sub)->watch = watch_new(sub);
     if (!w) return LINNET_ERR_NOMEM;
     ln_hub *hub = sub->session->node->hub;
     int err = ln_hub_subscribe(hub, &w->s, LN_SPACE_PRESENCE, ln_sub_name(sub));
@@ -179,7 +179,7 @@ int ln_sub_begin(ln_sub *sub, bool watch) {
         if (err >= 0) err = enter(sub);
         if (err < 0) return err;
         if (watch && !ln_session_dialect(s)->plain) { /* the list belongs into its answer */
-            sub->entering = true;
+            ln_sub_own(sub)->entering = true;
             s->entering++;
             return LN_PENDING;
         }
@@ -189,9 +189,9 @@ int ln_sub_begin(ln_sub *sub, bool watch) {
 
 void ln_sub_away(ln_sub *sub) {
     ln_session *s = sub->session;
-    if (sub->entering) s->entering--;
+    if (sub->more->entering) s->entering--;
     if (sub->place) ln_hub_part(s->node->hub, sub->place, s->lost);
-    if (sub->watch) watch_free(sub->watch);
+    if (sub->more->watch) watch_free(sub->more->watch);
 }
 
 void ln_place_answered(void *ctx, ln_place *m) {
@@ -207,9 +207,10 @@ void ln_place_answered(void *ctx, ln_place *m) {
 /* Hearing --------------------------------------------------------------------------------- */
 
 void ln_watch_say(const ln_sub *sub, ln_reply *reply) {
-    if (!sub->watch) return;
-    reply->roll = &sub->watch->roll;
-    reply->page = ln_buf_slice(&sub->watch->page);
+    const ln_watch *w = sub->more->watch;
+    if (!w) return;
+    reply->roll = &w->roll;
+    reply->page = ln_buf_slice(&w->page);
 }
 
 static void open(ln_watch *w) {
@@ -230,7 +231,7 @@ static void open(ln_watch *w) {
 }
 
 void ln_watch_open(ln_sub *sub) {
-    ln_watch *w = sub->watch;
+    ln_watch *w = sub->more->watch;
     if (!w) return;
     w->said = true;
     if (w->state == WATCH_HOLDING) open(w);
@@ -286,7 +287,7 @@ static void ask(ln_session *s, const ln_native_command *c, ln_inquiry_what what,
 
 static void update(ln_session *s, const ln_native_command *c) {
     const ln_sub *sub = ln_sub_find(s, c->channel);
-    if (!sub || !sub->place || sub->entering)
+    if (!sub || !sub->place || sub->more->entering)
         ln_session_refuse(s, c, LN_NATIVE_NOT_SUBSCRIBED, NULL);
     else if (c->data.size > LN_PRESENCE_INFO_MAX)
         ln_session_refuse(s, c, LN_NATIVE_PAYLOAD_TOO_LARGE, "an info has at most 4 KiB");
@@ -330,7 +331,7 @@ void ln_session_presence(ln_session *s, const ln_native_command *c) {
 /* The list a subscription waits for. */
 static void listed(ln_session *s, ln_inquiry *m) {
     ln_sub *sub = ln_sub_find(s, ln_inquiry_channel(m));
-    ln_watch *w = sub ? sub->watch : NULL;
+    ln_watch *w = sub ? sub->more->watch : NULL;
     if (!w || w->state != WATCH_LISTING) return; /* it has gone, and perhaps come back */
     w->roll = m->roll;
     w->page = m->page;
@@ -340,7 +341,7 @@ static void listed(ln_session *s, ln_inquiry *m) {
         give_up(sub, m->err);
     else if (w->said)
         open(w);
-    else if (sub->entering)
+    else if (sub->more->entering)
         proceed(sub, LINNET_OK);
 }
 

@@ -37,19 +37,20 @@ static void topic_free(ln_topic *t) {
 static void raw_subscribed(void *ctx, ln_subscription *s, int err) {
     (void)ctx;
     if (err >= 0) return;
-    ln_conn *c = s->target;
+    ln_conn *c = ln_subscription_target(s);
     topic_free((ln_topic *)(void *)s);
     ln_conn_fail(c, err);
 }
 
-static void raw_reset(void *ctx, ln_subscription *s) {
+static void raw_reset(void *ctx, ln_subscription *s, ln_slice topic) {
     (void)ctx;
+    (void)topic;
     topic_free((ln_topic *)(void *)s); /* topics have no log to lose: this is for completeness */
 }
 
 static void leave_now(ln_topic *t, ln_hub *hub) {
     ln_raw *raw = t->raw;
-    ln_conn *c = t->s.target;
+    ln_conn *c = ln_subscription_target(&t->s);
     ln_hub_unsubscribe(hub, &t->s);
     topic_free(t);
     if (!raw->first) ln_conn_batch(c, false);
@@ -71,7 +72,7 @@ static ln_topic *topic_find(const ln_raw *raw, ln_slice name, uint32_t *count) {
     *count = 0;
     for (ln_topic *t = raw->first; t; t = t->next) {
         if (ln_slice_eq(ln_slice_of(t->name, t->name_size), name)) found = t;
-        if (!t->s.leaving) ++*count;
+        if (!ln_subscription_leaving(&t->s)) ++*count;
     }
     return found;
 }
@@ -81,7 +82,7 @@ int ln_raw_subscribe(ln_raw *raw, ln_hub *hub, ln_conn *c, ln_slice topic, uint3
     if (err < 0) return err;
     uint32_t count;
     ln_topic *there = topic_find(raw, topic, &count);
-    if (there && !there->s.leaving) return LINNET_ERR_EXISTS;
+    if (there && !ln_subscription_leaving(&there->s)) return LINNET_ERR_EXISTS;
     if (count >= topics_max) return LINNET_ERR_LIMIT;
     if (there) { /* nothing was missed in between */
         ln_subscription_stay(&there->s);
@@ -106,14 +107,14 @@ int ln_raw_subscribe(ln_raw *raw, ln_hub *hub, ln_conn *c, ln_slice topic, uint3
 int ln_raw_unsubscribe(ln_raw *raw, ln_hub *hub, ln_slice topic) {
     uint32_t count;
     ln_topic *t = topic_find(raw, topic, &count);
-    if (!t || t->s.leaving) return LINNET_ERR_NOT_FOUND;
+    if (!t || ln_subscription_leaving(&t->s)) return LINNET_ERR_NOT_FOUND;
     if (ln_hub_leave(hub, &t->s, LN_SLICE("")) < 0) leave_now(t, hub); /* without memory */
     return LINNET_OK;
 }
 
 void ln_raw_hasten(ln_raw *raw, ln_hub *hub) {
     for (const ln_topic *t = raw->first; t; t = t->next)
-        if (!t->s.leaving) return;
+        if (!ln_subscription_leaving(&t->s)) return;
     while (raw->first)
         leave_now(raw->first, hub);
 }

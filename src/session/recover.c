@@ -16,14 +16,14 @@ static uint32_t page_bytes(const ln_session *s) {
 }
 
 static void paging(ln_sub *sub, bool on) {
-    if (sub->paging == on) return;
-    sub->paging = on;
+    if (sub->more->paging == on) return;
+    ln_sub_own(sub)->paging = on;
     sub->session->paging = on;
 }
 
 static void behind(ln_sub *sub, bool on) {
-    if (sub->behind == on) return;
-    sub->behind = on;
+    if (sub->more->behind == on) return;
+    ln_sub_own(sub)->behind = on;
     if (on)
         sub->session->behind++;
     else
@@ -34,14 +34,14 @@ int ln_recover_begin(ln_sub *sub) {
     ln_session *s = sub->session;
     bool room = !s->paging && !s->behind && ln_conn_queued(s->conn) <= s->conn->config->low;
     int err = ln_hub_recover(
-        s->node->hub, &sub->s, ln_sub_name(sub), sub->recover, room ? page_bytes(s) : 0);
+        s->node->hub, &sub->s, ln_sub_name(sub), sub->more->recover, room ? page_bytes(s) : 0);
     if (err == LN_PENDING && room) paging(sub, true);
     return err;
 }
 
 void ln_recover_end(ln_sub *sub) {
     ln_session *s = sub->session;
-    if (!sub->behind && !sub->paging) return;
+    if (!sub->more->behind && !sub->more->paging) return;
     paging(sub, false);
     behind(sub, false);
     ln_recover_on(s);
@@ -49,9 +49,8 @@ void ln_recover_end(ln_sub *sub) {
 
 void ln_recover_on(ln_session *s) {
     if (s->closed || s->paging || !s->behind || ln_conn_await_drain(s->conn)) return;
-    LN_LIST_FOREACH(node, &s->subs) {
-        ln_sub *sub = ln_list_item(node, ln_sub, node);
-        if (!sub->behind) continue;
+    for (ln_sub *sub = s->subs; sub; sub = sub->next) {
+        if (!sub->more->behind) continue;
         paging(sub, true);
         ln_hub_more(s->node->hub, &sub->s, page_bytes(s));
         return;
@@ -64,12 +63,12 @@ static void tell(ln_session *s, ln_sub *sub, const ln_replay *page) {
         .verb = LN_VERB_SUBSCRIBE,
         .re = ln_sub_re(sub),
         .channel = ln_sub_name(sub),
-        .at = { sub->recover.epoch, page->cut },
+        .at = { sub->more->recover.epoch, page->cut },
         .class = LN_CLASS_RECOVERABLE,
         .recover = true,
         .recovered = true,
         .replay = page->owed,
-        .pushed = sub->resumed,
+        .pushed = sub->more->resumed,
         .grant = ln_resume_grant(sub, grant),
     };
     ln_stat_add(&s->node->recovered, 1);
@@ -82,8 +81,8 @@ static void tell(ln_session *s, ln_sub *sub, const ln_replay *page) {
 /* Whom it was not meant for is told that there was something. */
 static void say(ln_session *s, ln_sub *sub, const ln_publication *p, bool replay) {
     if (ln_publication_skips(p, ln_session_self(s), ln_slice_of(s->client, s->client_size))) {
-        sub->skipped++;
-        sub->skipped_to = p->at.offset;
+        ln_sub_own(sub)->skipped++;
+        ln_sub_own(sub)->skipped_to = p->at.offset;
         return;
     }
     ln_sub_say_skipped(sub);
@@ -104,6 +103,7 @@ void ln_recover_page(void *ctx, ln_subscription *ls, const ln_replay *page) {
     paging(sub, false);
     behind(sub, !ln_subscription_joined(ls));
     if (ln_subscription_joined(ls)) ln_keys_begin(sub);
+    ln_sub_settle(sub);
     ln_recover_on(s);
     if (page->first) ln_session_answered(s); /* the last thing: it may unsubscribe */
 }

@@ -76,9 +76,10 @@ ln_slice ln_resume_grant(const ln_sub *sub, char out[LN_GRANT_TEXT]) {
     const ln_session *s = sub->session;
     if (!s->ticketed || !may_have_one(s)) return LN_SLICE("");
     ln_grant grant = { .expires = wall_s(s) + LN_GRANT_S };
-    if (sub->until) grant = (ln_grant){ LN_GRANT_BY_BACKEND, sub->until };
-    if (sub->expires) grant.how |= LN_GRANT_BY_TOKEN;
-    if (sub->expires && sub->expires < grant.expires) grant.expires = sub->expires;
+    const ln_sub_more *more = sub->more;
+    if (more->until) grant = (ln_grant){ LN_GRANT_BY_BACKEND, more->until };
+    if (more->expires) grant.how |= LN_GRANT_BY_TOKEN;
+    if (more->expires && more->expires < grant.expires) grant.expires = more->expires;
     ln_grant_for f = whom(s, ln_sub_name(sub));
     int err = ln_grant_put(&s->node->resuming->keys, &grant, &f, out);
     return err < 0 ? LN_SLICE("") : ln_slice_of(out, LN_GRANT_TEXT);
@@ -105,8 +106,8 @@ static void give_way(ln_session *s) {
     if (s->login) ln_seat_give(s->node->hub, s->login->seat);
     if (s->login) s->login->seat = NULL;
     ln_ask_end(s);
-    while (!ln_list_empty(&s->subs))
-        ln_sub_free(ln_list_item(s->subs.next, ln_sub, node));
+    while (s->subs)
+        ln_sub_free(s->subs);
     ln_session_end(s, 3508, "the session goes on elsewhere");
 }
 
@@ -160,9 +161,8 @@ static void refuse(
 
 /* Nothing may hang on what it has been so far, but channels it was put into. */
 static bool is_fresh(const ln_session *s) {
-    LN_LIST_FOREACH(node, &s->subs) {
-        if (!ln_list_item(node, const ln_sub, node)->pushed) return false;
-    }
+    for (const ln_sub *sub = s->subs; sub; sub = sub->next)
+        if (!ln_sub_pushed(sub)) return false;
     return !s->said && !s->pending;
 }
 
@@ -231,8 +231,7 @@ static int become(ln_session *s, comeback *b) {
     int err = take_over(s, b->ticket.chain);
     if (err == LINNET_OK) err = rename_as(s, b->ticket.client);
     if (err < 0) return err;
-    for (ln_list *node; (node = s->subs.next) != &s->subs;) {
-        ln_sub *sub = ln_list_item(node, ln_sub, node);
+    for (ln_sub *sub; (sub = s->subs) != NULL;) {
         ln_sub_unanswered(s, sub, "");
         ln_sub_free(sub);
     }
@@ -284,10 +283,11 @@ static ln_native_code judge(const ln_session *s, const ln_native_command *c, ln_
 static int begin(ln_session *s, const ln_native_command *c, const ln_grant *grant) {
     ln_sub *sub = ln_sub_new(s, c);
     if (!sub) return LINNET_ERR_NOMEM;
-    sub->resumed = true;
-    if (grant->how & LN_GRANT_BY_BACKEND) sub->until = (uint32_t)grant->expires;
-    if (grant->how & LN_GRANT_BY_TOKEN) sub->expires = grant->expires;
-    if (sub->expires) ln_login_watch(s);
+    ln_sub_more *more = ln_sub_own(sub);
+    more->resumed = true;
+    if (grant->how & LN_GRANT_BY_BACKEND) more->until = (uint32_t)grant->expires;
+    if (grant->how & LN_GRANT_BY_TOKEN) more->expires = grant->expires;
+    if (more->expires) ln_login_watch(s);
     int err = ln_sub_begin(sub, c->presence);
     if (err < 0)
         ln_sub_free(sub);

@@ -65,7 +65,7 @@ static void slot_give(ln_sessions *n, const ln_session *s) {
 uint64_t ln_sessions_memory(const ln_sessions *n) {
     uint64_t each = sizeof(ln_session) + 2 * LN_NATIVE_EPOCH; /* and its name */
     return ln_stat_get(&n->count) * each + n->slot_capacity * (uint64_t)sizeof *n->slots +
-           ln_stat_get(&n->hub->subscriptions) * sizeof(ln_sub);
+           (uint64_t)n->subs.slab_count * n->subs.slab_bytes;
 }
 
 /* Saying ---------------------------------------------------------------------------------- */
@@ -214,7 +214,7 @@ int ln_session_may(const ln_session *s, ln_act act, ln_slice channel) {
     ask.known = !s->login || ask.who;
     if (ask.space->allow[act] == LN_RULE_SUBSCRIBERS) {
         const ln_sub *sub = ln_sub_find(s, channel);
-        ask.subscribed = sub && !sub->s.leaving;
+        ask.subscribed = sub && !ln_sub_leaves(sub);
     }
     return ln_permit(&ask, act, channel);
 }
@@ -414,7 +414,6 @@ static int make(ln_sessions *n, ln_conn *c, const ln_session_options *o, ln_sess
     memcpy(s->own, client.data, client.size);
     uint64_t chain[2] = { ln_rand_u64(n->rand), ln_rand_u64(n->rand) };
     memcpy(s->chain, chain, sizeof chain);
-    ln_list_init(&s->subs);
     ln_list_init(&s->beat);
     ln_buf_init(&s->held, o->limits->held_max);
     *out = s;
@@ -507,8 +506,8 @@ static void on_close(ln_conn *c, uint16_t code, ln_slice reason, int err) {
     ln_ask_tell(s, &gone);
     s->lost = s->taken || comes_back(code);
     ln_resume_close(s);
-    while (!ln_list_empty(&s->subs))
-        ln_sub_free(ln_list_item(s->subs.next, ln_sub, node));
+    while (s->subs)
+        ln_sub_free(s->subs);
     ln_login_close(s);
     slot_give(s->node, s);
     ln_buf_fini(&s->held);
@@ -553,6 +552,7 @@ int ln_sessions_init(ln_sessions *n, ln_hub *hub, ln_rand *rand, ln_slice node) 
     ln_list_init(&n->callouts);
     ln_list_init(&n->lacking);
     ln_bans_init(&n->bans, hub->key, LN_BANS_MAX);
+    ln_pool_init(&n->subs, sizeof(ln_sub), UINT32_MAX);
     ln_map_init(&n->chains, hub->key, chain_of, SLOTS_MAX);
     ln_buf_init(&n->scratch, LN_NATIVE_SCRATCH);
     ln_buf_init(&n->out, LN_BUF_MAX);
@@ -578,6 +578,7 @@ void ln_sessions_fini(ln_sessions *n) {
     for (uint8_t i = 0; i < LN_DIALECTS; i++)
         n->hub->users[i].ctx = NULL; /* a seat may still be on its way, see seat.c */
     ln_map_fini(&n->chains);
+    ln_pool_fini(&n->subs);
     ln_free(n->slots);
     n->slots = NULL;
 }

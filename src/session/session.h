@@ -85,6 +85,7 @@ typedef struct ln_sessions { /* of one worker */
     uint32_t self;
     struct ln_session_slot *slots; /* by slot number */
     uint32_t slot_count, slot_capacity, slot_free;
+    ln_pool subs;      /* ln_sub */
     ln_list beats[64]; /* sessions by the second their heartbeat is looked at */
     uint64_t beat_due; /* the first second that has some; UINT64_MAX: none has */
     ln_list gone;      /* closed, to be freed */

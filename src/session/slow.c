@@ -106,10 +106,8 @@ static bool goes(const sifting *f, const ln_sift *s, const ln_rendering *r, uint
 /* ---- what is said of it --------------------------------------------------------------------- */
 
 static ln_sub *sub_of(const ln_session *s, uint32_t channel) {
-    LN_LIST_FOREACH(node, &s->subs) {
-        ln_sub *sub = ln_list_item(node, ln_sub, node);
-        if (sub->s.row && sub->s.channel->id == channel) return sub;
-    }
+    for (ln_sub *sub = s->subs; sub; sub = sub->next)
+        if (ln_subscription_joined(&sub->s) && sub->s.channel->id == channel) return sub;
     return NULL;
 }
 
@@ -130,7 +128,8 @@ static ln_rendering *note_new(ln_sessions *n, ln_slice name, const gone *g) {
 }
 
 ln_rendering *ln_slow_note(const ln_sub *sub) {
-    gone g = { sub->s.channel->id, sub->skipped, sub->skipped_to, sub->lagged };
+    const ln_sub_more *more = sub->more;
+    gone g = { sub->s.channel->id, more->skipped, more->skipped_to, more->lagged };
     return note_new(sub->session->node, ln_sub_name(sub), &g);
 }
 
@@ -207,8 +206,7 @@ static void remember_gone(const sifting *f) {
     for (uint32_t i = 0; i < f->gone_count; i++) {
         ln_sub *sub = sub_of(f->session, f->gones[i].channel);
         if (!sub) continue;
-        ln_sub_skip(sub, f->gones[i].offset, f->gones[i].count);
-        if (f->gones[i].lagged) sub->lagged = true;
+        ln_sub_skip(sub, f->gones[i].offset, f->gones[i].count, f->gones[i].lagged);
     }
 }
 
@@ -258,7 +256,6 @@ bool ln_slow_room(ln_sub *sub, const ln_publication *p, const ln_rendering *r) {
     }
     if (!c->queued || c->queued + bytes <= room) return true;
     ln_stat_add(&s->node->dropped, 1);
-    ln_sub_skip(sub, p->at.offset, 1);
-    sub->lagged = true;
+    ln_sub_skip(sub, p->at.offset, 1, true);
     return false;
 }

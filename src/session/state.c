@@ -170,16 +170,16 @@ static int on_of(ln_slice data) {
 }
 
 /* Once a second that it types, and once that it does not; the rest says nothing new. */
-static bool heeded(ln_session *s, ln_sub *sub, bool on) {
+static bool heeded(ln_session *s, ln_sub_more *more, bool on) {
     uint32_t now = ln_session_now(s);
     if (!on) {
-        bool did = sub->typing;
-        sub->typing = false;
+        bool did = more->typing;
+        more->typing = false;
         return did;
     }
-    if (sub->typed && now - sub->typed_at < TYPING_EVERY_MS) return false;
-    sub->typed = sub->typing = true;
-    sub->typed_at = now;
+    if (more->typed && now - more->typed_at < TYPING_EVERY_MS) return false;
+    more->typed = more->typing = true;
+    more->typed_at = now;
     return true;
 }
 
@@ -189,7 +189,12 @@ static void typing(ln_session *s, ln_sub *sub, const ln_native_command *c) {
         refuse(s, c, "data is not {\"on\": true} or {\"on\": false}");
         return;
     }
-    if (!heeded(s, sub, on)) {
+    ln_sub_more *more = ln_sub_own(sub);
+    if (!more) {
+        ln_session_refuse_err(s, c, LINNET_ERR_NOMEM);
+        return;
+    }
+    if (!heeded(s, more, on)) {
         ln_reply reply = { .verb = c->verb, .re = c->id, .channel = c->channel };
         ln_session_ok(s, &reply);
         return;
@@ -207,7 +212,7 @@ void ln_session_state(ln_session *s, const ln_native_command *c) {
         return;
     }
     ln_sub *sub = ln_sub_find(s, c->channel);
-    if (!sub || sub->s.leaving)
+    if (!sub || ln_sub_leaves(sub))
         ln_session_refuse(s, c, LN_NATIVE_NOT_SUBSCRIBED, NULL);
     else if (c->verb == LN_VERB_TYPING)
         typing(s, sub, c);

@@ -4,88 +4,139 @@
 
 /* Subscriptions --------------------------------------------------------------------------- */
 
+const ln_sub_more ln_sub_at_rest = { .name_size = 0 };
+
+/* Of one that has none. NULL without memory. */
+static ln_sub_more *more_new(ln_sub *sub, ln_slice channel, ln_slice re) {
+    ln_sub_more *more = ln_malloc(sizeof *more + channel.size + re.size);
+    if (!more) return NULL;
+    *more = (ln_sub_more){ .name_size = (uint8_t)channel.size, .re_size = (uint8_t)re.size };
+    if (channel.size) memcpy(more->bytes, channel.data, channel.size);
+    if (re.size) memcpy(more->bytes + channel.size, re.data, re.size);
+    sub->more = more;
+    return more;
+}
+
+ln_sub_more *ln_sub_own(ln_sub *sub) {
+    if (sub->more != &ln_sub_at_rest) return (ln_sub_more *)(uintptr_t)sub->more;
+    return more_new(sub, LN_SLICE(""), LN_SLICE(""));
+}
+
+static void more_free(ln_sub *sub) {
+    if (sub->more == &ln_sub_at_rest) return;
+    ln_free((ln_sub_more *)(uintptr_t)sub->more);
+    sub->more = &ln_sub_at_rest;
+}
+
+void ln_sub_settle(ln_sub *sub) {
+    const ln_sub_more *more = sub->more;
+    bool moves = !ln_subscription_joined(&sub->s) || more->behind || more->paging;
+    bool keeps = more->watch || more->expires || more->until || more->skipped || more->typed;
+    if (!moves && !keeps) more_free(sub);
+}
+
+static void append(ln_session *s, ln_sub *sub) {
+    if (s->subs)
+        s->last_sub->next = sub;
+    else
+        s->subs = sub;
+    s->last_sub = sub;
+}
+
+static void cut_out(ln_session *s, const ln_sub *sub) {
+    ln_sub *before = NULL, **at = &s->subs;
+    for (; *at != sub; at = &before->next)
+        before = *at;
+    *at = sub->next;
+    if (s->last_sub == sub) s->last_sub = before;
+}
+
 ln_sub *ln_sub_new(ln_session *s, const ln_native_command *c) {
-    ln_sub *sub = ln_malloc(sizeof *sub + c->channel.size + c->id.size);
+    ln_sub *sub = ln_pool_get(&s->node->subs);
     if (!sub) return NULL;
-    *sub = (ln_sub){
-        .session = s,
-        .recover = { c->recover_epoch, c->recover_offset },
-        .recovers = c->recover,
-        .name_size = (uint8_t)c->channel.size,
-        .re_size = (uint8_t)c->id.size,
-    };
+    *sub = (ln_sub){ .session = s, .more = &ln_sub_at_rest };
+    ln_sub_more *more = more_new(sub, c->channel, c->id);
+    if (!more) {
+        ln_pool_put(&s->node->subs, sub);
+        return NULL;
+    }
+    more->recover = (ln_position){ c->recover_epoch, c->recover_offset };
+    more->recovers = c->recover;
     ln_subscription_init(&sub->s, s->dialect, s->conn);
-    memcpy(sub->bytes, c->channel.data, c->channel.size);
-    if (c->id.size) memcpy(sub->bytes + c->channel.size, c->id.data, c->id.size);
-    ln_list_push(&s->subs, &sub->node);
+    append(s, sub);
     if (s->sub_count++ == 0) ln_conn_batch(s->conn, true);
     return sub;
+}
+
+static ln_row *row_of(const ln_sub *sub) {
+    return ln_channel_row(sub->s.channel, &sub->s);
 }
 
 void ln_sub_free(ln_sub *sub) {
     ln_session *s = sub->session;
     ln_sub_away(sub);
-    if (sub->skipped && sub->s.row) sub->s.row->owed--;
-    if (sub->s.leaving) s->leaving--;
+    if (sub->more->skipped && ln_subscription_joined(&sub->s)) row_of(sub)->owed--;
+    if (ln_sub_leaves(sub)) s->leaving--;
     ln_hub_unsubscribe(s->node->hub, &sub->s);
-    ln_list_remove(&sub->node);
+    cut_out(s, sub);
     ln_recover_end(sub);
     if (--s->sub_count == 0) ln_conn_batch(s->conn, false);
-    ln_free(sub);
+    more_free(sub);
+    ln_pool_put(&s->node->subs, sub);
 }
 
 ln_sub *ln_sub_find(const ln_session *s, ln_slice channel) {
     const ln_channel *c = ln_hub_find(s->node->hub, LN_SPACE_CHANNELS, channel);
     if (!c && !s->entering) return NULL;
-    LN_LIST_FOREACH(node, &s->subs) {
-        ln_sub *sub = ln_list_item(node, ln_sub, node);
-        if (sub->entering ? ln_slice_eq(ln_sub_name(sub), channel) : c && sub->s.channel == c)
-            return sub;
+    for (ln_sub *sub = s->subs; sub; sub = sub->next) {
+        if (c && sub->s.channel == c) return sub;
+        if (sub->more->entering && ln_slice_eq(ln_sub_name(sub), channel)) return sub;
     }
     return NULL;
 }
 
 const ln_sub *ln_sub_last(const ln_session *s) {
-    for (const ln_list *node = s->subs.prev; node != &s->subs; node = node->prev) {
-        const ln_sub *sub = ln_list_item(node, ln_sub, node);
-        if (!sub->s.leaving) return sub;
-    }
-    return NULL;
+    const ln_sub *last = NULL;
+    for (const ln_sub *sub = s->subs; sub; sub = sub->next)
+        if (!ln_sub_leaves(sub)) last = sub;
+    return last;
 }
 
 int ln_sub_join(ln_sub *sub) {
-    if (sub->recovers && sub->s.user == LN_USER_NATIVE) return ln_recover_begin(sub);
+    if (sub->more->recovers && sub->s.user == LN_USER_NATIVE) return ln_recover_begin(sub);
     ln_hub *hub = sub->session->node->hub;
     return ln_hub_subscribe(hub, &sub->s, LN_SPACE_CHANNELS, ln_sub_name(sub));
 }
 
 void ln_sub_tell(ln_session *s, ln_sub *sub) {
     char grant[LN_GRANT_TEXT];
+    const ln_sub_more *more = sub->more;
     ln_reply reply = {
         .verb = LN_VERB_SUBSCRIBE,
         .re = ln_sub_re(sub),
         .channel = ln_sub_name(sub),
         .at = ln_subscription_at(&sub->s),
         .class = sub->s.channel->class,
-        .recover = sub->recovers,
-        .pushed = sub->pushed || sub->resumed,
+        .recover = more->recovers,
+        .pushed = ln_sub_pushed(sub) || more->resumed,
         .grant = ln_resume_grant(sub, grant),
     };
     /* Without a replay (recover.c) only who has missed nothing has recovered. */
-    reply.recovered = sub->recovers && reply.at.epoch && sub->recover.epoch == reply.at.epoch &&
-                      sub->recover.offset == reply.at.offset;
-    if (sub->recovers) ln_stat_add(reply.recovered ? &s->node->recovered : &s->node->lost, 1);
+    reply.recovered = more->recovers && reply.at.epoch && more->recover.epoch == reply.at.epoch &&
+                      more->recover.offset == reply.at.offset;
+    if (more->recovers) ln_stat_add(reply.recovered ? &s->node->recovered : &s->node->lost, 1);
     if (ln_heard(s)) ln_hear_sub(s, LN_HEARD_SUBSCRIBE, ln_sub_name(sub), 0);
     ln_watch_say(sub, &reply);
     ln_session_ok(s, &reply);
     ln_watch_open(sub);
     ln_keys_begin(sub);
+    ln_sub_settle(sub);
 }
 
 void ln_sub_unanswered(ln_session *s, const ln_sub *sub, const char *why) {
-    if (ln_subscription_joined(&sub->s) || sub->quiet || sub->behind) return;
+    if (ln_subscription_joined(&sub->s) || sub->more->quiet || sub->more->behind) return;
     s->outstanding--;
-    if (!sub->re_size) return;
+    if (!sub->more->re_size) return;
     ln_native_error error = { .re = ln_sub_re(sub),
         .channel = ln_sub_name(sub),
         .code = LN_NATIVE_NOT_SUBSCRIBED,
@@ -102,14 +153,17 @@ void ln_sub_end(ln_session *s, ln_sub *sub, ln_native_code code) {
 
 void ln_sub_joined(ln_sub *sub, int err) {
     ln_session *s = sub->session;
-    if (sub->quiet) { /* it was in the channel before, and is again, or not */
-        sub->quiet = false;
-        if (err < 0) ln_conn_fail(s->conn, err);
+    if (sub->more->quiet) { /* it was in the channel before, and is again, or not */
+        ln_sub_own(sub)->quiet = false;
+        if (err < 0)
+            ln_conn_fail(s->conn, err);
+        else
+            ln_sub_settle(sub);
         return;
     }
     s->outstanding--;
     ln_recover_end(sub);
-    if (err < 0 && sub->resumed) {
+    if (err < 0 && sub->more->resumed) {
         ln_sub_end(s, sub, ln_session_code(err));
     } else if (err < 0) {
         ln_native_error error = {
@@ -147,20 +201,26 @@ static void on_left(void *ctx, ln_subscription *ls, ln_slice note) {
 
 /* The channel starts anew. Who can be told is told, and comes back when he likes; who cannot is
  * simply put back. */
-static void on_reset(void *ctx, ln_subscription *ls) {
+static void on_reset(void *ctx, ln_subscription *ls, ln_slice channel) {
     ln_sessions *n = ctx;
     ln_sub *sub = (ln_sub *)(void *)ls;
     ln_session *s = sub->session;
-    sub->skipped = 0;
+    if (sub->more->skipped) ln_sub_own(sub)->skipped = 0;
     if (ln_session_dialect(s)->skips) {
-        ln_session_say(s, ln_native_put_unsubscribed(
-                              &n->out, ln_sub_name(sub), LN_NATIVE_UNRECOVERABLE_POSITION));
+        ln_session_say(
+            s, ln_native_put_unsubscribed(&n->out, channel, LN_NATIVE_UNRECOVERABLE_POSITION));
         ln_sub_free(sub);
         return;
     }
-    int err = ln_hub_subscribe(n->hub, &sub->s, LN_SPACE_CHANNELS, ln_sub_name(sub));
-    if (err == LN_PENDING) sub->quiet = true;
-    if (err < 0) ln_conn_fail(s->conn, err);
+    ln_sub_more *more = ln_sub_own(sub);
+    int err = LINNET_ERR_NOMEM;
+    if (more) err = ln_hub_subscribe(n->hub, &sub->s, LN_SPACE_CHANNELS, channel);
+    if (err < 0)
+        ln_conn_fail(s->conn, err);
+    else if (err == LN_PENDING)
+        more->quiet = true;
+    else
+        ln_sub_settle(sub);
 }
 
 /* Fan-out --------------------------------------------------------------------------------- */
@@ -175,23 +235,30 @@ static ln_rendering *render(ln_sessions *n, const ln_dialect *d, const ln_public
 /* A note, so that a policy that drops what stands around it can put it where it belongs. */
 void ln_sub_say_skipped(ln_sub *sub) {
     ln_session *s = sub->session;
-    if (!sub->skipped) return;
+    if (!sub->more->skipped) return;
     ln_rendering *r = ln_slow_note(sub);
     if (!r || ln_conn_queue(s->conn, r) == LINNET_ERR_NOMEM)
         ln_conn_fail(s->conn, LINNET_ERR_NOMEM);
     if (r) ln_rendering_unref(r);
-    sub->skipped = 0;
-    sub->lagged = false;
+    ln_sub_own(sub)->skipped = 0;
+    ln_sub_own(sub)->lagged = false;
+    ln_sub_settle(sub);
 }
 
-void ln_sub_skip(ln_sub *sub, uint64_t offset, uint32_t count) {
+void ln_sub_skip(ln_sub *sub, uint64_t offset, uint32_t count, bool lagged) {
     if (!offset || !ln_session_dialect(sub->session)->skips) return;
 #if defined(LN_PLANT) && LN_PLANT == 12 /* tests/sim: nobody is told */
     return;
 #endif
-    if (sub->skipped == 0) sub->s.row->owed++;
-    sub->skipped += count;
-    if (sub->skipped == count || offset > sub->skipped_to) sub->skipped_to = offset;
+    ln_sub_more *more = ln_sub_own(sub);
+    if (!more) {
+        ln_conn_fail(sub->session->conn, LINNET_ERR_NOMEM); /* nobody would see the hole */
+        return;
+    }
+    if (more->skipped == 0) row_of(sub)->owed++;
+    more->skipped += count;
+    more->lagged |= lagged;
+    if (more->skipped == count || offset > more->skipped_to) more->skipped_to = offset;
 }
 
 /* The same publication for those who take bytes as they are. */
@@ -227,7 +294,7 @@ static void fan_choosy(ln_row *row, const ln_publication *p, forms *f, ln_slow s
         ln_sub *sub = (ln_sub *)(void *)row->seats[i].sub;
         ln_session *s = sub->session;
         if (ln_publication_skips(p, ln_session_self(s), ln_slice_of(s->client, s->client_size))) {
-            ln_sub_skip(sub, p->at.offset, 1);
+            ln_sub_skip(sub, p->at.offset, 1, false);
             continue;
         }
         ln_rendering *r = form_for(s, p, f);
@@ -236,7 +303,7 @@ static void fan_choosy(ln_row *row, const ln_publication *p, forms *f, ln_slow s
             continue;
         }
         if (slow && !ln_slow_room(sub, p, r)) continue;
-        if (sub->skipped) row->owed--;
+        if (sub->more->skipped) row->owed--;
         ln_sub_say_skipped(sub);
         if (ln_conn_queue(s->conn, r) == LINNET_ERR_NOMEM) ln_conn_fail(s->conn, LINNET_ERR_NOMEM);
     }
