@@ -259,17 +259,26 @@ static void memory_clear(ln_broker *b, ln_log_handle *log) {
         drop_oldest(memory_of(b), log);
 }
 
-static void memory_revise(
-    ln_broker *b, ln_publication *(*ask)(void *ctx, const ln_publication *p), void *ctx) {
-    ln_memory *m = memory_of(b);
-    LN_LIST_FOREACH(node, &m->all) { /* that nothing is dropped here keeps the list as it is */
-        ln_log_handle *log = ln_list_item(node, ln_log_handle, all);
-        for (uint32_t i = 0; i < log->count; i++) {
-            kept *k = &log->ring[(log->first + i) % log->capacity];
-            ln_publication *instead = ask(ctx, k->p);
-            if (instead) put_instead(m, log, k, instead);
-        }
+typedef struct reviser {
+    ln_memory *m;
+    ln_publication *(*ask)(void *ctx, const ln_publication *p);
+    void *ctx;
+} reviser;
+
+static void revise_log(void *ctx, void *value) {
+    const reviser *r = ctx;
+    ln_log_handle *log = value;
+    for (uint32_t i = 0; i < log->count; i++) {
+        kept *k = &log->ring[(log->first + i) % log->capacity];
+        ln_publication *instead = r->ask(r->ctx, k->p);
+        if (instead) put_instead(r->m, log, k, instead);
     }
+}
+
+static void memory_revise(ln_broker *b, uint32_t *at,
+    ln_publication *(*ask)(void *ctx, const ln_publication *p), void *ctx) {
+    reviser r = { memory_of(b), ask, ctx };
+    ln_map_scan(&r.m->logs, at, revise_log, &r);
 }
 
 /* Looking -------------------------------------------------------------------------------- */

@@ -60,10 +60,11 @@ typedef struct ln_broker_ops {
     /* Drops all that is kept; the head stays, so that who stands before it is told. NULL: it
      * cannot. */
     void (*clear)(ln_broker *b, ln_log_handle *log);
-    /* Asks about all that is kept in all logs, open or not: what is to stand in a publication's
-     * place (its reference is taken), or NULL. NULL: it cannot. */
-    void (*revise)(
-        ln_broker *b, ln_publication *(*ask)(void *ctx, const ln_publication *p), void *ctx);
+    /* One step of a walk over all that is kept in all of this worker's logs, open or not, as
+     * ln_map_scan. Asks what is to stand in a publication's place (its reference is taken), or
+     * NULL. NULL: it cannot. */
+    void (*revise)(ln_broker *b, uint32_t *at,
+        ln_publication *(*ask)(void *ctx, const ln_publication *p), void *ctx);
     /* One step of a walk over all that it has of this worker's logs, open or not, as ln_map_scan;
      * kept: publications in it. NULL: it cannot. */
     void (*walk)(ln_broker *b, uint32_t *at,

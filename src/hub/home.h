@@ -102,9 +102,10 @@ int ln_homes_clear(ln_homes *h, ln_slice channel, ln_position *at);
  * 0: in whichever epoch; it is filled. LINNET_ERR_NOT_FOUND: it is not kept (any more); as above.
  */
 int ln_homes_retract(ln_homes *h, ln_slice channel, ln_position *at);
-/* All that a user has published is taken back, wherever it is kept here. Returns how much; *err:
- * not LINNET_OK when some of it is still there. */
-uint32_t ln_homes_forget(ln_homes *h, ln_slice user, int *err);
+/* All that a user has published is taken back, wherever it is kept here: about so many publications
+ * and logs are looked at, from *at on, which begins as 0 and is 0 again at the end. Returns how
+ * much was taken back; *err: not LINNET_OK when some of that is still there. */
+uint32_t ln_homes_forget(ln_homes *h, ln_slice user, uint32_t *at, uint32_t steps, int *err);
 
 /* A walk over the channels that are alive here: somebody is in them, or something is kept of them.
  * It begins with {0}, and things may happen between its steps: who is alive the whole time is seen,

@@ -85,12 +85,14 @@ typedef struct forgetting {
     ln_homes *homes;
     ln_slice user;
     uint32_t count;
+    uint32_t looked; /* publications */
     int err;
     ln_letter *words; /* said when the broker is done */
 } forgetting;
 
 static ln_publication *of_user(void *ctx, const ln_publication *p) {
     forgetting *f = ctx;
+    f->looked++;
     if (!ln_slice_eq(ln_publication_by(p), f->user)) return NULL;
     ln_publication *instead = tombstone(f->homes, ln_publication_channel(p), p->at, p->ts);
     ln_publication *word = instead ? word_of(f->homes, ln_publication_channel(p), p->at, false)
@@ -105,11 +107,17 @@ static ln_publication *of_user(void *ctx, const ln_publication *p) {
     return instead;
 }
 
-uint32_t ln_homes_forget(ln_homes *h, ln_slice user, int *err) {
+uint32_t ln_homes_forget(ln_homes *h, ln_slice user, uint32_t *at, uint32_t steps, int *err) {
     forgetting f = { .homes = h, .user = user };
     *err = LINNET_OK;
-    if (!user.size || !h->broker || !h->broker->ops->revise) return 0;
-    h->broker->ops->revise(h->broker, of_user, &f);
+    if (!user.size || !h->broker || !h->broker->ops->revise) {
+        *at = 0;
+        return 0;
+    }
+    for (uint32_t n = 1;; n++) {
+        h->broker->ops->revise(h->broker, at, of_user, &f);
+        if (*at == 0 || n + f.looked >= steps) break;
+    }
     for (ln_letter *next, *letter = f.words; letter; letter = next) {
         next = letter->next;
         tell(h, ln_publication_of(letter));

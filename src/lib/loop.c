@@ -186,7 +186,9 @@ static void take_lib(linnet_loop *w, ln_post *m) {
     case LN_POST_RELOAD: ln_host_hub_news(w, m); break;
     case LN_POST_WANT:
     case LN_POST_KEYS: ln_keyring_mail(w->keyring, m); break;
-    case LN_POST_ORDER: ln_order_mail(w, m); break;
+    case LN_POST_ORDER:
+        if (ln_order_mail(w, m)) return;
+        break;
     case LN_POST_CHANNELS: ln_listing_mail(w, m); return;
     case LN_POST_ASK:
     case LN_POST_ASKED:

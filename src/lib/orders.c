@@ -2,6 +2,10 @@
  * one that is done tells the program.
  *
  *   the program ──ORDER──> each worker ──writes what it found──> the last one: fn
+ *
+ * To forget a user takes two: when nobody has a connection of the user any more, nothing of his is
+ * under way either, and what is kept can be gone through. That is done a little in each turn; the
+ * letter goes to its own worker again until it is through.
  */
 #include "lib/orders.h"
 #include "base/mem.h"
@@ -14,7 +18,9 @@
 #include "session/orders.h"
 #include <linnet/watch.h>
 
-typedef enum order_kind { DISCONNECT, EXPEL, FORGET, LIST, WHY } order_kind;
+#define STEPS 4096 /* publications and logs in a turn: a fraction of a millisecond */
+
+typedef enum order_kind { DISCONNECT, EXPEL, FORGET, PURGE, LIST, WHY } order_kind;
 
 typedef struct row { /* a session as a worker saw it */
     linnet_conn_id id;
@@ -30,6 +36,7 @@ typedef struct found { /* by one worker, which writes it */
     size_t row_count, capacity;
     ln_end **ends;
     size_t end_count, told; /* of the ends */
+    uint32_t at;            /* of a PURGE; 0: at its end */
     int err;
 } found;
 
@@ -136,17 +143,30 @@ static void found_fini(found *f) {
     ln_free(f->rows);
 }
 
-static void order_put(ln_order *o) {
-    if (!ln_ref_put(&o->refs)) return;
+static int give(const ln_order *from);
+
+static void tell_done(const ln_order *o) {
     uint64_t count = 0;
     for (unsigned i = 0; i < o->workers; i++)
         count += o->found[i].count;
+    int err = first_error(o);
+    if (o->kind == FORGET && err == LINNET_OK) {
+        ln_order purge = *o;
+        purge.kind = PURGE;
+        err = give(&purge);
+        if (err == LINNET_OK) return;
+    }
+    if (o->done) o->done(o->ctx, o->hub, err, o->kind == FORGET ? 0 : count);
+}
+
+static void order_put(ln_order *o) {
+    if (!ln_ref_put(&o->refs)) return;
     if (o->kind == LIST)
         tell_list(o);
     else if (o->kind == WHY)
         tell_ends(o);
-    else if (o->done)
-        o->done(o->ctx, o->hub, first_error(o), count);
+    else
+        tell_done(o);
     for (unsigned i = 0; i < o->workers; i++)
         found_fini(&o->found[i]);
     ln_free(o->found);
@@ -195,6 +215,12 @@ static void look_back(const ln_order *o, struct ln_sessions *n, found *f) {
         f->end_count = (size_t)count;
 }
 
+static void purge(const ln_order *o, struct ln_sessions *n, found *f) {
+    int err;
+    f->count += ln_host_forget(n->hub, o->user, &f->at, STEPS, &err);
+    if (err < 0) f->err = err;
+}
+
 static void obey(const ln_order *o, linnet_loop *w, struct ln_sessions *n, found *f) {
     linnet_conn *conn = o->connection ? ln_worker_find(w, o->connection) : NULL;
     if (o->connection && !conn) return;
@@ -206,24 +232,28 @@ static void obey(const ln_order *o, linnet_loop *w, struct ln_sessions *n, found
         f->count += ln_sse_disconnect(w, o->user, o->client, o->connection);
         break;
     case EXPEL: f->count = ln_sessions_expel(n, &whom, o->channel); break;
-    case FORGET:
-        ln_sessions_disconnect(n, &whom, 3503, "forgotten");
-        f->count = ln_host_forget(n->hub, o->user, &f->err);
-        break;
+    case FORGET: ln_sessions_disconnect(n, &whom, 3503, "forgotten"); break;
+    case PURGE: purge(o, n, f); break;
     case LIST: ln_sessions_list(n, &whom, see, &l); break;
     case WHY: look_back(o, n, f); break;
     }
 }
 
-void ln_order_mail(linnet_loop *w, ln_post *m) {
+bool ln_order_mail(linnet_loop *w, ln_post *m) {
     ln_order *o = m->ctx;
-    m->ctx = NULL;
+    found *f = &o->found[w->index];
     struct ln_sessions *n = ln_host_hub_people(w);
     if (n)
-        obey(o, w, n, &o->found[w->index]);
+        obey(o, w, n, f);
     else
-        o->found[w->index].err = LINNET_ERR_CANCELLED;
+        f->err = LINNET_ERR_CANCELLED;
+    if (n && f->at) { /* the rest in another turn */
+        ln_inbox_post(w->inbox, &m->letter, &m->letter, 1, m->letter.bytes);
+        return true;
+    }
+    m->ctx = NULL;
     order_put(o);
+    return false;
 }
 
 void ln_order_lost(void *order, unsigned worker) {

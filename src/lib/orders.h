@@ -7,8 +7,8 @@
 
 typedef struct ln_order ln_order;
 
-/* ORDER: does this worker's part. */
-void ln_order_mail(linnet_loop *w, ln_post *mail);
+/* ORDER: does this worker's part. True: only some of it, and the letter is under way again. */
+bool ln_order_mail(linnet_loop *w, ln_post *mail);
 /* Any thread: too much is waiting at a worker. */
 bool ln_orders_crowded(const linnet_server *s);
 /* One that never arrived at that worker. */

@@ -34,18 +34,18 @@ void ln_prune_lost(void *order) {
     end(order, LINNET_ERR_CANCELLED);
 }
 
-uint32_t ln_host_forget(ln_hub *hub, ln_slice user, int *err) {
+uint32_t ln_host_forget(ln_hub *hub, ln_slice user, uint32_t *at, uint32_t steps, int *err) {
     uint8_t name[LN_CHANNEL_NAME_MAX];
-    ln_position at;
-    if (user.size < sizeof name) {
+    ln_position head;
+    if (*at == 0 && user.size < sizeof name) {
         name[0] = '@';
         memcpy(name + 1, user.data, user.size);
         ln_slice own = ln_slice_of(name, 1 + user.size);
         if (ln_channel_name_check(LN_SPACE_CHANNELS, own) == LINNET_OK &&
             ln_hub_home(hub->key, hub->workers, own) == hub->self)
-            (void)ln_homes_clear(&hub->homes, own, &at); /* perhaps it keeps nothing */
+            (void)ln_homes_clear(&hub->homes, own, &head); /* perhaps it keeps nothing */
     }
-    return ln_homes_forget(&hub->homes, user, err);
+    return ln_homes_forget(&hub->homes, user, at, steps, err);
 }
 
 static int give(

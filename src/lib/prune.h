@@ -9,7 +9,7 @@
 void ln_prune_mail(linnet_loop *w, void *order);
 /* One that never arrived. */
 void ln_prune_lost(void *order);
-/* All of a user's that is kept here, and what his own channel keeps if this is its home. Returns
- * how many publications it was; *err as ln_homes_forget. */
-uint32_t ln_host_forget(ln_hub *hub, ln_slice user, int *err);
+/* Some of a user's that is kept here, and at first what his own channel keeps if this is its home.
+ * All as ln_homes_forget. */
+uint32_t ln_host_forget(ln_hub *hub, ln_slice user, uint32_t *at, uint32_t steps, int *err);
 #endif

@@ -114,6 +114,30 @@ describe('taking back', () => {
     await joe.close();
   });
 
+  it('forgets what was said a moment ago, more than a turn goes through, and goes on meanwhile', async () => {
+    const much = await Api.start({ workers: 2, yaml: 'limits:\n  publish_rate: off\nhistory:\n  count: 5000\n' });
+    const [ida, joe] = [await much.peer({ claims: { sub: 'ida' } }), await much.peer({ claims: { sub: 'joe' } })];
+    const channels = Array.from({ length: 40 }, (_, n) => `c${n}`);
+    for (const channel of ['whole', ...channels]) {
+      joe.send({ type: 'publish', id: channel, channel, data: 0 });
+      assert.equal(JSON.parse(await joe.next()).type, 'ok');
+      const length = channel === 'whole' ? 4800 : 200;
+      const said = Array.from({ length }, () => ({ type: 'publish', channel, data: 'ida' }));
+      while (said.length) ida.send(said.splice(0, 100));
+    }
+    ida.send({ type: 'ping', id: 'all of it is said' });
+    await ida.next();
+    const [forgotten, again] = await Promise.all(['ida', 'ida'].map(user => much.ok('forget', { user })));
+    assert.equal(forgotten.publications + again.publications, 4800 + 40 * 200);
+    for (const channel of ['whole', 'c0', 'c39']) {
+      const { messages, offset } = await much.ok('history', { channel, limit: 1000 });
+      assert.equal(offset, channel === 'whole' ? 4801 : 201);
+      assert.deepEqual(messages.filter(m => !m.retracted).map(m => m.data), [0]);
+    }
+    await joe.close();
+    await much.stop();
+  });
+
   it('what keeps no history has nothing to take back', async () => {
     const live = await Api.start({ open: true, yaml: 'live: true\n' });
     await live.ok('publish', { channel: 'x', data: 1 });
