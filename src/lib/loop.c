@@ -197,7 +197,9 @@ static void take_lib(linnet_loop *w, ln_post *m) {
         break;
     case LN_POST_BAN: ln_bans_mail(w, m); break;
     case LN_POST_TAIL:
-    case LN_POST_TAILED: ln_tail_mail(w, m); break;
+    case LN_POST_TAILED:
+        if (ln_tail_mail(w, m)) return;
+        break;
     case LN_POST_PRUNE:
         ln_prune_mail(w, m->ctx);
         m->ctx = NULL;

@@ -29,7 +29,8 @@
  *   BAN       bans.c                       ctx: the order, one reference; code: the worker
  *   TAIL      tail.c                       ctx: who follows, one reference; code: 0 from now on, 1
  *                                          no more
- *   TAILED    tail.c                       ctx: likewise; code: how many were left out before
+ *   TAILED    tail.c                       ctx: likewise; code: how many were left out before; -1
+ *                                          a TAIL that found no memory, back at its home
  *
  * One block of memory each; freed by the worker that took it in, or by whoever could not post it.
  */

@@ -263,15 +263,16 @@ void ln_tail_unref(void *ctx) {
     ln_free(t);
 }
 
-static void sit_down(linnet_loop *w, tail *t) {
+static bool sit_down(linnet_loop *w, tail *t) {
     ln_tails *n = tails_of(w);
     seat *s = n ? ln_malloc(sizeof *s) : NULL;
-    if (!s) return; /* he hears the others */
+    if (!s) return false;
     *s = (seat){ .t = t };
     ln_ref_get(&t->refs, 1);
     ln_list_init(&s->node);
     ln_list_push(&n->seats, &s->node);
     listen_or_not(n);
+    return true;
 }
 
 static void stand_up(ln_tails *n, const tail *t) {
@@ -286,15 +287,30 @@ static void stand_up(ln_tails *n, const tail *t) {
     listen_or_not(n);
 }
 
-void ln_tail_mail(linnet_loop *w, ln_post *m) {
+/* A worker had no room for his seat: rather none of it than a part that looks like all. */
+static void send_away(tail *t) {
+    if (t->x) ln_conn_drop(t->x->conn, LINNET_ERR_NOMEM);
+}
+
+static bool return_to_home(tail *t, ln_post *m) {
+    m->letter.kind = LN_POST_TAILED;
+    m->code = -1;
+    ln_inbox_post(t->home->inbox, &m->letter, &m->letter, 1, m->letter.bytes);
+    return true;
+}
+
+bool ln_tail_mail(linnet_loop *w, ln_post *m) {
     tail *t = m->ctx;
     bool here = w->hub && w->sessions;
-    if (m->letter.kind == LN_POST_TAILED && w->tails)
+    if (m->letter.kind == LN_POST_TAILED && w->tails && m->code < 0)
+        send_away(t);
+    else if (m->letter.kind == LN_POST_TAILED && w->tails)
         say(w->tails, t, ln_post_data(m), (uint64_t)m->code);
     else if (m->letter.kind == LN_POST_TAIL && m->code == 0 && here)
-        sit_down(w, t);
+        return !sit_down(w, t) && return_to_home(t, m);
     else if (m->letter.kind == LN_POST_TAIL && m->code == 1 && w->tails)
         stand_up(w->tails, t);
+    return false;
 }
 
 static void send_to(tail *t, ln_post *m, unsigned worker) {

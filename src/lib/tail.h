@@ -6,7 +6,8 @@
  *
  * A follower has a seat on every worker while his request lives. What does not fit is left out and
  * counted, never waited for: when much mail waits at the stream's home, when much waits for its
- * reader; a line `missed` says how much it was. Workers without seats have no ear.
+ * reader; a line `missed` says how much it was. Workers without seats have no ear. Where there is
+ * no memory for a seat, his stream ends.
  */
 #ifndef LN_LIB_TAIL_H
 #define LN_LIB_TAIL_H
@@ -19,8 +20,8 @@
 #define LN_TAIL_DATA_MAX   4096  /* bytes of a message that are shown */
 #define LN_TAIL_QUIET_MS   15000 /* then an empty line shows that somebody is there */
 
-/* TAIL and TAILED. */
-void ln_tail_mail(linnet_loop *w, ln_post *mail);
+/* TAIL and TAILED. True: the letter was taken. */
+bool ln_tail_mail(linnet_loop *w, ln_post *mail);
 void ln_tail_unref(void *tail);
 /* Whether an exchange is the stream of a follower; then he is none any more. */
 bool ln_tail_gone(const ln_exchange *x);
