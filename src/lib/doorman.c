@@ -223,7 +223,10 @@ static void let_in(ln_doorman *d, visitor *v) {
         return;
     }
     ln_post *m = ln_post_new(LN_POST_ACCEPT, v->who, 0, NULL, LN_SLICE(""));
-    if (!m) return; /* it is answered 503 in time */
+    if (!m) {
+        undo(d, &v->entry);
+        return; /* it is answered 503 in time */
+    }
     ln_entry_clear(d->entry);
     *d->entry = v->entry;
     d->entered = false;
@@ -232,6 +235,7 @@ static void let_in(ln_doorman *d, visitor *v) {
     if (d->entered) {
         v->entry.identity = NULL;
         v->entry.data = NULL;
+        if (d->lost) undo(d, &v->entry);
         return;
     }
     d->entry->identity = NULL;
@@ -262,6 +266,7 @@ void ln_doorman_answer(ln_doorman *d, uint64_t who, const ln_answer *answer) {
         let_in(d, v);
     else
         turn_away(d, v, &a);
+    if (!v->entry.vouched && !answer->err && !answer->code) undo(d, &v->entry);
     visitor_free(d, v);
 }
 

@@ -40,6 +40,7 @@ typedef struct ln_doorman {
     uint32_t count;
     ln_entry *entry; /* of whoever comes in in this call: the hub's, */
     bool entered;    /* who says by this that he is in */
+    bool lost;       /* and by this that there was no memory for him */
 } ln_doorman;
 
 void ln_doorman_init(

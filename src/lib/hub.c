@@ -385,6 +385,7 @@ static void hub_open(ln_conn *c) {
     h->entry.identity = NULL;
     h->doorman.entered = true;
     int err = ln_session_open(&h->sessions, c, &o);
+    h->doorman.lost = err < 0;
     ln_entry_clear(&h->entry);
     if (err < 0)
         ln_conn_fail(c, err);
