@@ -1,5 +1,6 @@
 /* Readers who do not keep up, by the policy of their channel: what they hear in the end, and that
  * every hole is explained. */
+#include "base/json.h"
 #include "lib/lib_test.h"
 
 #define MESSAGES 3000
@@ -43,8 +44,7 @@ static void on_open(linnet_conn *conn) {
     ((reader *)linnet_conn_user(conn))->conn = conn;
 }
 
-static void on_message(linnet_conn *conn, linnet_opcode opcode, linnet_slice text) {
-    reader *r = linnet_conn_user(conn);
+static void take(reader *r, linnet_slice text) {
     long offset = number(text, "\"offset\":"), n = number(text, "\"n\":"),
          e = number(text, "\"e\":");
     if (has(text, "\"type\":\"welcome\"")) {
@@ -71,6 +71,20 @@ static void on_message(linnet_conn *conn, linnet_opcode opcode, linnet_slice tex
     }
     r->heard++;
     r->last_of[e] = (unsigned)n;
+}
+
+/* What waited comes in arrays. */
+static void on_message(linnet_conn *conn, linnet_opcode opcode, linnet_slice text) {
+    reader *r = linnet_conn_user(conn);
+    ln_json_value top, key, item;
+    assert_int_equal(ln_json_check(text, &top), LINNET_OK);
+    if (top.kind != LN_JSON_ARRAY) {
+        take(r, text);
+        return;
+    }
+    ln_json_iter it = ln_json_iter_of(&top);
+    while (ln_json_next(&it, &key, &item))
+        take(r, item.raw);
 }
 
 static void on_close(linnet_conn *conn, uint16_t code, linnet_slice reason, int err) {

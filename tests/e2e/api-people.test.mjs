@@ -131,11 +131,11 @@ describe('telling and asking', () => {
 
   it('tells a user something, on all connections', async () => {
     const [one, two] = await Promise.all([1, 2].map(() => api.peer({ claims: { sub: 'anna' } })));
-    for (const peer of [one, two]) assert.equal(JSON.parse(await peer.next()).channel, '@anna');
+    for (const peer of [one, two]) assert.equal((await peer.json()).channel, '@anna');
     const { offset } = await api.ok('send', { user: 'anna', event: 'note', data: { n: 1 }, key: 'k1' });
     assert.equal((await api.ok('send', { user: 'anna', event: 'note', data: { n: 1 }, key: 'k1' })).offset, offset);
     for (const peer of [one, two]) {
-      const heard = JSON.parse(await peer.next());
+      const heard = await peer.json();
       assert.deepEqual([heard.channel, heard.event, heard.data, heard.from], ['@anna', 'note', { n: 1 }, undefined]);
     }
     assert.deepEqual(await api.fails('send', { user: '', data: 1 }), [400, 107]);
@@ -149,12 +149,12 @@ describe('telling and asking', () => {
     const bob = await api.peer({ claims: { sub: 'bob' }, name: 'bobs' });
     await bob.next();
     const asked = api.ok('call', { user: 'bob', event: 'age', data: { of: 'cat' } });
-    const call = JSON.parse(await bob.next());
+    const call = await bob.json();
     assert.deepEqual([call.type, call.event, call.data], ['call', 'age', { of: 'cat' }]);
     bob.send({ type: 'reply', re: call.id, data: 7 });
     assert.deepEqual(await asked, { client: 'bobs', user: 'bob', data: 7 });
     const again = api.ok('call', { client: 'bobs', event: 'age' });
-    bob.send({ type: 'reply', re: JSON.parse(await bob.next()).id, error: { code: 450, message: 'ask the cat' } });
+    bob.send({ type: 'reply', re: (await bob.json()).id, error: { code: 450, message: 'ask the cat' } });
     assert.deepEqual(await again, { client: 'bobs', user: 'bob', refused: { code: 450, message: 'ask the cat' } });
     assert.deepEqual(await api.fails('call', { user: 'bob', event: 'age', timeout: 50 }), [504, 115]);
     await bob.close();

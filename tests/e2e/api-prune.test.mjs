@@ -20,7 +20,7 @@ describe('taking back', () => {
     const rest = [];
     if (answer.replay) {
       for (let last = offset; last < answer.offset; ) {
-        const next = JSON.parse(await peer.next());
+        const next = await peer.json();
         rest.push(next);
         last = next.offset;
       }
@@ -34,14 +34,14 @@ describe('taking back', () => {
     const live = await api.peer({ claims: { sub: 'lea' } });
     await ask(live, { type: 'subscribe', id: 1, channel: 'gone' });
     assert.deepEqual(await api.ok('history_remove', { channel: 'gone' }), { epoch, offset: 5 });
-    assert.deepEqual(JSON.parse(await live.next()),
+    assert.deepEqual(await live.json(),
       { type: 'retracted', channel: 'gone', epoch, offset: 5, all: true });
     assert.deepEqual((await api.ok('history', { channel: 'gone' })).messages, []);
     assert.equal((await recover('gone', epoch, 4))[0].recovered, false);
     assert.equal((await recover('gone', epoch, 5))[0].recovered, true);
     assert.deepEqual(await api.fails('history', { channel: 'gone', since: { epoch, offset: 2 } }), [404, 112]);
     assert.deepEqual(await api.ok('publish', { channel: 'gone', data: 6 }), { epoch, offset: 6 });
-    assert.equal(JSON.parse(await live.next()).offset, 6);
+    assert.equal((await live.json()).offset, 6);
     const [answer, rest] = await recover('gone', epoch, 5);
     assert.deepEqual([answer.recovered, rest.map(m => m.data)], [true, [6]]);
     assert.equal((await recover('gone', epoch, 3))[0].recovered, false);
@@ -53,7 +53,7 @@ describe('taking back', () => {
     const live = await api.peer({ claims: { sub: 'lea' } });
     await ask(live, { type: 'subscribe', id: 1, channel: 'slip' });
     assert.deepEqual(await api.ok('retract', { channel: 'slip', offset: 2, epoch }), { epoch, offset: 2 });
-    assert.deepEqual(JSON.parse(await live.next()), { type: 'retracted', channel: 'slip', epoch, offset: 2 });
+    assert.deepEqual(await live.json(), { type: 'retracted', channel: 'slip', epoch, offset: 2 });
     const { messages } = await api.ok('history', { channel: 'slip' });
     assert.deepEqual(messages.map(m => [m.offset, m.data, m.retracted]),
       [[1, 1, undefined], [2, null, true], [3, 3, undefined], [4, 4, undefined]]);
@@ -93,7 +93,7 @@ describe('taking back', () => {
       for (const channel of ['town', 'park']) await ask(peer, { type: 'subscribe', id: channel, channel });
       for (const channel of ['town', 'park']) {
         peer.send({ type: 'publish', id: 1, channel, data: 'hello', echo: false });
-        assert.equal(JSON.parse(await peer.next()).type, 'ok');
+        assert.equal((await peer.json()).type, 'ok');
       }
     }
     const { epoch } = await api.ok('send', { user: 'ida', data: 'for ida' });

@@ -53,17 +53,17 @@ describe('the HTTP API', () => {
     const peer = await Peer.open(`${server.url}/ws`, ['linnet.v1']);
     await peer.next();
     peer.send('{"type":"subscribe","id":1,"channel":"api:a"}');
-    const subscribed = JSON.parse(await peer.next());
+    const subscribed = await peer.json();
     for (let offset = 1; offset <= 3; offset++) {
       const { status, body } = await call('publish', { channel: 'api:a', event: 'tick', data: { offset } });
       assert.equal(status, 200);
       assert.deepEqual(body.ok, { epoch: subscribed.epoch, offset });
-      const heard = JSON.parse(await peer.next());
+      const heard = await peer.json();
       assert.deepEqual([heard.event, heard.data, heard.offset], ['tick', { offset }, offset]);
       assert.equal(heard.from, undefined);
     }
     assert.deepEqual((await call('publish', { channel: 'api:a', data: 0, volatile: true })).body, { ok: {} });
-    assert.equal(JSON.parse(await peer.next()).data, 0);
+    assert.equal((await peer.json()).data, 0);
     await peer.close();
   });
 
@@ -196,7 +196,7 @@ describe('the HTTP API', () => {
 
   const named = async name => {
     const peer = await Peer.open(`${server.url}/ws/${name}`, ['linnet.v1']);
-    assert.equal(JSON.parse(await peer.next()).client, name);
+    assert.equal((await peer.json()).client, name);
     return peer;
   };
 
@@ -272,12 +272,12 @@ describe('the HTTP API', () => {
       await peer.next();
     }
     assert.deepEqual((await call('unsubscribe', { client: 'bob', channel: 'room' })).body.ok, { sessions: 1 });
-    const told = JSON.parse(await bob.next());
+    const told = await bob.json();
     assert.deepEqual([told.type, told.channel, told.code, told.retry], ['unsubscribed', 'room', 103, false]);
     await call('publish', { channel: 'room', data: 'for ann' });
-    assert.equal(JSON.parse(await ann.next()).data, 'for ann');
+    assert.equal((await ann.json()).data, 'for ann');
     bob.send('{"type":"ping","id":2}');
-    assert.equal(JSON.parse(await bob.next()).type, 'pong'); // and nothing before it
+    assert.equal((await bob.json()).type, 'pong'); // and nothing before it
     assert.deepEqual((await call('unsubscribe', { client: 'bob', channel: 'room' })).body.ok, { sessions: 0 });
     assert.equal((await call('unsubscribe', { channel: 'room' })).status, 400);
     await Promise.all([ann, bob].map(p => p.close()));

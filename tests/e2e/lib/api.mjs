@@ -82,7 +82,7 @@ export class Api {
   async peer({ name = '', claims, headers = {} } = {}) {
     const peer = await Peer.open(`${this.server.url}/ws${name && `/${name}`}`, ['linnet.v1'], {
       headers: { ...(claims && { Authorization: `Bearer ${token(claims)}` }), ...headers } });
-    peer.welcome = JSON.parse(await peer.next());
+    peer.welcome = await peer.json();
     return peer;
   }
 }
@@ -90,5 +90,5 @@ export class Api {
 /** Says something, and returns the next thing that comes, whatever it is. */
 export async function ask(peer, message) {
   peer.send(JSON.stringify(message));
-  return JSON.parse(await peer.next());
+  return peer.json();
 }

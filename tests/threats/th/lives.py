@@ -141,9 +141,15 @@ ask.number = 0
 
 def hear(ws, kind):
     """The next push of this type; pings are answered."""
-    while (got := ws.next()) is not None and got.kind in ("ping", "text"):
+    while True:
+        while ws.waiting:
+            if (said := ws.waiting.pop(0))["type"] == kind:
+                return said
+        if (got := ws.next()) is None or got.kind not in ("ping", "text"):
+            break
         if got.kind == "ping":
             ws.put(PONG, got.data)
-        elif (said := json.loads(got.data))["type"] == kind:
-            return said
+        else:
+            said = json.loads(got.data)
+            ws.waiting = said if isinstance(said, list) else [said]
     raise Fail("wanted %s, got %s" % (kind, (got,)))

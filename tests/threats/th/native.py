@@ -15,14 +15,18 @@ class Client:
     """A connection that speaks linnet.v1 and asks one thing after the other."""
 
     def __init__(self, w):
-        self.ws, self.id = w.ws("/ws", V1), 0
+        self.ws, self.id, self.waiting = w.ws("/ws", V1), 0, []
         self.hear("welcome")
 
     def hear(self, kind):
-        got = self.ws.next()
-        said = json.loads(got.data) if got and got.kind == "text" else {}
+        got = None
+        if not self.waiting:
+            got = self.ws.next()
+            said = json.loads(got.data) if got and got.kind == "text" else {}
+            self.waiting = said if isinstance(said, list) else [said]
+        said = self.waiting.pop(0)
         if said.get("type") != kind:
-            raise Fail("wanted %s, got %s" % (kind, got and got.data or got))
+            raise Fail("wanted %s, got %s" % (kind, said or got))
         return said
 
     def ask(self, kind, **fields):

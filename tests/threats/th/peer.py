@@ -159,6 +159,7 @@ class Ws(Wire):
 
     def __init__(self, addr, path="/echo", *more, deflate=None, **how):
         super().__init__(addr, **how)
+        self.waiting = []  # of an array that has been taken apart
         fields = list(more)
         if deflate:
             fields.append("Sec-WebSocket-Extensions: " + deflate)
