@@ -223,6 +223,8 @@ void ln_conn_input(ln_conn *c, ln_wslice data);
 int ln_conn_send(ln_conn *c, uint8_t opcode, ln_slice payload);
 /* The same, never compressed. */
 int ln_conn_send_plain(ln_conn *c, uint8_t opcode, ln_slice payload);
+/* A text that may stand in an array with others (ln_conn_arrays). */
+int ln_conn_send_item(ln_conn *c, ln_slice payload);
 /* Fragments of one message, uncompressed: TEXT or BINARY first, CONTINUATION after; fin on the
  * last. LINNET_ERR_STATE out of order. */
 int ln_conn_send_fragment(ln_conn *c, uint8_t opcode, bool fin, ln_slice payload);
@@ -290,4 +292,7 @@ static inline uint32_t ln_conn_queued(const ln_conn *c) {
 bool ln_conn_await_drain(ln_conn *c);
 /* Fan-out reaches this connection too: flush at the end of the turn, not behind its own input. */
 void ln_conn_batch(ln_conn *c, bool on);
+/* Its reader takes a JSON array as he would take each of what stands in it: texts that may stand in
+ * one (LN_RENDERING_ITEM) and wait one behind the other leave together. */
+void ln_conn_arrays(ln_conn *c);
 #endif

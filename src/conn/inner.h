@@ -27,6 +27,7 @@ enum {                     /* ln_conn.flags */
     LN_CF_PROXIED = 1048576,  /* a PROXY header is to come before anything else */
     LN_CF_AWAITED = 2097152,  /* on_drain is owed, over the high mark or not */
     LN_CF_OURS = 4194304,     /* it was we who ended it */
+    LN_CF_ARRAYS = 8388608,   /* its reader takes an array of texts as he would take each */
     LN_CF_UNBORN = 131072     /* dead without ever having had a sock: bury it at the flush */
 };
 
@@ -61,6 +62,12 @@ void ln_send_done(ln_conn *c, int result);
 /* Bytes that wait: more of them, or fewer. */
 void ln_send_more(ln_conn *c, uint32_t bytes);
 void ln_send_less(ln_conn *c, uint32_t bytes);
+/* Whether a message of this size is compressed, unless it says otherwise. */
+static inline bool ln_send_compresses(const ln_conn *c, size_t size) {
+    return c->ws.pmd && size >= c->ws.config->deflate_threshold && size > 0;
+}
+/* The oldest that waits, which is no longer counted; the reference is the caller's. */
+ln_rendering *ln_send_pop(ln_conn *c);
 /* Drops what nobody has promised. */
 void ln_send_shed(ln_conn *c);
 /* Lets go of what is in flight: the sock is closed. */
@@ -72,6 +79,15 @@ void ln_send_forget(ln_conn *c);
 void ln_send_settle(ln_conn *c);
 /* Whether everything has left. */
 bool ln_send_idle(const ln_conn *c);
+
+/* merge.c ------------------------------------------------------------------------- */
+#define LN_MERGE_MAX       128         /* texts in an array */
+#define LN_MERGE_BYTES_MAX (16 * 1024) /* with all that stands around them */
+/* Whether the first two that wait may leave as one message. */
+bool ln_merge_can(const ln_conn *c);
+/* Then: takes them from the queue, and all behind them that may stand in the same array, and
+ * appends its wire bytes to out. An error ends the connection. */
+int ln_merge(ln_conn *c, ln_buf *out);
 
 /* conn.c -------------------------------------------------------------------------- */
 /* Everything queued has been sent: FIN or close, if that is what was waited for. */

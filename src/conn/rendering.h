@@ -35,6 +35,7 @@ typedef struct ln_rendering {
 #define LN_RENDERING_LIVE  2  /* a policy may drop it while it waits */
 #define LN_RENDERING_SPARE 16 /* a full queue may drop it without a word: volatile */
 #define LN_RENDERING_NOTE  32 /* says what was dropped; a policy may put another in its place */
+#define LN_RENDERING_ITEM  64 /* JSON, not PLAIN, that may leave in an array with others */
 #define LN_RENDERING_LENT  8  /* of conn/: `bytes` hold an ln_buf that what is in flight lies in */
 #define LN_RENDERING_RSV1  4  /* a twin: the head carries RSV1 */
 

@@ -319,10 +319,6 @@ int ln_conn_send_raw(ln_conn *c, ln_slice bytes) {
 
 /* ---- messages --------------------------------------------------------------------- */
 
-static bool would_compress(const ln_conn *c, size_t size) {
-    return c->ws.pmd && size >= c->ws.config->deflate_threshold && size > 0;
-}
-
 /* Straight from where the payload lies: its own old header makes room for the new one. True when
  * done. */
 static bool send_in_place(ln_conn *c, uint8_t opcode, ln_slice payload) {
@@ -342,6 +338,12 @@ static bool send_in_place(ln_conn *c, uint8_t opcode, ln_slice payload) {
     return true;
 }
 
+static ln_rendering *rendering_of(uint8_t opcode, ln_slice payload, uint8_t flags) {
+    ln_rendering *r = ln_rendering_of(opcode, payload);
+    if (r) r->flags |= flags;
+    return r;
+}
+
 static int send_plain_frame(ln_conn *c, uint8_t opcode, ln_slice payload, uint8_t flags) {
     if (send_in_place(c, opcode, payload)) return LINNET_OK;
     if (c->state == LN_CONN_DEAD) return LINNET_ERR_CLOSED;
@@ -356,19 +358,18 @@ static int send_plain_frame(ln_conn *c, uint8_t opcode, ln_slice payload, uint8_
     if (c->state == LN_CONN_DEAD) return LINNET_ERR_CLOSED;
     int err = cork_to_queue(c);
     if (err < 0) return err;
-    ln_rendering *r = ln_rendering_of(opcode, payload);
-    if (r) r->flags |= flags;
-    return enqueue(c, r);
+    return enqueue(c, rendering_of(opcode, payload, flags));
 }
 
 /* Encoded by the ws machine: clients mask, some connections compress. With a compression window the
  * order of compressing must be the order on the wire, so behind queued messages this one is queued
  * in clear. */
-static int send_encoded(ln_conn *c, uint8_t opcode, ln_slice payload, bool compress) {
+static int send_encoded(
+    ln_conn *c, uint8_t opcode, ln_slice payload, bool compress, uint8_t flags) {
     ln_env *env = c->env;
     bool takeover = compress && ln_ws_variant_of(&c->ws).takeover;
 #if !defined(LN_PLANT) || LN_PLANT != 7 /* tests/sim: the windows of both sides come to differ */
-    if (takeover && c->queue.first) return enqueue(c, ln_rendering_of(opcode, payload));
+    if (takeover && c->queue.first) return enqueue(c, rendering_of(opcode, payload, flags));
 #endif
     ln_buf_clear(&env->encoded);
     int err = ln_ws_message(&c->ws, &env->tools, opcode, payload, compress, &env->encoded);
@@ -384,9 +385,10 @@ static int send_encoded(ln_conn *c, uint8_t opcode, ln_slice payload, bool compr
 static int send_message(ln_conn *c, uint8_t opcode, ln_slice payload, uint8_t flags) {
     if (c->state != LN_CONN_WS || ln_conn_is(c, LN_CF_SENT_CLOSE)) return LINNET_ERR_CLOSED;
     if (ln_conn_is(c, LN_CF_FRAGMENTS)) return LINNET_ERR_STATE;
-    bool compress = !(flags & LN_RENDERING_PLAIN) && would_compress(c, payload.size);
-    int err = compress || ln_conn_is(c, LN_CF_CLIENT) ? send_encoded(c, opcode, payload, compress)
-                                                      : send_plain_frame(c, opcode, payload, flags);
+    bool compress = !(flags & LN_RENDERING_PLAIN) && ln_send_compresses(c, payload.size);
+    int err = compress || ln_conn_is(c, LN_CF_CLIENT)
+                  ? send_encoded(c, opcode, payload, compress, flags)
+                  : send_plain_frame(c, opcode, payload, flags);
     if (err == LINNET_OK) ln_stat_add(&c->env->messages_out, 1);
     return err;
 }
@@ -397,6 +399,10 @@ int ln_conn_send(ln_conn *c, uint8_t opcode, ln_slice payload) {
 
 int ln_conn_send_plain(ln_conn *c, uint8_t opcode, ln_slice payload) {
     return send_message(c, opcode, payload, LN_RENDERING_PLAIN);
+}
+
+int ln_conn_send_item(ln_conn *c, ln_slice payload) {
+    return send_message(c, LN_OP_TEXT, payload, LN_RENDERING_ITEM);
 }
 
 int ln_conn_send_fragment(ln_conn *c, uint8_t opcode, bool fin, ln_slice payload) {
@@ -441,6 +447,10 @@ void ln_conn_batch(ln_conn *c, bool on) {
         ln_conn_unset(c, LN_CF_BATCH);
 }
 
+void ln_conn_arrays(ln_conn *c) {
+    ln_conn_set(c, LN_CF_ARRAYS);
+}
+
 /* ---- flushing --------------------------------------------------------------------- */
 
 #define TWIN_ONE_SHOT 16 /* beside the bits of the window, which are at most 15 */
@@ -468,20 +478,21 @@ static ln_rendering *twin_of(ln_env *env, ln_conn *c, ln_rendering *r, uint8_t b
 static bool needs_encoding(const ln_conn *c, const ln_rendering *r) {
     if (r->opcode == 0) return false;
     return ln_conn_is(c, LN_CF_CLIENT) ||
-           (would_compress(c, r->size) && !(r->flags & LN_RENDERING_PLAIN) &&
+           (ln_send_compresses(c, r->size) && !(r->flags & LN_RENDERING_PLAIN) &&
                ln_ws_variant_of(&c->ws).takeover);
 }
 
 /* The bytes that leave for this rendering: itself or a twin. */
 static ln_rendering *wire_form(ln_conn *c, ln_rendering *r) {
-    if (r->opcode == 0 || !would_compress(c, r->size) || (r->flags & LN_RENDERING_PLAIN)) return r;
+    if (r->opcode == 0 || !ln_send_compresses(c, r->size) || (r->flags & LN_RENDERING_PLAIN))
+        return r;
     ln_ws_variant v = ln_ws_variant_of(&c->ws);
     if (!v.bits || v.takeover) return r;
     ln_rendering *t = twin_of(c->env, c, r, v.bits);
     return t ? t : r;
 }
 
-static ln_rendering *pop(ln_conn *c) {
+ln_rendering *ln_send_pop(ln_conn *c) {
     ln_rendering *r = ln_txq_pop(&c->queue, &c->env->blocks);
     ln_send_less(c, r->size + r->head);
     return r;
@@ -490,14 +501,14 @@ static ln_rendering *pop(ln_conn *c) {
 /* Appends what leaves for this rendering. 0, or an error that ends the connection. */
 static int encode_one(ln_conn *c, ln_rendering *r, ln_buf *out) {
     if (!needs_encoding(c, r)) return ln_buf_add(out, ln_rendering_wire(wire_form(c, r)));
-    bool compress = !(r->flags & LN_RENDERING_PLAIN) && would_compress(c, r->size);
+    bool compress = !(r->flags & LN_RENDERING_PLAIN) && ln_send_compresses(c, r->size);
     ln_slice payload = ln_slice_of(ln_rendering_payload(r), r->size);
     return ln_ws_message(&c->ws, &c->env->tools, r->opcode, payload, compress, out);
 }
 
 /* Takes the next rendering of the queue for it. */
 static int gather_one(ln_conn *c, ln_buf *out) {
-    ln_rendering *r = pop(c);
+    ln_rendering *r = ln_send_pop(c);
     int err = encode_one(c, r, out);
     ln_rendering_unref(r);
     return err;
@@ -518,7 +529,7 @@ static ln_rendering *settled(ln_conn *c, ln_rendering *r) {
 void ln_send_settle(ln_conn *c) {
     for (uint32_t n = c->queue.count; n > 0 && c->state != LN_CONN_DEAD; n--) {
         uint32_t at = c->queue.first_at;
-        ln_rendering *r = settled(c, pop(c));
+        ln_rendering *r = settled(c, ln_send_pop(c));
         if (r && ln_txq_push(&c->queue, &c->env->blocks, r, at) == LINNET_OK) {
             ln_rendering_charge(r, &c->env->held, r->size);
             ln_send_more(c, r->size + r->head);
@@ -534,7 +545,7 @@ void ln_send_settle(ln_conn *c) {
 static bool give_alone(ln_conn *c) {
     ln_rendering *r = ln_txq_first(&c->queue);
     if (needs_encoding(c, r) || (c->queue.count > 1 && r->size < GATHER / 4)) return false;
-    r = pop(c);
+    r = ln_send_pop(c);
     ln_rendering *w = wire_form(c, r);
     if (w != r) {
         ln_rendering_ref(w);
@@ -550,7 +561,7 @@ static void give_gathered(ln_conn *c) {
     while (ln_txq_first(&c->queue) && out->size < GATHER) {
         ln_rendering *r = ln_txq_first(&c->queue);
         if (out->size && r->size >= GATHER / 4) break;
-        int err = gather_one(c, out);
+        int err = ln_merge_can(c) ? ln_merge(c, out) : gather_one(c, out);
         if (err < 0) {
             broken(c, err);
             return;

@@ -33,6 +33,10 @@ ln_rendering *ln_txq_pop(ln_txq *q, ln_pool *blocks);
 static inline ln_rendering *ln_txq_first(const ln_txq *q) {
     return q->first;
 }
+/* The one behind it, or NULL. */
+static inline ln_rendering *ln_txq_second(const ln_txq *q) {
+    return q->head ? q->head->items[q->head->from] : NULL;
+}
 /* Walks what waits, oldest first; start with a zeroed walk. */
 typedef struct ln_txq_walk {
     const ln_txblock *block;
