@@ -91,6 +91,14 @@ int ln_conn_send_plain(ln_conn *c, uint8_t opcode, ln_slice payload) {
     return ln_conn_send(c, opcode, payload);
 }
 
+int ln_conn_send_item(ln_conn *c, ln_slice payload) {
+    return ln_conn_send(c, LN_OP_TEXT, payload);
+}
+
+void ln_conn_arrays(ln_conn *c) {
+    (void)c;
+}
+
 int ln_conn_queue(ln_conn *c, ln_rendering *r) {
     return tell(c, ln_slice_of(ln_rendering_payload(r), r->size));
 }

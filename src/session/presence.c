@@ -260,6 +260,7 @@ void ln_watch_aside(ln_sessions *n, ln_row *row, const ln_publication *p) {
         ln_fan_fail(row);
         return;
     }
+    if (d->arrays) r->flags |= LN_RENDERING_ITEM;
     for (uint32_t i = 0; i < row->count; i++)
         if (row->seats[i].target) hear((ln_watch *)(void *)row->seats[i].sub, r);
     ln_rendering_unref(r);

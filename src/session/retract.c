@@ -24,6 +24,7 @@ void ln_retract_aside(ln_sessions *n, ln_row *row, const ln_publication *p) {
         ln_fan_fail(row);
         return;
     }
+    r->flags |= LN_RENDERING_ITEM;
     ln_fan_out(row, r);
     ln_rendering_unref(r);
 }

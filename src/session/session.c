@@ -165,7 +165,10 @@ void ln_session_refuse_err(ln_session *s, const ln_native_command *c, int err) {
 void ln_session_say_message(ln_session *s, const ln_publication *p, bool replay) {
     ln_buf *out = &s->node->out;
     if (!s->bin || !ln_bytes_are(ln_publication_data(p))) {
-        ln_session_say(s, ln_native_say(out, p, replay));
+        int err = ln_native_say(out, p, replay);
+        if (err == LINNET_OK) err = ln_conn_send_item(s->conn, ln_buf_slice(out));
+        ln_scratch_clear(out);
+        ln_session_say(s, err);
         return;
     }
     ln_native_message m = ln_native_said(p);
@@ -441,7 +444,10 @@ int ln_session_open(ln_sessions *n, ln_conn *c, const ln_session_options *o) {
     ln_stat_add(kin(s), 1);
     if (o->dialect != LN_DIALECT_AUTO) ln_session_decide(s, o->dialect);
     if (ln_heard(s)) ln_hear(s, &(ln_happening){ .kind = LN_HEARD_CONNECT });
-    if (o->dialect == LN_USER_NATIVE) welcome(s, o->data);
+    if (o->dialect == LN_USER_NATIVE) {
+        ln_conn_arrays(c); /* the welcome says so */
+        welcome(s, o->data);
+    }
     ln_jws_fault refused = o->refused ? o->refused : ln_session_barred(s);
     if (refused) ln_login_refused(s, refused);
     ln_seat_ask(s);

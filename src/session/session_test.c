@@ -204,6 +204,37 @@ static void test_welcome(void **state) {
     world_close(&w);
 }
 
+/* Arrays are for who was told that they come; in them stands what nobody has asked for. */
+static void test_arrays(void **state) {
+    (void)state;
+    world w;
+    world_open(&w);
+    static const uint8_t dialects[] = { LN_USER_NATIVE, AUTO, LN_USER_CHANNEL };
+    static const unsigned items[] = { 3, 3, 0 };
+    for (int i = 0; i < 3; i++)
+        peer_open(&w, i, dialects[i]);
+    for (int i = 0; i < 3; i++) {
+        say(&w.peers[i], i < 2 ? LN_SLICE("{\"type\":\"subscribe\",\"id\":1,\"channel\":\"x\"}")
+                               : LN_SLICE("{\"action\":\"subscribe\",\"channel\":\"x\"}"));
+        run(&w);
+    }
+    static const char *const said[] = {
+        "{\"type\":\"publish\",\"id\":2,\"channel\":\"x\",\"data\":1}",
+        "{\"type\":\"publish\",\"channel\":\"x\",\"data\":2,\"volatile\":true}",
+        "{\"type\":\"set\",\"channel\":\"x\",\"key\":\"k\",\"data\":3,\"ttl\":3000}",
+        "{\"type\":\"ping\",\"id\":4}",
+    };
+    for (size_t i = 0; i < LN_COUNT(said); i++) {
+        say(&w.peers[0], ln_slice_str(said[i]));
+        run(&w);
+    }
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(w.peers[i].arrays, dialects[i] == LN_USER_NATIVE);
+        assert_int_equal(w.peers[i].items, items[i]);
+    }
+    world_close(&w);
+}
+
 static void test_protocols(void **state) {
     (void)state;
     for (int i = 0; ln_dialect_protocols[i]; i++)
@@ -544,6 +575,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_native),
         cmocka_unit_test(test_welcome),
+        cmocka_unit_test(test_arrays),
         cmocka_unit_test(test_protocols),
         cmocka_unit_test(test_binary_is_refused),
         cmocka_unit_test(test_text_echo),

@@ -26,6 +26,8 @@ typedef struct peer {
     int err;
     uint8_t pauses;
     bool batch, open, awaits;
+    bool arrays;    /* it takes some */
+    unsigned items; /* that may stand in one, so far */
 } peer;
 
 typedef struct world {
@@ -179,11 +181,26 @@ int ln_conn_send_plain(ln_conn *c, uint8_t opcode, ln_slice payload) {
     return ln_conn_send(c, opcode, payload);
 }
 
+int ln_conn_send_item(ln_conn *c, ln_slice payload) {
+    assert_int_equal(payload.data[0], '{');
+    peer_of(c)->items++;
+    return ln_conn_send(c, LN_OP_TEXT, payload);
+}
+
+void ln_conn_arrays(ln_conn *c) {
+    peer_of(c)->arrays = true;
+}
+
 int ln_conn_queue(ln_conn *c, ln_rendering *r) {
     peer *p = peer_of(c);
     if (p->code) return LINNET_ERR_CLOSED;
     assert_true(p->batch);
     ln_slice payload = ln_slice_of(ln_rendering_payload(r), r->size);
+    if (r->flags & LN_RENDERING_ITEM) {
+        assert_int_equal(r->opcode, LN_OP_TEXT);
+        assert_int_equal(payload.data[0], '{');
+        p->items++;
+    }
     if (r->opcode == LN_OP_BINARY)
         told_binary(p, payload);
     else

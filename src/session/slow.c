@@ -120,7 +120,7 @@ static ln_rendering *note_new(ln_sessions *n, ln_slice name, const gone *g) {
         r = ln_rendering_of(LN_OP_TEXT, ln_buf_slice(out));
     ln_scratch_clear(out);
     if (!r) return NULL;
-    r->flags |= LN_RENDERING_NOTE;
+    r->flags |= LN_RENDERING_NOTE | LN_RENDERING_ITEM;
     r->channel = g->channel;
     r->offset = g->offset;
     r->key = g->count | (g->lagged ? LAGGED : 0);

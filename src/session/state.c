@@ -61,6 +61,7 @@ void ln_state_aside(ln_sessions *n, ln_row *row, const ln_publication *p) {
         ln_fan_fail(row);
         return;
     }
+    r->flags |= LN_RENDERING_ITEM;
     for (uint32_t i = 0; i < row->count; i++) {
         if (!row->seats[i].target) continue;
         const ln_session *s = ((ln_sub *)(void *)row->seats[i].sub)->session;

@@ -228,6 +228,7 @@ static void on_reset(void *ctx, ln_subscription *ls, ln_slice channel) {
 static ln_rendering *render(ln_sessions *n, const ln_dialect *d, const ln_publication *p) {
     ln_rendering *r = NULL;
     if (d->message(&n->out, p) == LINNET_OK) r = ln_rendering_of(LN_OP_TEXT, ln_buf_slice(&n->out));
+    if (r && d->arrays) r->flags |= LN_RENDERING_ITEM;
     ln_scratch_clear(&n->out);
     return r;
 }

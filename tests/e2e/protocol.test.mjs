@@ -1,5 +1,6 @@
 // Every conversation of tests/vectors.
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -27,7 +28,7 @@ describe('the player itself finds', () => {
 const FOLDER = fs.mkdtempSync(path.join(os.tmpdir(), 'linnet-protocol-'));
 after(() => fs.rmSync(FOLDER, { recursive: true }));
 function config(text) {
-  const file = path.join(FOLDER, 'linnet.yaml');
+  const file = path.join(FOLDER, `${fs.readdirSync(FOLDER).length}.yaml`);
   fs.writeFileSync(file, text);
   return file;
 }
@@ -118,6 +119,123 @@ describe('batch_ms', () => {
     assert.equal((await writer.json()).offset, 181); // before it is heard
     assert.equal((await reader.json()).data, 'alone');
     await Promise.all([reader, plain, writer].map(p => p.close()));
+  });
+});
+
+/** The messages up to an offset, in how many frames they came, and how often a hole was explained. */
+async function hear(peer, last) {
+  const heard = [];
+  let at = 0, frames = 0, skips = 0;
+  for (; at < last; frames++) {
+    for (const one of [JSON.parse(await peer.next())].flat()) {
+      if (one.type === 'skip') {
+        assert.equal(one.reason, 'slow');
+        assert.equal(one.offset, at + one.count);
+        skips++;
+      } else {
+        assert.equal(one.type, 'message');
+        assert.equal(one.offset, at + 1);
+        heard.push(one);
+      }
+      at = one.offset;
+    }
+  }
+  return { heard, frames, skips };
+}
+
+describe('what waits for one reader', { concurrency: true }, () => {
+  const LINES = ['limits:', '  publish_rate: off', 'history:', '  count: 5000', 'queue:', '  max: 4m', '  age: 60s',
+    'namespaces:', '  - name: some', '    slow: drop-oldest', ''];
+  const DEFLATE = ['deflate:', '  mode: takeover', '  threshold: 200', ''];
+  const servers = {};
+  before(async () => {
+    servers.plain = await serve(2, '--config', config(LINES.join('\n')));
+    servers.packed = await serve(2, '--config', config([...LINES.slice(0, -1), ...DEFLATE].join('\n')));
+    const [key, cert] = ['key', 'cert'].map(name => path.join(FOLDER, `${name}.pem`));
+    execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes',
+      '-keyout', key, '-out', cert, '-subj', '/CN=localhost', '-days', '2'], { stdio: 'ignore' });
+    servers.tls = await serve(2, '--config', config(LINES.join('\n')), '--tls-cert', cert, '--tls-key', key);
+  });
+  after(() => Promise.all(Object.values(servers).map(server => server.stop())));
+
+  const open = async (kind, protocols = ['linnet.v1']) => {
+    const peer = await Peer.open(`${servers[kind].url}/ws`, protocols,
+      { perMessageDeflate: kind === 'packed', rejectUnauthorized: false });
+    if (protocols.length) assert.equal((await peer.json()).type, 'welcome');
+    return peer;
+  };
+  const join = async (peer, channel, more = {}) => {
+    peer.send({ type: 'subscribe', id: 'join', channel, ...more });
+    const ok = await peer.json();
+    assert.equal(ok.re, 'join');
+    return ok;
+  };
+  /** Publishes 0 to n - 1, of so many bytes; resolves when the last one has its place. */
+  const pour = async (writer, channel, n, size) => {
+    const one = k => ({ type: 'publish', channel, data: `${k} ${'lorem ipsum dolor sit amet '.repeat(size / 27)}`,
+      id: k === n - 1 ? 'last' : undefined });
+    for (let from = 0; from < n; from += 40)
+      writer.send(Array.from({ length: Math.min(40, n - from) }, (_, k) => one(from + k)));
+    assert.equal((await writer.json(20_000)).offset, n);
+  };
+  const numbers = heard => heard.map(m => Number.parseInt(m.data, 10));
+
+  it('comes as an array if it was told so, and each by itself if it was not', async () => {
+    const [told, untold, writer] = await Promise.all([open('plain'), open('plain', []), open('plain')]);
+    for (const peer of [told, untold]) await join(peer, 'burst');
+    await pour(writer, 'burst', 400, 30);
+    const [one, other] = await Promise.all([hear(told, 400), hear(untold, 400)]);
+    assert.deepEqual(numbers(one.heard), numbers(other.heard));
+    assert.deepEqual(one.heard, other.heard);
+    assert.ok(one.frames < 200, `${one.frames} frames for 400 messages`);
+    assert.equal(other.frames, 400);
+    await Promise.all([told, untold, writer].map(p => p.close()));
+  });
+
+  for (const kind of ['plain', 'packed', 'tls']) {
+    for (const size of [54, 540]) {
+      it(`${kind}, ${size} bytes each: a reader that stops and goes on has all of it, in order`, async () => {
+        const channel = `stops-${size}`;
+        const [reader, writer] = await Promise.all([open(kind), open(kind)]);
+        await join(reader, channel);
+        reader.ws.pause();
+        const n = size === 54 ? 4000 : 3000;
+        await pour(writer, channel, n, size);
+        reader.ws.resume();
+        const { heard, frames } = await hear(reader, n);
+        assert.deepEqual(numbers(heard), Array.from({ length: n }, (_, k) => k));
+        assert.ok(frames < n / 2, `${frames} frames for ${n} messages`);
+        await Promise.all([reader, writer].map(p => p.close()));
+      });
+    }
+
+    it(`${kind}: what a policy drops is in no array, and the hole is explained`, async () => {
+      const [reader, writer] = await Promise.all([open(kind), open(kind)]);
+      await join(reader, 'some:room');
+      reader.ws.pause();
+      await pour(writer, 'some:room', 30000, 540);
+      reader.ws.resume();
+      const { heard, frames, skips } = await hear(reader, 30000);
+      assert.ok(skips > 0 && heard.length < 30000, `${skips} skips, ${heard.length} messages`);
+      assert.ok(frames < heard.length / 2, `${frames} frames for ${heard.length} messages`);
+      for (const m of heard) assert.equal(m.offset, Number.parseInt(m.data, 10) + 1);
+      await Promise.all([reader, writer].map(p => p.close()));
+    });
+  }
+
+  it('is what was missed, too', async () => {
+    const [reader, writer] = await Promise.all([open('plain'), open('plain')]);
+    const { epoch, offset } = await join(reader, 'missed');
+    await reader.close();
+    await pour(writer, 'missed', 500, 54);
+    const back = await open('plain');
+    const ok = await join(back, 'missed', { recover: { epoch, offset } });
+    assert.deepEqual([ok.recovered, ok.replay], [true, 500]);
+    const { heard, frames } = await hear(back, 500);
+    assert.deepEqual(numbers(heard), Array.from({ length: 500 }, (_, k) => k));
+    assert.ok(heard.every(m => m.replay));
+    assert.ok(frames < 50, `${frames} frames for 500 messages`);
+    await Promise.all([back, writer].map(p => p.close()));
   });
 });
 
