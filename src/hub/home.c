@@ -88,7 +88,8 @@ static void send(ln_homes *h, const ln_home *home, ln_publication *p) {
     uint32_t letters = interest_count(home);
     ln_stat_add(&h->mailed, letters);
     bool waits = p->who != 0;
-    if (waits && !interested(home, p->origin)) letters++;
+    uint32_t origin = p->origin; /* behind the last letter that is not ours it may be gone */
+    if (waits && !interested(home, origin)) letters++;
     if (letters == 0) {
         ln_publication_unref(p);
         return;
@@ -99,12 +100,12 @@ static void send(ln_homes *h, const ln_home *home, ln_publication *p) {
         for (uint64_t bits = home->interested[word]; bits; bits &= bits - 1) {
             uint32_t worker = word * 64 + (uint32_t)__builtin_ctzll(bits);
             if (worker == h->self) continue;
-            bool both = waits && worker == p->origin;
+            bool both = waits && worker == origin;
             deliver_to(h, p, worker, both ? LN_MAIL_DELIVER_ANSWER : LN_MAIL_DELIVER);
         }
     }
-    bool mine = waits && p->origin == h->self;
-    if (waits && !mine && !interested(home, p->origin)) deliver_to(h, p, p->origin, LN_MAIL_ANSWER);
+    bool mine = waits && origin == h->self;
+    if (waits && !mine && !interested(home, origin)) deliver_to(h, p, origin, LN_MAIL_ANSWER);
     if (here)
         deliver_to(h, p, h->self, mine ? LN_MAIL_DELIVER_ANSWER : LN_MAIL_DELIVER);
     else if (mine)

@@ -299,6 +299,30 @@ static void test_reading_late(void **state) {
     end(&f);
 }
 
+/* Who gets the last letter may be done with it before the home looks again: here at once. A worker
+ * that says something, and nobody at the home's own listens. */
+static void test_the_last_letter_is_for_another(void **state) {
+    (void)state;
+    static const struct {
+        const char *why;
+        uint8_t flags;
+        const char *want;
+    } rows[] = {
+        { "kept", 0, "0:d1 2:b1 " },
+        { "volatile", LN_PUB_VOLATILE, "0:d0 2:b0 " },
+    };
+    for (size_t i = 0; i < LN_COUNT(rows); i++) {
+        fake f = { .head = 0 };
+        begin(&f);
+        interest(&f, 0, LN_MAIL_INTEREST);
+        interest(&f, 2, LN_MAIL_INTEREST);
+        assert_trace(&f, "0:i0 2:i0 ");
+        say(&f, 2, 7, rows[i].flags);
+        assert_trace(&f, rows[i].want);
+        end(&f);
+    }
+}
+
 static void test_pins(void **state) {
     (void)state;
     fake f = { .head = 9, .first = 4, .keep = true };
@@ -675,6 +699,7 @@ int main(void) {
         cmocka_unit_test(test_too_many_linger),
         cmocka_unit_test(test_reading),
         cmocka_unit_test(test_reading_late),
+        cmocka_unit_test(test_the_last_letter_is_for_another),
         cmocka_unit_test(test_pins),
         cmocka_unit_test(test_memory),
     };
