@@ -551,8 +551,13 @@ static void tls_input(ln_conn *c, ln_slice in) {
 static void peer_finished(ln_conn *c) {
     ln_conn_set(c, LN_CF_EOF);
     if (c->carry_size && c->state != LN_CONN_LINGERING) return; /* first what came before it */
-    if (c->state == LN_CONN_HTTP && !ln_conn_is(c, LN_CF_CLIENT) && c->http &&
-        c->http->state >= LN_EXCHANGE_WORK) {
+    bool asked = c->state == LN_CONN_HTTP && !ln_conn_is(c, LN_CF_CLIENT) && c->http &&
+                 c->http->state >= LN_EXCHANGE_WORK;
+    if (asked && c->http->endless && c->http->state == LN_EXCHANGE_STREAM) {
+        ln_conn_drop(c, LINNET_ERR_RESET);
+        return;
+    }
+    if (asked) {
         reading(c, false); /* it asked, said FIN, and waits for the answer: HTTP allows that */
         c->http->close_after = true;
         return;

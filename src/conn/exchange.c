@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "conn/inner.h"
 #include "wire/chunked.h"
+#include <assert.h>
 
 #define HEAD_KEEP_MS  60000u              /* an idle kept connection */
 #define BODY_MS       30000u              /* a whole body */
@@ -182,6 +183,14 @@ int ln_exchange_stream(ln_exchange *x, unsigned status, ln_slice type) {
     return LINNET_OK;
 }
 
+/* It is listened to for its end only. What comes meanwhile is kept, and then nothing more is taken:
+ * whoever asks on behind a stream without end is not waiting for an answer. */
+void ln_exchange_endless(ln_exchange *x) {
+    assert(x->state == LN_EXCHANGE_STREAM);
+    x->endless = true;
+    if (!x->delivering && x->in.size == x->used) ln_conn_resume(x->conn, LN_PAUSE_WAIT);
+}
+
 int ln_exchange_write(ln_exchange *x, ln_slice data) {
     if (x->state != LN_EXCHANGE_STREAM) return LINNET_ERR_STATE;
     if (x->head_only || !data.size) return LINNET_OK;
@@ -358,7 +367,7 @@ static void next_request(ln_exchange *x) {
     ln_buf_fini(&x->body);
     ln_buf_clear(&x->fields);
     x->scan = (ln_http1_scan){ 0 };
-    x->close_after = x->chunk_out = x->head_only = false;
+    x->close_after = x->chunk_out = x->head_only = x->endless = false;
     x->host = NULL;
     phase(x, LN_EXCHANGE_HEAD, HEAD_KEEP_MS);
 }
@@ -403,7 +412,8 @@ static void keep_rest(ln_conn *c, ln_exchange *x, ln_slice rest, bool owned) {
         x->used = working ? x->in.size : 0;
         if (in_add(x, rest) < 0) ln_conn_drop(c, LINNET_ERR_NOMEM);
     }
-    if (x->state == LN_EXCHANGE_WORK || x->state == LN_EXCHANGE_STREAM)
+    bool listens = x->endless && x->in.size == x->used;
+    if (x->state == LN_EXCHANGE_WORK || (x->state == LN_EXCHANGE_STREAM && !listens))
         ln_conn_pause(c, LN_PAUSE_WAIT);
 }
 
@@ -415,9 +425,21 @@ static void hold_back(ln_conn *c, ln_exchange *x, ln_slice rest) {
     x->used = 0;
 }
 
+/* Behind the head of a stream that is endless. */
+static void keep_for_later(ln_conn *c, ln_exchange *x, ln_slice in) {
+    if (in_add(x, in) < 0)
+        ln_conn_drop(c, LINNET_ERR_NOMEM);
+    else
+        ln_conn_pause(c, LN_PAUSE_WAIT);
+}
+
 void ln_exchange_input(ln_conn *c, ln_wslice data) {
     ln_exchange *x = c->http;
     ln_slice in = ln_slice_of(data.data, data.size);
+    if (x->state == LN_EXCHANGE_STREAM) {
+        keep_for_later(c, x, in);
+        return;
+    }
     bool owned = false, corked = ln_send_cork(c);
     if (x->state ==
         LN_EXCHANGE_ANSWERED) { /* answered later: its head goes, what came behind stays */

@@ -49,6 +49,7 @@ struct ln_exchange {
     bool body_done;  /* there is none, or it is whole */
     bool head_only;  /* HEAD: no body bytes go out */
     bool chunk_out, close_after;
+    bool endless; /* a stream that only its reader ends: see ln_exchange_endless */
     /* Last, because it is most of the size and needs no zeroing. */
     ln_http1_head head; /* from on_request until the answer is complete */
     ln_buf in; /* head bytes when they came in pieces or must be kept; then what came behind */
@@ -89,6 +90,11 @@ int ln_exchange_refuse(ln_exchange *x, ln_http1_fault fault);
 int ln_exchange_stream(ln_exchange *x, unsigned status, ln_slice type);
 int ln_exchange_write(ln_exchange *x, ln_slice data);
 int ln_exchange_end(ln_exchange *x);
+/* The stream has no end of its own, so that a peer that says FIN waits for nothing: it has gone,
+ * and the connection is dropped (on_gone) as soon as that is known. Otherwise half a connection is
+ * given its answer, and nobody would look before the next write fails. In STREAM, as the last thing
+ * that is done with x: outside of a delivery the peer may have gone already. */
+void ln_exchange_endless(ln_exchange *x);
 
 /* Becomes a WebSocket: 101 is queued (with the extra fields), the exchange is freed, ops->on_open
  * runs, bytes that came behind the head follow as frames. upgrade: as checked on x->head. On error

@@ -483,6 +483,69 @@ static void test_a_stream_has_a_bound(void **state) {
     rig_free(r);
 }
 
+static void streams_on(ln_conn *c, ln_exchange *x) {
+    (void)c;
+    assert_int_equal(ln_exchange_stream(x, 200, LN_SLICE("")), LINNET_OK);
+    ln_exchange_endless(x);
+}
+
+static void test_an_endless_stream_ends_with_its_reader(void **state) {
+    (void)state;
+    static const struct {
+        const char *why, *said;
+        void (*handler)(ln_conn *c, ln_exchange *x);
+        bool begin, fin_first, noticed;
+    } rows[] = {
+        { "begun at once", GET("/a"), streams_on, false, false, true },
+        { "begun later", GET("/a"), defers, true, false, true },
+        { "begun when it had gone", GET("/a"), defers, true, true, true },
+        { "who asked on is not listened to", GET("/a") GET("/b"), streams_on, false, false, false },
+        { "nor later", GET("/a") GET("/b"), defers, true, false, false },
+    };
+    for (size_t i = 0; i < LN_COUNT(rows); i++) {
+        rig *r = serve(rows[i].handler);
+        rig_peer_says(r, ln_slice_str(rows[i].said));
+        rig_settle(r);
+        if (rows[i].fin_first) ln_sock_shutdown(r->loop, r->peer);
+        rig_settle(r);
+        if (rows[i].begin) {
+            assert_int_equal(ln_exchange_stream(r->conn->http, 200, LN_SLICE("")), LINNET_OK);
+            ln_exchange_endless(r->conn->http);
+        }
+        rig_settle(r);
+        if (!rows[i].fin_first) {
+            assert_has(heard(r), "HTTP/1.1 200 ");
+            ln_sock_shutdown(r->loop, r->peer);
+        }
+        rig_settle(r);
+        if ((r->conn == NULL) != rows[i].noticed) fail_msg("%s", rows[i].why);
+        assert_int_equal(r->gone, rows[i].noticed);
+        rig_free(r);
+    }
+}
+
+/* What comes behind an endless stream waits until somebody ends it after all. */
+static void test_asking_on_behind_an_endless_stream(void **state) {
+    (void)state;
+    rig *r = serve(streams_on);
+    rig_peer_says(r, LN_SLICE(GET("/a")));
+    rig_settle(r);
+    assert_true(ln_conn_is(r->conn, LN_CF_READING));
+    rig_peer_says(r, LN_SLICE("GET /b HT"));
+    rig_settle(r);
+    assert_false(ln_conn_is(r->conn, LN_CF_READING));
+    rig_peer_says(r, LN_SLICE("TP/1.1\r\nHost: h\r\n\r\n"));
+    rig_settle(r);
+    assert_int_equal(ln_exchange_write(r->conn->http, LN_SLICE("tick")), LINNET_OK);
+    assert_int_equal(ln_exchange_end(r->conn->http), LINNET_OK);
+    rig_settle(r);
+    assert_int_equal(count(heard(r), "HTTP/1.1 200 "), 2);
+    ln_sock_shutdown(r->loop, r->peer);
+    rig_settle(r);
+    assert_null(r->conn);
+    rig_free(r);
+}
+
 static void answers_large(ln_conn *c, ln_exchange *x) {
     static uint8_t large[1000000];
     (void)c;
@@ -757,6 +820,8 @@ int main(void) {
         cmocka_unit_test(test_times),
         cmocka_unit_test(test_a_stream_has_time),
         cmocka_unit_test(test_a_stream_has_a_bound),
+        cmocka_unit_test(test_an_endless_stream_ends_with_its_reader),
+        cmocka_unit_test(test_asking_on_behind_an_endless_stream),
         cmocka_unit_test(test_a_long_last_answer),
         cmocka_unit_test(test_more_of_what_was_refused),
         cmocka_unit_test(test_become_ws),

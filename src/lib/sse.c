@@ -362,6 +362,7 @@ static void start(linnet_request *r, ln_stream *s) {
         else if (err == LN_DONE)
             joined(&s->subs[i]);
     }
+    if (x->host == s) ln_exchange_endless(x);
 }
 
 void ln_sse_open(linnet_request *r, const ln_sse_names *names, ln_reader *reader) {

@@ -436,5 +436,6 @@ int linnet_hub_tail(linnet_hub *hub, linnet_request *r, const linnet_tail_option
     again_at(n, t, LN_TAIL_QUIET_MS);
     for (unsigned i = 0; i < t->server->worker_count; i++)
         send_to(t, starts[i], i);
+    ln_exchange_endless(r->x);
     return LINNET_OK;
 }
