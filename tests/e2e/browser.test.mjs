@@ -2,9 +2,12 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { chromium } from 'playwright-core';
+import http from 'node:http';
 import net from 'node:net';
+import { Api, KEY, token } from './lib/api.mjs';
 import { artifact, echo, run, serve } from './lib/linnet.mjs';
 import { Peer } from './lib/peer.mjs';
+import { parse, value } from './lib/prometheus.mjs';
 
 const DESKTOP = { width: 1280, height: 800 };
 const PHONE = { width: 390, height: 844 };
@@ -39,7 +42,8 @@ const hears = (page, text) => page.getByRole('log').getByText(text, { exact: tru
 describe('Chromium', () => {
   let browser;
   before(async () => {
-    browser = await chromium.launch({ executablePath: browserPath(), args: ['--no-sandbox'] });
+    browser = await chromium.launch({ executablePath: browserPath(),
+      args: ['--no-sandbox', '--host-resolver-rules=MAP *.test 127.0.0.1'] });
   });
   after(() => browser?.close());
 
@@ -336,4 +340,83 @@ describe('Chromium', () => {
       await home.stop();
     });
   }
+
+  // A site of which somebody else has a host: its pages are same-site, so the browser sends cookies along.
+  const limit = { timeout: 60_000 };
+  it('T098 a page of another host opens nothing with the cookie of a visitor, by no road', limit, async t => {
+    const api = await Api.start({ args: ['--auth-cookie', 'session', '--api-host', 'app.bank.test'] });
+    const cookies = [];
+    const strange = http.createServer((request, response) => { // evil's own pages, and what the browser sends
+      if (request.url.startsWith('/record')) cookies.push(request.headers.cookie);
+      response.writeHead(200, { 'Content-Type': 'text/html' }).end('<!doctype html><title>evil</title>');
+    }).on('upgrade', (request, socket) => { cookies.push(request.headers.cookie); socket.destroy(); });
+    await new Promise(resolve => strange.listen(0, '127.0.0.1', resolve));
+    t.after(async () => { strange.close(); strange.closeAllConnections(); await api.stop(); });
+    const context = await browser.newContext();
+    t.after(() => context.close());
+    const page = await context.newPage();
+    page.setDefaultTimeout(10_000);
+    const host = `app.bank.test:${api.server.port}`, other = `app.bank.test:${strange.address().port}`;
+    const session = token({ sub: 'victim' });
+    await context.addCookies([{ name: 'session', value: session, domain: 'app.bank.test', path: '/',
+      httpOnly: true, sameSite: 'Lax' }]);
+    const metrics = async () => parse(await (await fetch(`${api.server.http}/metrics`,
+      { headers: { Authorization: `Bearer ${KEY}` } })).text());
+
+    /** What a page gets that tries every road; `there`: where it wants to come in. */
+    const tries = there => page.evaluate(async there => {
+      const opened = (made, kind) => new Promise(resolve => {
+        made.onerror = () => resolve(`${kind} refused`);
+        made.onopen = () => { made.close(); resolve(`${kind} open`); };
+      });
+      const read = (path, options) => fetch(`http://${there}${path}`, { credentials: 'include', ...options })
+        .then(r => `${r.type} ${r.status}`, () => 'unreadable');
+      const say = '{"channel":"t098","data":"forged"}';
+      const form = () => new Promise(resolve => { // JSON dressed as a form: {"channel":...,"x":"="}
+        const frame = Object.assign(document.createElement('iframe'), { name: 'target' });
+        const made = Object.assign(document.createElement('form'), { method: 'POST', target: 'target',
+          enctype: 'text/plain', action: `http://${there}/api/v1/publish` });
+        made.append(Object.assign(document.createElement('input'),
+          { name: `${say.slice(0, -1)},"x":"`, value: '"}' }));
+        document.body.append(frame);
+        frame.onload = () => resolve('sent');
+        document.body.append(made);
+        made.submit();
+      });
+      return {
+        v1: await opened(new WebSocket(`ws://${there}/ws`, 'linnet.v1'), 'socket'),
+        feed: await opened(new WebSocket(`ws://${there}/feed/t098`), 'socket'),
+        stream: await opened(new EventSource(`http://${there}/sse?channel=t098`, { withCredentials: true }), 'stream'),
+        read: await read('/sse?channel=t098'),
+        blind: await read('/api/v1/publish', { method: 'POST', mode: 'no-cors', body: say }),
+        typed: await read('/api/v1/publish',
+          { method: 'POST', body: say, headers: { 'Content-Type': 'application/json' } }),
+        form: await form(),
+      };
+    }, there);
+
+    await page.goto(`http://evil.bank.test:${strange.address().port}/`);
+    await tries(other).catch(() => {}); // it is its own server, and sees what comes along
+    await page.goto(`http://evil.bank.test:${strange.address().port}/`);
+    assert.ok(cookies.length && cookies.every(c => c === `session=${session}`), `the browser sends ${cookies}`);
+    const before = await metrics();
+    assert.deepEqual(await tries(host), {
+      v1: 'socket refused', feed: 'socket refused', stream: 'stream refused', read: 'unreadable',
+      blind: 'opaque 0', typed: 'unreadable', form: 'sent',
+    });
+    const after = await metrics();
+    const rose = (name, label) => value(after, name, label) - value(before, name, label);
+    assert.equal(rose('linnet_handshake_failures_total', 'HTTP_UPGRADE_ORIGIN'), 2);
+    assert.equal(rose('linnet_connections_opened_total'), 0);
+    assert.equal((await api.ok('history', { channel: 't098' })).offset, 0, 'nothing was said in his name');
+
+    // The server's own page, with the same cookie, is let in.
+    await page.goto(`http://${host}/demo/chat/`);
+    const welcome = await page.evaluate(there => new Promise((resolve, reject) => {
+      const ws = new WebSocket(`ws://${there}/ws`, 'linnet.v1');
+      ws.onerror = () => reject(new Error('refused'));
+      ws.onmessage = ({ data }) => { ws.close(); resolve(JSON.parse(data)); };
+    }), host);
+    assert.equal(welcome.user, 'victim');
+  });
 });

@@ -157,21 +157,6 @@ def deaf(addr, count, name):
     told()
 
 
-def idle(addr, count):
-    """They are there, and in the end each is asked whether it still is."""
-    peers = [Ws(addr, "/ws", V1) for _ in range(count)]
-    say("open")
-    told()
-    there = 0
-    for ws in peers:
-        with contextlib.suppress(OSError):
-            ws.text('{"type":"ping","id":1}')
-            while (got := ws.next()) and got.kind in ("text", "ping") and b'"pong"' not in got.data:
-                pass
-            there += bool(got and got.kind == "text")
-    say({"there": there})
-
-
 def subscribers(addr, count, channel):
     """Connections of linnet.v1 that are in a channel, or in none."""
     peers = [Ws(addr, "/ws", "Sec-WebSocket-Protocol: linnet.v1") for _ in range(count)]
@@ -290,6 +275,6 @@ def answered(ws):
 def run():
     host, port, kind, count, *more = sys.argv[2:]
     with contextlib.suppress(KeyboardInterrupt, BrokenPipeError):
-        {"heads": heads, "announced": announced, "churn": churn, "deaf": deaf, "idle": idle,
-         "leave": leave, "stay": stay, "listen": listen}[kind](
+        {"heads": heads, "announced": announced, "churn": churn, "deaf": deaf, "leave": leave,
+         "stay": stay, "listen": listen}[kind](
             (host, int(port)), int(count), *more)

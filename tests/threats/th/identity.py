@@ -42,7 +42,7 @@ def without(name):
 
 
 @contextlib.contextmanager
-def serving(w, *flags, secrets=(SECRET,), files=None, canary="native"):
+def serving(w, *flags, secrets=(SECRET,), files=None, canary="native", env=None):
     """A server with these secrets, and these flags; {NAME} in them is a file of `files`."""
     folder = tempfile.mkdtemp(prefix="threats-")
     names = {}
@@ -53,7 +53,8 @@ def serving(w, *flags, secrets=(SECRET,), files=None, canary="native"):
                 f.write(data)
         args = [x for i in range(len(secrets)) for x in ("--jwt-hmac-secret-file", names["s%d" % i])]
         flags = [f.format(**names) for f in flags]
-        with w.server("--workers", "2", *args, *flags, verb="serve", env=PATIENT, canary=canary) as server:
+        with w.server("--workers", "2", *args, *flags, verb="serve", env={**PATIENT, **(env or {})},
+                      canary=canary) as server:
             yield w.against(server)
     finally:
         shutil.rmtree(folder)
