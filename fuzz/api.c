@@ -42,6 +42,8 @@ static const struct {
     F("epoch", EPOCH, EPOCH, epoch),
     F("prefix", PREFIX, TEXT, prefix),
     F("after", BEHIND, TEXT, behind),
+    F("expires", EXPIRES, NUMBER, expires),
+    F("info", INFO, RAW, info),
 #undef F
 };
 #define FIELDS (sizeof fields / sizeof fields[0])
@@ -59,6 +61,7 @@ static const unsigned masks[][2] = {
     { LN_API_USER | LN_API_JTI | LN_API_SESSION | LN_API_ADDRESS | LN_API_BEFORE | LN_API_FOR, 0 },
     { LN_API_EVENT | LN_API_VOLATILE | LN_API_KEY | LN_API_METHOD, LN_API_CHANNEL | LN_API_DATA },
     { LN_API_PREFIX | LN_API_BEHIND | LN_API_LIMIT, 0 },
+    { LN_API_USER | LN_API_CLIENT | LN_API_EXPIRES | LN_API_INFO, 0 },
 };
 
 static const void *member(const ln_api_body *b, size_t i) {

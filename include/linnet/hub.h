@@ -349,16 +349,57 @@ typedef void linnet_hub_done_fn(void *ctx, linnet_hub *hub, int err, uint64_t co
  * is waiting), LINNET_ERR_NOMEM. */
 LINNET_API int linnet_hub_disconnect(linnet_hub *hub, const linnet_whom *whom, uint16_t code,
     const char *reason, linnet_hub_done_fn *done, void *ctx);
-/* Takes them out of a channel; linnet.v1 is told `unsubscribed`. They may come again, if they may.
- * Errors as disconnect. */
+/* Takes them out of a channel; linnet.v1 is told `unsubscribed`, and an event stream that reads it
+ * ends with an event `error`, whatever else it reads. They may come again, if they may. Errors as
+ * disconnect. */
 LINNET_API int linnet_hub_expel(linnet_hub *hub, const linnet_whom *whom, linnet_slice channel,
     linnet_hub_done_fn *done, void *ctx);
 
+/* Called once, on a worker: so many are in the channel now, and so many more are in as many
+ * channels as they may be (channels_per_connection). err: LINNET_OK, LINNET_ERR_NOMEM (some others
+ * are not in it), LINNET_ERR_CANCELLED. */
+typedef void linnet_hub_enlisted_fn(
+    void *ctx, linnet_hub *hub, int err, uint64_t sessions, uint64_t full);
+/* Puts them into a channel, as a token that names it does: linnet.v1 is told `subscribed`, and
+ * other dialects hear what they hear of a subscription. That is the program's decision: neither
+ * rules nor hooks are asked, and no other token of theirs ends it. They hear what is published from
+ * then on; who is in it already stays, and counts. They may leave, and linnet_hub_expel takes them
+ * out; who comes back with a ticket is in it again. Left out are connections that have not chosen a
+ * dialect or have not been let in, feeds and event streams. Any thread; done may be NULL. Errors as
+ * disconnect, and LINNET_ERR_DENIED: a reserved name, or the channel of another user than the one
+ * that is meant. */
+LINNET_API int linnet_hub_enlist(linnet_hub *hub, const linnet_whom *whom, linnet_slice channel,
+    linnet_hub_enlisted_fn *done, void *ctx);
+
+/* What is to be different about a user who is here. */
+typedef struct linnet_refresh {
+    size_t size;       /* of this struct */
+    uint64_t expires;  /* how long he may stay, in seconds since 1970; 0: as long as before */
+    linnet_slice info; /* what others are told of him, JSON of at most 2,048 bytes; `null`: nothing;
+                          empty: as before */
+} linnet_refresh;
+#define LINNET_REFRESH_INIT                                                                        \
+    {                                                                                              \
+        sizeof(linnet_refresh), 0, {                                                               \
+            NULL, 0                                                                                \
+        }                                                                                          \
+    }
+/* Gives those who have logged in another end or other info, as if their token had it; who they are
+ * and what they may stays, and so does what they can be revoked by. The new info stands in what
+ * they publish from then on; members of channels keep what they came with. linnet.v1 gets another
+ * ticket, and hears `expiring` before the new end; who may stay as long as he likes gets an end.
+ * Event streams are meant, too. Any thread; done may be NULL, and err is also LINNET_ERR_NOMEM:
+ * some others are as before. Errors as disconnect; LINNET_ERR_INVAL also: nothing is to be
+ * different, or the end is over already (linnet_hub_disconnect is for that); LINNET_ERR_JSON,
+ * LINNET_ERR_TOO_BIG: info. */
+LINNET_API int linnet_hub_refresh(linnet_hub *hub, const linnet_whom *whom,
+    const linnet_refresh *refresh, linnet_hub_done_fn *done, void *ctx);
+
 /* What a user has left behind: all his publications in all histories are taken back, what his own
- * channel keeps is removed, and his connections are closed (3503), with them his presence and the
- * keys he holds. Bans stay. done is told how many publications were taken back; err
- * LINNET_ERR_NOMEM: some are still there. Each worker looks at all that it keeps, some ten million
- * publications a second. Errors as disconnect. */
+ * channel keeps is removed, and his connections and event streams are closed (3503), with them his
+ * presence and the keys he holds. Bans stay. done is told how many publications were taken back;
+ * err LINNET_ERR_NOMEM: some are still there. Each worker looks at all that it keeps, some ten
+ * million publications a second. Errors as disconnect. */
 LINNET_API int linnet_hub_forget(
     linnet_hub *hub, linnet_slice user, linnet_hub_done_fn *done, void *ctx);
 

@@ -24,6 +24,8 @@ static const ln_api_method methods[] = {
     { "tail", LN_SCOPE_OPERATE, 0, 0, false, NULL, ln_api_tail },
     { "disconnect", LN_SCOPE_MANAGE, WHOM | LN_API_CODE | LN_API_REASON, 0, false,
         ln_api_disconnect },
+    { "refresh", LN_SCOPE_MANAGE, WHOM | LN_API_EXPIRES | LN_API_INFO, 0, false, ln_api_refresh },
+    { "subscribe", LN_SCOPE_MANAGE, WHOM, LN_API_CHANNEL, false, ln_api_subscribe },
     { "unsubscribe", LN_SCOPE_MANAGE, WHOM, LN_API_CHANNEL, false, ln_api_unsubscribe },
     { "history_remove", LN_SCOPE_MANAGE, 0, LN_API_CHANNEL, false, ln_api_history_remove },
     { "retract", LN_SCOPE_MANAGE, LN_API_EPOCH, LN_API_CHANNEL | LN_API_OFFSET, false,

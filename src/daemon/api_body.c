@@ -39,6 +39,8 @@ static const field fields[] = {
     { "token", LN_API_TOKEN, LN_JSON_STRING },
     { "from", LN_API_FROM, LN_JSON_STRING },
     { "after", LN_API_BEHIND, LN_JSON_STRING },
+    { "expires", LN_API_EXPIRES, LN_JSON_NUMBER },
+    { "info", LN_API_INFO, LN_JSON_NULL },
 };
 #define FIELDS (sizeof fields / sizeof fields[0])
 
@@ -109,6 +111,7 @@ static uint64_t *number_of(ln_api_field bit, ln_api_body *out) {
     case LN_API_AFTER: return &out->after;
     case LN_API_TIMEOUT: return &out->timeout_ms;
     case LN_API_OFFSET: return &out->offset;
+    case LN_API_EXPIRES: return &out->expires;
     default: return NULL;
     }
 }
@@ -125,6 +128,7 @@ static bool take(const field *f, const ln_json_value *value, ln_buf *scratch, ln
     case LN_API_CHANNELS: out->channels = *value; return true;
     case LN_API_COMMANDS: out->commands = *value; return true;
     case LN_API_DATA: out->data = value->raw; return true;
+    case LN_API_INFO: out->info = value->raw; return true;
     case LN_API_VOLATILE: out->is_volatile = value->boolean; return true;
     default: return false;
     }

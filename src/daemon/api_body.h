@@ -38,6 +38,8 @@ typedef enum ln_api_field {
     LN_API_EPOCH = 1 << 24,
     LN_API_TOKEN = 1 << 25,
     LN_API_FROM = 1 << 26,
+    LN_API_EXPIRES = 1 << 28,
+    LN_API_INFO = 1 << 29,
     LN_API_BEHIND = 1 << 27, /* "after" too, where it is a name */
 } ln_api_field;
 
@@ -47,7 +49,8 @@ typedef struct ln_api_body {
     ln_slice address, jti, session, prefix, token, from, behind; /* likewise */
     uint64_t code, limit, for_s, before, after, timeout_ms;
     uint64_t epoch, offset; /* also those of since */
-    ln_slice data;          /* JSON */
+    uint64_t expires;
+    ln_slice data, info; /* JSON */
     ln_json_value channels, commands;
     bool is_volatile, reverse;
 } ln_api_body;

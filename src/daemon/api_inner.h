@@ -106,6 +106,8 @@ void ln_api_info(ln_api_item *it, const ln_api_body *b);
 void ln_api_connections(ln_api_item *it, const ln_api_body *b);
 void ln_api_why(ln_api_item *it, const ln_api_body *b);
 void ln_api_disconnect(ln_api_item *it, const ln_api_body *b);
+void ln_api_subscribe(ln_api_item *it, const ln_api_body *b);
+void ln_api_refresh(ln_api_item *it, const ln_api_body *b);
 void ln_api_unsubscribe(ln_api_item *it, const ln_api_body *b);
 void ln_api_history_remove(ln_api_item *it, const ln_api_body *b);
 void ln_api_retract(ln_api_item *it, const ln_api_body *b);

@@ -34,12 +34,50 @@ void ln_api_disconnect(ln_api_item *it, const ln_api_body *b) {
     if (err < 0) ln_api_fail(it, err, err == LINNET_ERR_INVAL ? why : NULL);
 }
 
+static void on_enlisted(void *ctx, linnet_hub *hub, int err, uint64_t sessions, uint64_t full) {
+    ln_api_item *it = ctx;
+    if (err < 0) {
+        ln_api_fail(it, err, NULL);
+        return;
+    }
+    ln_json_writer w = ln_api_ok(it);
+    ln_api_put_u64(&w, "sessions", sessions);
+    if (full) ln_api_put_u64(&w, "full", full);
+    ln_api_told(it, &w);
+}
+
+void ln_api_subscribe(ln_api_item *it, const ln_api_body *b) {
+    linnet_whom whom = whom_of(b);
+    int err = linnet_hub_enlist(ln_api_hub(it), &whom, b->channel, on_enlisted, it);
+    if (err < 0)
+        ln_api_fail(it, err,
+            err == LINNET_ERR_INVAL    ? "user or client has to be named, and a channel"
+            : err == LINNET_ERR_DENIED ? "this channel name is reserved, or another user's"
+                                       : NULL);
+}
+
 void ln_api_unsubscribe(ln_api_item *it, const ln_api_body *b) {
     linnet_whom whom = whom_of(b);
     int err = linnet_hub_expel(ln_api_hub(it), &whom, b->channel, on_done, it);
     if (err < 0)
         ln_api_fail(it, err,
             err == LINNET_ERR_INVAL ? "user or client has to be named, and a channel" : NULL);
+}
+
+void ln_api_refresh(ln_api_item *it, const ln_api_body *b) {
+    static const char why[] = "user or client has to be named, and info, or expires: seconds since "
+                              "1970, and not over yet";
+    linnet_whom whom = whom_of(b);
+    linnet_refresh r = LINNET_REFRESH_INIT;
+    r.expires = b->expires;
+    r.info = b->info;
+    bool never = (b->fields & LN_API_EXPIRES) && !b->expires;
+    int err = never ? LINNET_ERR_INVAL : linnet_hub_refresh(ln_api_hub(it), &whom, &r, on_done, it);
+    if (err < 0)
+        ln_api_fail(it, err,
+            err == LINNET_ERR_INVAL     ? why
+            : err == LINNET_ERR_TOO_BIG ? "info is at most 2,048 bytes"
+                                        : NULL);
 }
 
 static void put_session(ln_json_writer *w, const linnet_session *s) {

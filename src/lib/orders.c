@@ -20,7 +20,7 @@
 
 #define STEPS 4096 /* publications and logs in a turn: a fraction of a millisecond */
 
-typedef enum order_kind { DISCONNECT, EXPEL, FORGET, PURGE, LIST, WHY } order_kind;
+typedef enum order_kind { DISCONNECT, EXPEL, ENLIST, REFRESH, FORGET, PURGE, LIST, WHY } order_kind;
 
 typedef struct row { /* a session as a worker saw it */
     linnet_conn_id id;
@@ -31,7 +31,7 @@ typedef struct row { /* a session as a worker saw it */
 } row;
 
 typedef struct found { /* by one worker, which writes it */
-    uint64_t count;
+    uint64_t count, full;
     row *rows;
     size_t row_count, capacity;
     ln_end **ends;
@@ -45,13 +45,15 @@ struct ln_order {
     ln_ref refs; /* letters under way */
     order_kind kind;
     linnet_hub_done_fn *done;
+    linnet_hub_enlisted_fn *enlisted;
     linnet_hub_sessions_fn *list;
     linnet_hub_why_fn *why;
     void *ctx;
     uint16_t code;
     size_t limit;
-    ln_slice user, client, channel, reason; /* in bytes */
-    linnet_conn_id connection;              /* 0: any */
+    uint64_t expires;
+    ln_slice user, client, channel, reason, info; /* in bytes */
+    linnet_conn_id connection;                    /* 0: any */
     unsigned workers;
     found *found; /* one per worker, behind the bytes */
     uint8_t bytes[];
@@ -146,10 +148,13 @@ static void found_fini(found *f) {
 static int give(const ln_order *from);
 
 static void tell_done(const ln_order *o) {
-    uint64_t count = 0;
-    for (unsigned i = 0; i < o->workers; i++)
+    uint64_t count = 0, full = 0;
+    for (unsigned i = 0; i < o->workers; i++) {
         count += o->found[i].count;
+        full += o->found[i].full;
+    }
     int err = first_error(o);
+    if (o->enlisted) o->enlisted(o->ctx, o->hub, err, count, full);
     if (o->kind == FORGET && err == LINNET_OK) {
         ln_order purge = *o;
         purge.kind = PURGE;
@@ -221,6 +226,14 @@ static void purge(const ln_order *o, struct ln_sessions *n, found *f) {
     if (err < 0) f->err = err;
 }
 
+static void enlist(const ln_order *o, struct ln_sessions *n, const ln_whom *whom, found *f) {
+    ln_enlisted got;
+    ln_sessions_enlist(n, whom, o->channel, &got);
+    f->count = got.in;
+    f->full = got.full;
+    f->err = got.err;
+}
+
 static void obey(const ln_order *o, linnet_loop *w, struct ln_sessions *n, found *f) {
     linnet_conn *conn = o->connection ? ln_worker_find(w, o->connection) : NULL;
     if (o->connection && !conn) return;
@@ -231,8 +244,19 @@ static void obey(const ln_order *o, linnet_loop *w, struct ln_sessions *n, found
         f->count = ln_sessions_disconnect(n, &whom, o->code, (const char *)o->reason.data);
         f->count += ln_sse_disconnect(w, o->user, o->client, o->connection);
         break;
-    case EXPEL: f->count = ln_sessions_expel(n, &whom, o->channel); break;
-    case FORGET: ln_sessions_disconnect(n, &whom, 3503, "forgotten"); break;
+    case EXPEL:
+        f->count = ln_sessions_expel(n, &whom, o->channel);
+        f->count += ln_sse_expel(w, o->user, o->client, o->connection, o->channel);
+        break;
+    case ENLIST: enlist(o, n, &whom, f); break;
+    case REFRESH:
+        f->count = ln_sessions_refresh(n, &whom, o->expires, o->info, &f->err);
+        f->count += ln_sse_refresh(w, o->user, o->client, o->connection, o->expires, o->info);
+        break;
+    case FORGET:
+        ln_sessions_disconnect(n, &whom, 3503, "forgotten");
+        ln_sse_disconnect(w, o->user, LN_SLICE(""), 0);
+        break;
     case PURGE: purge(o, n, f); break;
     case LIST: ln_sessions_list(n, &whom, see, &l); break;
     case WHY: look_back(o, n, f); break;
@@ -290,7 +314,8 @@ static int give(const ln_order *from) {
     if (ln_orders_crowded(s)) return LINNET_ERR_AGAIN;
     ln_post *posts[UINT8_MAX];
     unsigned workers = s->worker_count, n = 0;
-    size_t bytes = from->user.size + from->client.size + from->channel.size + from->reason.size + 4;
+    size_t bytes = from->user.size + from->client.size + from->channel.size + from->reason.size +
+                   from->info.size + 5;
     ln_order *o = ln_malloc(sizeof *o + bytes);
     found *f = ln_calloc(workers, sizeof *f);
     while (
@@ -309,6 +334,7 @@ static int give(const ln_order *from) {
     o->client = keep(&at, from->client);
     o->channel = keep(&at, from->channel);
     o->reason = keep(&at, from->reason);
+    o->info = keep(&at, from->info);
     o->workers = workers;
     o->found = f;
     ln_ref_init(&o->refs, workers);
@@ -352,6 +378,44 @@ int linnet_hub_expel(linnet_hub *hub, const linnet_whom *whom, linnet_slice chan
     if (err < 0) return err;
     if (channel.size == 0 || channel.size > LN_CHANNEL_NAME_MAX) return LINNET_ERR_INVAL;
     return give(&o);
+}
+
+/* What is said to a user in his own channel is for his ears. */
+static bool is_for_another(const linnet_whom *whom, ln_slice channel) {
+    if (channel.data[0] != '@') return false;
+    ln_slice_skip(&channel, 1);
+    return !ln_slice_eq(channel, whom->user);
+}
+
+int linnet_hub_enlist(linnet_hub *hub, const linnet_whom *whom, linnet_slice channel,
+    linnet_hub_enlisted_fn *done, void *ctx) {
+    ln_order o = { .hub = hub, .kind = ENLIST, .enlisted = done, .ctx = ctx, .channel = channel };
+    int err = checked(hub, whom, false, &o);
+    if (err == LINNET_OK) err = ln_channel_name_check(LN_SPACE_CHANNELS, channel);
+    if (err == LINNET_OK && is_for_another(whom, channel)) err = LINNET_ERR_DENIED;
+    return err < 0 ? err : give(&o);
+}
+
+/* info: as JSON has it, or empty. */
+static int check_refresh(const linnet_server *s, const linnet_refresh *r, ln_slice *info) {
+    ln_json_value value;
+    *info = LN_SLICE("");
+    if (!r->expires && !r->info.size) return LINNET_ERR_INVAL;
+    if (s && r->expires && r->expires <= ln_world_wall(s->world) / 1000) return LINNET_ERR_INVAL;
+    if (!r->info.size) return LINNET_OK;
+    if (ln_json_check(r->info, &value) < 0) return LINNET_ERR_JSON;
+    *info = value.raw;
+    return info->size > LN_IDENTITY_INFO_MAX ? LINNET_ERR_TOO_BIG : LINNET_OK;
+}
+
+int linnet_hub_refresh(linnet_hub *hub, const linnet_whom *whom, const linnet_refresh *refresh,
+    linnet_hub_done_fn *done, void *ctx) {
+    ln_order o = { .hub = hub, .kind = REFRESH, .done = done, .ctx = ctx };
+    if (!refresh || !ln_sized(refresh, sizeof *refresh)) return LINNET_ERR_INVAL;
+    int err = checked(hub, whom, false, &o);
+    if (err == LINNET_OK) err = check_refresh(ln_host_hub_server(hub), refresh, &o.info);
+    o.expires = refresh->expires;
+    return err < 0 ? err : give(&o);
 }
 
 int linnet_hub_forget(linnet_hub *hub, linnet_slice user, linnet_hub_done_fn *done, void *ctx) {

@@ -236,6 +236,15 @@ void ln_reader_watch(ln_reader *r) {
     ln_timer_set(ln_loop_wheel(net), &r->end, ln_loop_now(net) + (left < LOOK_MS ? left : LOOK_MS));
 }
 
+bool ln_reader_refresh(ln_reader *r, uint64_t expires, ln_slice info) {
+    ln_identity *id;
+    if (!r->identity || ln_identity_change(r->identity, expires, info, &id) < 0) return false;
+    ln_free(r->identity);
+    r->identity = id;
+    ln_reader_watch(r);
+    return true;
+}
+
 bool ln_reader_is_over(ln_reader *r) {
     if (!left_ms(r)) return true;
     ln_reader_watch(r);

@@ -39,6 +39,9 @@ void ln_reader_refused(linnet_loop *w, linnet_conn_id id, int status, const char
 void ln_reader_answer(linnet_loop *w, linnet_conn_id id, const ln_answer *a);
 /* Before his stream begins: sees to its end. */
 void ln_reader_watch(ln_reader *r);
+/* Another end, or other info, as ln_identity_change. False: he is nobody in particular, or there is
+ * no memory, and all is as before. */
+bool ln_reader_refresh(ln_reader *r, uint64_t expires, ln_slice info);
 /* Whether his time is over; otherwise it is looked at again. */
 bool ln_reader_is_over(ln_reader *r);
 /* He has gone. NULL is allowed. */

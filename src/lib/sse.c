@@ -437,6 +437,35 @@ uint32_t ln_sse_disconnect(linnet_loop *w, ln_slice user, ln_slice client, linne
     return count;
 }
 
+static bool is_in(const ln_stream *s, ln_slice channel) {
+    for (uint32_t i = 0; i < s->count; i++)
+        if (ln_slice_eq(channel, ln_slice_of(s->subs[i].name, s->subs[i].name_size))) return true;
+    return false;
+}
+
+/* A stream is for the channels of its request, so that it ends with the first of them. */
+uint32_t ln_sse_expel(
+    linnet_loop *w, ln_slice user, ln_slice client, linnet_conn_id id, ln_slice channel) {
+    uint32_t count = 0;
+    LN_LIST_FOREACH_SAFE(node, &w->streams) {
+        ln_stream *s = ln_list_item(node, ln_stream, node);
+        if (!is_meant(s, user, client, id) || !is_in(s, channel)) continue;
+        refused(s, LN_NATIVE_PERMISSION_DENIED);
+        count++;
+    }
+    return count;
+}
+
+uint32_t ln_sse_refresh(linnet_loop *w, ln_slice user, ln_slice client, linnet_conn_id id,
+    uint64_t expires, ln_slice info) {
+    uint32_t count = 0;
+    LN_LIST_FOREACH(node, &w->streams) {
+        const ln_stream *s = ln_list_item(node, const ln_stream, node);
+        if (is_meant(s, user, client, id) && ln_reader_refresh(s->reader, expires, info)) count++;
+    }
+    return count;
+}
+
 static bool is_barred(const ln_stream *s, const ln_bans *bans, uint64_t now_s) {
     const ln_identity *id = s->reader->identity;
     const linnet_conn *conn = ln_conn_outer(s->x->conn);

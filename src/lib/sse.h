@@ -47,6 +47,13 @@ void ln_sse_timer(ln_timer *timer);
 /* Ends those of a user, or of a connection's name (or of a client's): how many. */
 uint32_t ln_sse_disconnect(linnet_loop *w, ln_slice user, ln_slice client, linnet_conn_id id);
 
+/* The same for those of them that a channel is in; they are told: how many. */
+uint32_t ln_sse_expel(
+    linnet_loop *w, ln_slice user, ln_slice client, linnet_conn_id id, ln_slice channel);
+/* Gives those who are somebody another end and other info, as ln_sessions_refresh: how many. */
+uint32_t ln_sse_refresh(linnet_loop *w, ln_slice user, ln_slice client, linnet_conn_id id,
+    uint64_t expires, ln_slice info);
+
 /* Ends those whom a ban means now: how many. */
 uint32_t ln_sse_bar(linnet_loop *w, const ln_bans *bans, uint64_t now_s);
 

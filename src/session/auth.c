@@ -105,6 +105,26 @@ int ln_identity_renew(const ln_identity *old, ln_slice info, ln_slice channels, 
     return LINNET_OK;
 }
 
+int ln_identity_change(const ln_identity *old, uint64_t expires, ln_slice info, ln_identity **out) {
+    if (!info.size) info = ln_identity_info(old);
+    if (ln_slice_eq(info, LN_SLICE("null"))) info = LN_SLICE("");
+    if (info.size > LN_IDENTITY_INFO_MAX) return LINNET_ERR_TOO_BIG;
+    const ln_slice parts[] = { ln_identity_user(old), info, grants_of(old), ln_identity_jti(old) };
+    size_t size = 0;
+    for (size_t i = 0; i < 4; i++)
+        size += parts[i].size;
+    ln_identity *id = ln_malloc(sizeof *id + size);
+    if (!id) return LINNET_ERR_NOMEM;
+    *id = *old;
+    id->info_size = (uint16_t)info.size;
+    if (expires) id->expires = expires;
+    uint8_t *at = id->bytes;
+    for (size_t i = 0; i < 4; at += parts[i++].size)
+        if (parts[i].size) memcpy(at, parts[i].data, parts[i].size);
+    *out = id;
+    return LINNET_OK;
+}
+
 /* Packing --------------------------------------------------------------------------------- */
 
 #define VOUCHED 0x8000u                 /* beside the size of info, which is smaller */

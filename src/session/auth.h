@@ -84,6 +84,9 @@ int ln_identity_vouch(ln_slice user, ln_slice info, ln_slice channels, uint64_t 
 /* The same user for longer; what is empty stays as it was. As the one before. */
 int ln_identity_renew(const ln_identity *old, ln_slice info, ln_slice channels, uint64_t now_s,
     uint64_t expires, ln_identity **out);
+/* The same with another end (0: the old one) and other info (empty: the old one; null: none): all
+ * else, also what it can be revoked by, stays. LINNET_ERR_TOO_BIG (info), LINNET_ERR_NOMEM. */
+int ln_identity_change(const ln_identity *old, uint64_t expires, ln_slice info, ln_identity **out);
 /* Whether a token lets this user (empty: nobody in particular) into this channel. `sub` must be
  * that user, and may be missing only for nobody. LINNET_OK with *expires; else as
  * ln_identity_read. */

@@ -12,7 +12,7 @@ static bool must_wait(ln_session *s, const ln_native_command *c) {
         const ln_sub *on_its_way = ln_sub_find(s, c->channel);
         return on_its_way && on_its_way->more->entering;
     }
-    if (c->verb != LN_VERB_SUBSCRIBE || (!s->leaving && !s->login)) return false;
+    if (c->verb != LN_VERB_SUBSCRIBE || (!s->leaving && !s->login && !s->placed)) return false;
     const ln_sub *there = ln_sub_find(s, c->channel);
     if (!there) return false;
     return ln_sub_leaves(there) || (ln_sub_pushed(there) && !ln_subscription_joined(&there->s));
@@ -56,8 +56,7 @@ static void tell_pushed(ln_session *s, const ln_native_command *c, const ln_sub 
 }
 
 void ln_session_subscribe(ln_session *s, const ln_native_command *c, bool pushed) {
-    uint64_t expires = 0;
-    uint32_t until = 0;
+    ln_sub_how how = { .mark = pushed ? LN_SUB_PUSHED : 0 };
     ln_grant grant;
     ln_sub *there = ln_sub_find(s, c->channel);
     if (there) {
@@ -76,33 +75,16 @@ void ln_session_subscribe(ln_session *s, const ln_native_command *c, bool pushed
     if (err == LINNET_OK && s->limits->channels_max && count >= s->limits->channels_max)
         err = LINNET_ERR_LIMIT;
     ln_resume_granted(s, c, &grant); /* one that is no good is as none */
-    if (err == LINNET_OK) err = may_subscribe(s, c, &grant, &expires);
+    if (err == LINNET_OK) err = may_subscribe(s, c, &grant, &how.expires);
     if (err == LN_PENDING) return; /* for a key */
     if (err < 0) {
         ln_session_refuse_err(s, c, err);
         return;
     }
     if (c->presence && !ln_session_present(s, c)) return;
-    if (!pushed && !may_be_asked(s, c, &grant, &until)) return;
-    ln_sub *sub = ln_sub_new(s, c);
-    if (!sub) {
-        ln_session_refuse_err(s, c, LINNET_ERR_NOMEM);
-        return;
-    }
-    if (pushed) sub->s.mark = LN_SUB_PUSHED;
-    ln_sub_own(sub)->expires = expires;
-    ln_sub_own(sub)->until = until;
-    if (expires) ln_login_watch(s);
-    err = ln_sub_begin(sub, c->presence);
-    if (err < 0) {
-        ln_sub_free(sub);
-        ln_session_refuse_err(s, c, err);
-        return;
-    }
-    if (err == LN_PENDING)
-        s->outstanding++;
-    else
-        ln_sub_tell(s, sub);
+    if (!pushed && !may_be_asked(s, c, &grant, &how.until)) return;
+    err = ln_sub_make(s, c, &how);
+    if (err < 0) ln_session_refuse_err(s, c, err);
 }
 
 static void unsubscribe(ln_session *s, const ln_native_command *c) {

@@ -31,7 +31,7 @@ typedef struct ln_watch ln_watch; /* presence.c */
 
 /* A subscription of a session. Freed when it leaves its channel, and with the session. */
 typedef struct ln_sub {
-    ln_subscription s; /* the first member; its mark: LN_SUB_PUSHED or 0 */
+    ln_subscription s; /* the first member; its mark: bits, LN_SUB_... */
     struct ln_sub *next;
     ln_session *session;
     ln_place *place;                /* among the members, and owner of keys; NULL: it is neither */
@@ -39,6 +39,8 @@ typedef struct ln_sub {
 } ln_sub;
 
 #define LN_SUB_PUSHED 1 /* nobody asked: the server put it there */
+#define LN_SUB_PLACED 2 /* the program did, so that no rule has a say in it */
+#define LN_SUB_AGAIN  4 /* leaving: it did, behind that, and it is to be there again */
 
 /* What a subscription needs on its way, and few of them afterwards: once there is nothing in it,
  * they share ln_sub_at_rest. */
@@ -98,7 +100,8 @@ struct ln_session {
     uint64_t in, out;
     ln_fate *fate; /* NULL: all was well so far */
     ln_ip from;
-    bool taken; /* it goes on on another connection, and this one is to end */
+    bool placed; /* the program has put it somewhere, at any time */
+    bool taken;  /* it goes on on another connection, and this one is to end */
     uint8_t client_size;
     uint32_t begun;    /* seconds since 1970: its chain; when that was */
     uint32_t ticketed; /* seconds of the hub's clock: its last ticket; 0: it has none */
@@ -123,6 +126,10 @@ static inline bool ln_sub_leaves(const ln_sub *sub) {
 
 static inline bool ln_sub_pushed(const ln_sub *sub) {
     return sub->s.mark & LN_SUB_PUSHED;
+}
+
+static inline bool ln_sub_placed(const ln_sub *sub) {
+    return sub->s.mark & LN_SUB_PLACED;
 }
 
 static inline uint32_t ln_session_now(const ln_session *s) {
@@ -257,8 +264,16 @@ bool ln_session_pace(ln_session *s, const ln_native_command *c);
 void ln_session_owe(const ln_session *s);
 
 /* subs.c ---------------------------------------------------------------------------------- */
-/* NULL without memory. */
-ln_sub *ln_sub_new(ln_session *s, const ln_native_command *c);
+typedef struct ln_sub_how { /* how a subscription comes to be; fields as in ln_sub_more */
+    uint8_t mark;
+    bool resumed;
+    uint32_t until;
+    uint64_t expires;
+} ln_sub_how;
+/* Makes one that may be made, as a command says, and takes it to its channel; when it has joined,
+ * or could not after all, the client is told. LINNET_ERR_LIMIT, LINNET_ERR_NOMEM and so on: there
+ * is none, and nobody was told. */
+int ln_sub_make(ln_session *s, const ln_native_command *c, const ln_sub_how *how);
 void ln_sub_free(ln_sub *sub);
 /* What is its own to write. NULL without memory, which cannot be while it has not joined. */
 ln_sub_more *ln_sub_own(ln_sub *sub);
@@ -266,6 +281,9 @@ ln_sub_more *ln_sub_own(ln_sub *sub);
 void ln_sub_settle(ln_sub *sub);
 /* The one it joined last and is not leaving; NULL: none. */
 const ln_sub *ln_sub_last(const ln_session *s);
+/* Puts the session into a channel, whatever rules say, and whoever may be asked. LINNET_OK: it is
+ * there, or on its way; LINNET_ERR_LIMIT: it is in as many as it may; LINNET_ERR_NOMEM. */
+int ln_sub_place(ln_session *s, ln_slice channel);
 /* Of this session; NULL: none. */
 ln_sub *ln_sub_find(const ln_session *s, ln_slice channel);
 /* Answers its subscribe, if that has no answer yet, because it is to be no longer. */
@@ -288,6 +306,8 @@ ln_hub_user ln_subs_user(ln_sessions *n);
 bool ln_resume_ticket(ln_session *s, ln_buf *out);
 /* In how many ms it is to have another one, before that ends; UINT32_MAX: never. */
 uint32_t ln_resume_due_ms(const ln_session *s);
+/* Its ticket tells what is not so any more: another one is due. */
+void ln_resume_stale(ln_session *s);
 /* `auth` with a ticket. */
 void ln_resume_auth(ln_session *s, const ln_native_command *c);
 /* It ends, and is not known by its chain any more. */

@@ -142,7 +142,7 @@ void ln_login_settle(ln_session *s) {
 static void leave_forbidden(ln_session *s) {
     for (ln_sub *next, *sub = s->subs; sub; sub = next) {
         next = sub->next;
-        if (sub->more->expires || ln_sub_leaves(sub)) continue;
+        if (sub->more->expires || ln_sub_placed(sub) || ln_sub_leaves(sub)) continue;
         if (ln_session_may(s, LN_ACT_SUBSCRIBE, ln_sub_name(sub)) == LINNET_OK) continue;
         ln_sub_unanswered(s, sub, "the new token does not allow it");
         ln_sub_end(s, sub, LN_NATIVE_PERMISSION_DENIED);
@@ -431,6 +431,19 @@ void ln_login_refreshed(ln_session *s, const ln_answer *a) {
     become(l, id);
     leave_forbidden(s);
     if (!s->closed) ln_login_settle(s);
+}
+
+int ln_login_extend(ln_session *s, uint64_t expires, ln_slice info) {
+    ln_login *l = s->login;
+    ln_identity *id;
+    if (!l || !l->id) return LINNET_ERR_NOT_FOUND;
+    int err = ln_identity_change(l->id, expires, info, &id);
+    if (err < 0) return err;
+    bool settled = l->settled; /* it names no other channels */
+    become(l, id);
+    l->settled = settled;
+    ln_resume_stale(s);
+    return LINNET_OK;
 }
 
 static void look(ln_session *s) {

@@ -84,6 +84,9 @@ void ln_login_become(ln_session *s, ln_identity *id);
 void ln_login_refused(ln_session *s, ln_jws_fault fault);
 /* What a backend says of whoever it has let in until now. */
 void ln_login_refreshed(ln_session *s, const ln_answer *a);
+/* The program says that it has another end (0: as before), or other info (empty: as before).
+ * LINNET_ERR_NOT_FOUND: it is nobody's in particular; LINNET_ERR_TOO_BIG, LINNET_ERR_NOMEM. */
+int ln_login_extend(ln_session *s, uint64_t expires, ln_slice info);
 /* The key of a token in the command at hand may be on its way: the command waits, and all behind
  * it. False: it cannot any more, and nobody can say what the token is worth. */
 bool ln_login_wait(ln_session *s);

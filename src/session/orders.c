@@ -1,6 +1,6 @@
 #include "session/orders.h"
 #include "base/mem.h"
-#include "session/inner.h"
+#include "session/login.h"
 
 static bool is_meant(const ln_session *s, const ln_whom *whom) {
     if (whom->conn && whom->conn != s->conn) return false;
@@ -30,11 +30,45 @@ uint32_t ln_sessions_expel(ln_sessions *n, const ln_whom *whom, ln_slice channel
     uint32_t at = 0, count = 0;
     for (ln_session *s; (s = ln_sessions_next(n, whom, &at));) {
         ln_sub *sub = ln_sub_find(s, channel);
+        if (sub) sub->s.mark &= (uint8_t)~LN_SUB_AGAIN;
         if (!sub || ln_sub_leaves(sub)) continue;
         ln_sub_unanswered(s, sub, "taken out of the channel");
         ln_sub_end(s, sub, LN_NATIVE_PERMISSION_DENIED);
         ln_session_answered(s);
         count++;
+    }
+    return count;
+}
+
+static bool can_be_put(const ln_session *s) {
+    if (s->dialect == LN_DIALECT_AUTO || ln_session_dialect(s)->mute || s->seating) return false;
+    return !s->login || s->login->state != LN_LOGIN_WANTED;
+}
+
+void ln_sessions_enlist(ln_sessions *n, const ln_whom *whom, ln_slice channel, ln_enlisted *out) {
+    uint32_t at = 0;
+    *out = (ln_enlisted){ .in = 0 };
+    for (ln_session *s; (s = ln_sessions_next(n, whom, &at));) {
+        if (!can_be_put(s)) continue;
+        int err = ln_sub_place(s, channel);
+        if (err >= 0)
+            out->in++;
+        else if (err == LINNET_ERR_LIMIT)
+            out->full++;
+        else
+            out->err = err;
+    }
+}
+
+uint32_t ln_sessions_refresh(
+    ln_sessions *n, const ln_whom *whom, uint64_t expires, ln_slice info, int *err) {
+    uint32_t at = 0, count = 0;
+    for (ln_session *s; (s = ln_sessions_next(n, whom, &at));) {
+        int one = ln_login_extend(s, expires, info);
+        if (one == LINNET_OK)
+            count++;
+        else if (one != LINNET_ERR_NOT_FOUND)
+            *err = one;
     }
     return count;
 }

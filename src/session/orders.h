@@ -22,6 +22,20 @@ uint32_t ln_sessions_disconnect(
 /* Takes them out of a channel, and says so where the dialect can. Returns how many were in it. */
 uint32_t ln_sessions_expel(ln_sessions *n, const ln_whom *whom, ln_slice channel);
 
+typedef struct ln_enlisted {
+    uint32_t in;   /* in the channel now, or on their way */
+    uint32_t full; /* in as many as they may be */
+    int err;       /* LINNET_ERR_NOMEM: some others are not */
+} ln_enlisted;
+/* Puts them into a channel, whose name was checked: nobody is asked. Left out are those who have
+ * not said what they speak, may only hear one channel, or have not been let in yet. */
+void ln_sessions_enlist(ln_sessions *n, const ln_whom *whom, ln_slice channel, ln_enlisted *out);
+
+/* Gives those who are somebody another end, in seconds since 1970, and other info; 0 and empty: as
+ * before. Returns how many; *err: LINNET_ERR_NOMEM, some others are as before. */
+uint32_t ln_sessions_refresh(
+    ln_sessions *n, const ln_whom *whom, uint64_t expires, ln_slice info, int *err);
+
 typedef struct ln_seen {
     ln_slice client, user;
     const char *dialect;

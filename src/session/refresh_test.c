@@ -1,9 +1,11 @@
 /* Whom a backend has let in for a time: it is asked again when that ends. Conversations as in
  * session_test.h, and besides: "t MS" lets time pass, "?N" so many were asked, "=+S" the one asked
  * last may stay until S seconds after the beginning, "=403" not, "=!" there was no answer, "=0"
- * yes without a time, "=now" from here on each is answered at once, with 40 s more.
+ * yes without a time, "r+S" the program lets it stay until then, "iJSON" gives it other info,
+ * "=now" from here on each is answered at once, with 40 s more.
  */
 #include "session/auth.h"
+#include "session/orders.h"
 #include "session/session_test.h"
 #include <stdlib.h>
 
@@ -74,6 +76,23 @@ static void enter(place *at, bool vouched) {
     count_lines(p, ""); /* what it heard so far */
 }
 
+static void refresh(place *at, const char *what) {
+    ln_whom whom = { .user = LN_SLICE("ann") }, bob = { .user = LN_SLICE("bob") };
+    int err = LINNET_OK;
+    bool time = what[0] == 'r';
+    uint64_t expires = time ? START + strtoul(what + 2, NULL, 10) : 0;
+    ln_slice info = ln_slice_str(time ? "" : what + 1);
+    assert_int_equal(ln_sessions_refresh(&at->w.sessions, &bob, expires, info, &err), 0);
+    assert_int_equal(ln_sessions_refresh(&at->w.sessions, &whom, expires, info, &err), 1);
+    assert_int_equal(err, LINNET_OK);
+}
+
+#define SAY ">a {\"type\":\"publish\",\"channel\":\"x\",\"data\":1}"
+#define FROM(who, at)                                                                              \
+    "<a {\"type\":\"message\",\"channel\":\"x\",\"data\":1,\"offset\":" #at                        \
+    ",\"ts\":1700000000000"                                                                        \
+    ",\"from\":{\"client\":\"a\"," who "}}"
+
 static const struct {
     const char *why;
     bool nobody;  /* is asked: there is no such hook */
@@ -101,6 +120,20 @@ static const struct {
             "!a", "xa 0" } },
     { "nobody is asked", true, false,
         { "t 36000", "?0", "<a {\"type\":\"expiring\",\"in\":25}", "!a", "t 55000", "xa 3005" } },
+    { "the program lets it stay, and it hears nothing of that", true, false,
+        { "t 30000", "r+120", "t 60000", "!a", "t 6000", "<a {\"type\":\"expiring\",\"in\":25}",
+            "xa 0", "t 53000", "xa 0", "t 2000", "xa 3005" } },
+    { "or not so long", true, false,
+        { "r+40", "t 16000", "<a {\"type\":\"expiring\",\"in\":25}", "t 53000", "xa 0", "t 2000",
+            "xa 3005" } },
+    { "when it has been warned", true, false,
+        { "t 36000", "<a {\"type\":\"expiring\",\"in\":25}", "r+200", "t 100000", "!a", "xa 0" } },
+    { "while the backend is asked", false, false,
+        { "t 36000", "?1", "r+200", "=!", "t 100000", "?1", "xa 0", "t 45000", "?2" } },
+    { "other info, and it stays as long as before", true, false,
+        { "i{\"n\":2}", SAY, FROM("\"user\":\"ann\",\"info\":{\"n\":2}", 1), "inull", SAY,
+            FROM("\"user\":\"ann\"", 2), "r+50", SAY, FROM("\"user\":\"ann\"", 3), "t 26000",
+            "<a {\"type\":\"expiring\",\"in\":25}" } },
     { "whoever came with a token brings another", false, true,
         { "t 36000", "?0", "<a {\"type\":\"expiring\",\"in\":25}", "!a" } },
 };
@@ -108,6 +141,8 @@ static const struct {
 static void play_here(place *at, const char *line) {
     if (line[0] == 't')
         pass(at, strtoul(line + 2, NULL, 10));
+    else if (line[0] == 'i' || (line[0] == 'r' && line[1] == '+'))
+        refresh(at, line);
     else if (line[0] == '?')
         assert_int_equal(at->asked, (int)strtol(line + 1, NULL, 10));
     else if (strcmp(line, "=now") == 0)
@@ -170,6 +205,55 @@ static void renewing(void **state) {
     ln_buf_fini(&packed);
 }
 
+/* Another end and other info; all else is as it was. */
+static void changing(void **state) {
+    (void)state;
+    static const char claims[] =
+        "{\"sub\":\"ann\",\"iat\":3,\"jti\":\"t1\",\"info\":[1],\"subs\":[\"x\"],"
+        "\"publish\":[\"y:*\"]}";
+    static const struct {
+        const char *why;
+        uint64_t expires;
+        const char *info, *was;
+    } cases[] = {
+        { "nothing", 0, "", "[1]" },
+        { "the end", 9, "", "[1]" },
+        { "info", 0, "{\"a\":2}", "{\"a\":2}" },
+        { "both", 9, "3", "3" },
+        { "no info", 0, "null", "" },
+    };
+    ln_json_value top;
+    ln_identity *old, *id;
+    ln_slice got;
+    char large[LN_IDENTITY_INFO_MAX + 1];
+    memset(large, '1', sizeof large);
+    assert_int_equal(ln_json_check(ln_slice_str(claims), &top), LINNET_OK);
+    assert_int_equal(ln_identity_from(&top, 5, &old), LINNET_OK);
+    for (size_t i = 0; i < LN_COUNT(cases); i++) {
+        uint32_t at = 0;
+        ln_slice info = ln_slice_str(cases[i].info);
+        assert_int_equal(ln_identity_change(old, cases[i].expires, info, &id), LINNET_OK);
+        bool same = id->expires == (cases[i].expires ? 9 : 5) && id->issued == 3 && !id->vouched;
+        same = same && ln_slice_eq(ln_identity_info(id), ln_slice_str(cases[i].was));
+        same = same && ln_slice_eq(ln_identity_user(id), LN_SLICE("ann"));
+        same = same && ln_slice_eq(ln_identity_jti(id), LN_SLICE("t1"));
+        same = same && ln_identity_next_sub(id, &at, &got) && ln_slice_eq(got, LN_SLICE("x"));
+        same = same && ln_identity_grants(id, LN_ACT_PUBLISH, LN_SLICE("y:1"));
+        if (!same) fail_msg("%s", cases[i].why);
+        ln_free(id);
+    }
+    assert_int_equal(
+        ln_identity_change(old, 0, ln_slice_of(large, sizeof large), &id), LINNET_ERR_TOO_BIG);
+    assert_int_equal(
+        ln_identity_change(old, 0, ln_slice_of(large, sizeof large - 1), &id), LINNET_OK);
+    ln_free(id);
+    ln_test_memory m = { .fail_at = 1 };
+    ln_test_memory_install(&m);
+    assert_int_equal(ln_identity_change(old, 9, LN_SLICE(""), &id), LINNET_ERR_NOMEM);
+    ln_test_memory_remove();
+    ln_free(old);
+}
+
 static void without_memory(void **state) {
     (void)state;
     ln_identity *old;
@@ -195,6 +279,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(conversations),
         cmocka_unit_test(renewing),
+        cmocka_unit_test(changing),
         cmocka_unit_test(without_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -66,6 +66,13 @@ uint32_t ln_resume_due_ms(const ln_session *s) {
     return age >= half ? 0 : (half - age) * 1000;
 }
 
+void ln_resume_stale(ln_session *s) {
+    if (!s->ticketed) return;
+    s->ticketed = clock_s(s) - half_life(s);
+    if (!s->ticketed) s->ticketed--;
+    ln_session_plan(s);
+}
+
 /* Grants ---------------------------------------------------------------------------------- */
 
 static ln_grant_for whom(const ln_session *s, ln_slice channel) {
@@ -79,6 +86,7 @@ ln_slice ln_resume_grant(const ln_sub *sub, char out[LN_GRANT_TEXT]) {
     const ln_sub_more *more = sub->more;
     if (more->until) grant = (ln_grant){ LN_GRANT_BY_BACKEND, more->until };
     if (more->expires) grant.how |= LN_GRANT_BY_TOKEN;
+    if (ln_sub_placed(sub)) grant.how |= LN_GRANT_BY_PROGRAM;
     if (more->expires && more->expires < grant.expires) grant.expires = more->expires;
     ln_grant_for f = whom(s, ln_sub_name(sub));
     int err = ln_grant_put(&s->node->resuming->keys, &grant, &f, out);
@@ -151,6 +159,7 @@ typedef struct comeback {
     ln_ticket ticket;
     ln_identity *id; /* to be freed, unless it was taken */
     ln_buf scratch;
+    ln_buf placed; /* names, a byte of size in front of each: where the program has put it so far */
 } comeback;
 
 static void refuse(
@@ -225,6 +234,13 @@ static bool admits(ln_session *s, const ln_native_command *c, comeback *b) {
     return err == LINNET_OK && !why;
 }
 
+static int note_placed(comeback *b, const ln_sub *sub) {
+    ln_slice name = ln_sub_name(sub);
+    if (!ln_sub_placed(sub)) return LINNET_OK;
+    int err = ln_buf_add_byte(&b->placed, (uint8_t)name.size);
+    return err < 0 ? err : ln_buf_add(&b->placed, name);
+}
+
 /* Chain, name and identity. What it was put into as somebody new it leaves, to be put there again.
  */
 static int become(ln_session *s, comeback *b) {
@@ -232,9 +248,11 @@ static int become(ln_session *s, comeback *b) {
     if (err == LINNET_OK) err = rename_as(s, b->ticket.client);
     if (err < 0) return err;
     for (ln_sub *sub; (sub = s->subs) != NULL;) {
+        if (err == LINNET_OK) err = note_placed(b, sub);
         ln_sub_unanswered(s, sub, "");
         ln_sub_free(sub);
     }
+    if (err < 0) ln_conn_fail(s->conn, err);
     ln_resume_close(s);
     memcpy(s->chain, b->ticket.chain, sizeof s->chain);
     s->begun = (uint32_t)b->ticket.begun;
@@ -270,8 +288,9 @@ static ln_native_code judge(const ln_session *s, const ln_native_command *c, ln_
         err = ln_session_may(s, LN_ACT_SUBSCRIBE, c->channel);
     if (found == LINNET_ERR_NOMEM || (err < 0 && err != LINNET_ERR_DENIED))
         return ln_session_code(found < 0 ? found : err);
-    bool token = err == LINNET_ERR_DENIED && !(grant->how & LN_GRANT_BY_TOKEN);
-    bool backend = ln_asker_wants(s->node->asker, LN_ASK_SUBSCRIBE) &&
+    bool placed = grant->how & LN_GRANT_BY_PROGRAM;
+    bool token = err == LINNET_ERR_DENIED && !placed && !(grant->how & LN_GRANT_BY_TOKEN);
+    bool backend = ln_asker_wants(s->node->asker, LN_ASK_SUBSCRIBE) && !placed &&
                    !(grant->how & LN_GRANT_BY_BACKEND) && !ln_login_puts_into(s, c->channel);
     if (token || backend) {
         if (found == LINNET_ERR_TIMEOUT) return LN_NATIVE_TOKEN_EXPIRED;
@@ -281,21 +300,12 @@ static ln_native_code judge(const ln_session *s, const ln_native_command *c, ln_
 }
 
 static int begin(ln_session *s, const ln_native_command *c, const ln_grant *grant) {
-    ln_sub *sub = ln_sub_new(s, c);
-    if (!sub) return LINNET_ERR_NOMEM;
-    ln_sub_more *more = ln_sub_own(sub);
-    more->resumed = true;
-    if (grant->how & LN_GRANT_BY_BACKEND) more->until = (uint32_t)grant->expires;
-    if (grant->how & LN_GRANT_BY_TOKEN) more->expires = grant->expires;
-    if (more->expires) ln_login_watch(s);
-    int err = ln_sub_begin(sub, c->presence);
-    if (err < 0)
-        ln_sub_free(sub);
-    else if (err == LN_PENDING)
-        s->outstanding++;
-    else
-        ln_sub_tell(s, sub);
-    return err < 0 ? err : LINNET_OK;
+    ln_sub_how how = { .resumed = true };
+    if (grant->how & LN_GRANT_BY_BACKEND) how.until = (uint32_t)grant->expires;
+    if (grant->how & LN_GRANT_BY_TOKEN) how.expires = grant->expires;
+    if (grant->how & LN_GRANT_BY_PROGRAM) how.mark = LN_SUB_PLACED;
+    if (how.mark) s->placed = true;
+    return ln_sub_make(s, c, &how);
 }
 
 static void come_into(ln_session *s, const ln_native_command *c) {
@@ -327,9 +337,19 @@ static void come_into_all(ln_session *s, const ln_native_command *c) {
     ln_buf_fini(&name);
 }
 
+static void come_into_placed(ln_session *s, const comeback *b) {
+    ln_slice rest = ln_buf_slice(&b->placed);
+    while (!s->closed && rest.size) {
+        size_t size = rest.data[0];
+        ln_sub_place(s, ln_slice_sub(rest, 1, 1 + size));
+        ln_slice_skip(&rest, 1 + size);
+    }
+}
+
 void ln_resume_auth(ln_session *s, const ln_native_command *c) {
     comeback b = { .id = NULL };
     ln_buf_init(&b.scratch, LN_TICKET_MAX);
+    ln_buf_init(&b.placed, LN_BUF_MAX);
     if (admits(s, c, &b)) {
         int err = become(s, &b);
         if (err < 0) {
@@ -339,9 +359,11 @@ void ln_resume_auth(ln_session *s, const ln_native_command *c) {
             say_back(s, c);
             ln_seat_ask(s);
             come_into_all(s, c);
+            come_into_placed(s, &b);
             if (!s->closed) ln_login_settle(s);
         }
     }
     ln_free(b.id);
+    ln_buf_fini(&b.placed);
     ln_buf_fini(&b.scratch);
 }

@@ -155,6 +155,15 @@ static void revoke_session(stage *st) {
     assert_int_equal(ln_bans_put(&n->bans, LN_BAN_SESSION, name, 0, 0, START), LINNET_OK);
 }
 
+/* The program puts anna there. */
+static void put_anna(stage *st, const char *channel) {
+    ln_whom whom = { .user = LN_SLICE("anna") };
+    ln_enlisted got;
+    ln_sessions_enlist(&st->at.w.sessions, &whom, ln_slice_str(channel), &got);
+    assert_int_equal(got.in, 1);
+    run(&st->at.w);
+}
+
 static void perform(stage *st, const char *const *lines) {
     for (; *lines; lines++) {
         const char *line = *lines;
@@ -164,6 +173,12 @@ static void perform(stage *st, const char *const *lines) {
         case '=': keep(st, line); break;
         case '?': assert_int_equal(st->asked, strtol(line + 1, NULL, 10)); break;
         case 'k': use_keys(st, line[1] - '0', line[2] ? line[2] - '0' : -1); break;
+        case '+':
+            if (strncmp(line, "+vip", 4) == 0)
+                put_anna(st, line + 1);
+            else
+                act(st, line);
+            break;
         case 'B': revoke_session(st); break;
         case 'v': use_namespaces(st, (ln_rule)(line[1] - '0')); break;
         default: act(st, line);
@@ -249,6 +264,19 @@ static const struct {
             HELLO(b, ANNA, S1), "xa 3508", "oc v1", "~c welcome", ">c " AUTH("t1"),
             HELLO(c, ANNA, S1), "xb 3508", "ca 1000", "cb 1006", ">c " SUB(2, "x"),
             "<c " KEPT(2, 0), "xc 0" } },
+    { "where the program has put it, which no rule allows", false, true,
+        { COME, "+vip:1", "~a {\"type\":\"subscribed\",\"channel\":\"vip:1\"", "=g1 a", "ca 1006",
+            RETURN, ">b " BACK("t1", ONLY("vip:1", "g1")), HELLO(b, ANNA, S1),
+            "<b " BACK_LIVE("vip:1"), "?0", "=g2 b", "cb 1006", "oc v1", "~c \"auth\":true",
+            ">c " BACK("t1", ONLY("vip:1", "g2")), HELLO(c, ANNA, S1), "<c " BACK_LIVE("vip:1"),
+            "!c" } },
+    { "its grant is for coming back, and not for coming", false, true,
+        { COME, "+vip:1", "~a subscribed", "=g1 a",
+            ">a {\"type\":\"unsubscribe\",\"channel\":\"vip:1\"}", ">a " SUBG(1, "vip:1", "g1"),
+            "~a permission_denied", "!a" } },
+    { "the program puts it somewhere before it is back", false, false,
+        { COME, "ca 1006", "ob v1 {anna}", "~b welcome", "+vip:1", "~b subscribed",
+            ">b " AUTH("t1"), HELLO(b, ANNA, S1), "<b " BACK_LIVE("vip:1"), "!b" } },
     { "with its own ticket nothing gives way", false, false,
         { COME, ">a " AUTH("t1"), HELLO(a, ANNA, S1), "xa 0" } },
     { "members neither leave nor come", false, false,

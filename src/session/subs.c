@@ -1,5 +1,5 @@
 #include "base/mem.h"
-#include "session/inner.h"
+#include "session/login.h"
 #include "wire/bytes.h"
 
 /* Subscriptions --------------------------------------------------------------------------- */
@@ -51,7 +51,7 @@ static void cut_out(ln_session *s, const ln_sub *sub) {
     if (s->last_sub == sub) s->last_sub = before;
 }
 
-ln_sub *ln_sub_new(ln_session *s, const ln_native_command *c) {
+static ln_sub *sub_new(ln_session *s, const ln_native_command *c) {
     ln_sub *sub = ln_pool_get(&s->node->subs);
     if (!sub) return NULL;
     *sub = (ln_sub){ .session = s, .more = &ln_sub_at_rest };
@@ -163,7 +163,7 @@ void ln_sub_joined(ln_sub *sub, int err) {
     }
     s->outstanding--;
     ln_recover_end(sub);
-    if (err < 0 && sub->more->resumed) {
+    if (err < 0 && (sub->more->resumed || ln_sub_placed(sub))) { /* no fault of the client's */
         ln_sub_end(s, sub, ln_session_code(err));
     } else if (err < 0) {
         ln_native_error error = {
@@ -185,6 +185,50 @@ static void on_subscribed(void *ctx, ln_subscription *ls, int err) {
         ln_sub_joined((ln_sub *)(void *)ls, err);
 }
 
+int ln_sub_make(ln_session *s, const ln_native_command *c, const ln_sub_how *how) {
+    ln_sub *sub = sub_new(s, c);
+    if (!sub) return LINNET_ERR_NOMEM;
+    ln_sub_more *more = ln_sub_own(sub); /* it has one */
+    sub->s.mark = how->mark;
+    more->resumed = how->resumed;
+    more->expires = how->expires;
+    more->until = how->until;
+    if (how->expires) ln_login_watch(s);
+    int err = ln_sub_begin(sub, c->presence);
+    if (err < 0)
+        ln_sub_free(sub);
+    else if (err == LN_PENDING)
+        s->outstanding++;
+    else
+        ln_sub_tell(s, sub);
+    return err < 0 ? err : LINNET_OK;
+}
+
+int ln_sub_place(ln_session *s, ln_slice channel) {
+    const ln_native_command c = { .verb = LN_VERB_SUBSCRIBE, .channel = channel };
+    const ln_sub_how how = { .mark = LN_SUB_PUSHED | LN_SUB_PLACED };
+    uint32_t count = s->sub_count - s->leaving;
+    ln_sub *there = ln_sub_find(s, channel);
+    s->placed = true;
+    if (there) {
+        there->s.mark |= LN_SUB_PLACED;
+        if (ln_sub_leaves(there)) there->s.mark |= LN_SUB_AGAIN;
+        return LINNET_OK;
+    }
+    if (s->limits->channels_max && count >= s->limits->channels_max) return LINNET_ERR_LIMIT;
+    return ln_sub_make(s, &c, &how);
+}
+
+/* It is to be in its channel anew. What cannot be told is not: the program has asked long ago. */
+static void place_again(ln_sub *sub, ln_slice channel) {
+    ln_session *s = sub->session;
+    uint8_t bytes[LN_CHANNEL_NAME_MAX];
+    size_t size = channel.size;
+    memcpy(bytes, channel.data, size);
+    ln_sub_free(sub);
+    if (!s->closed) ln_sub_place(s, ln_slice_of(bytes, size));
+}
+
 /* An unsubscribe that waited for what was published before it; note: its id. */
 static void on_left(void *ctx, ln_subscription *ls, ln_slice note) {
     (void)ctx;
@@ -195,7 +239,10 @@ static void on_left(void *ctx, ln_subscription *ls, ln_slice note) {
     if (ln_heard(s)) ln_hear_sub(s, LN_HEARD_UNSUBSCRIBE, ln_sub_name(sub), 0);
     ln_reply reply = { .verb = LN_VERB_UNSUBSCRIBE, .re = note, .channel = ln_sub_name(sub) };
     ln_session_ok(s, &reply);
-    ln_sub_free(sub);
+    if (sub->s.mark & LN_SUB_AGAIN)
+        place_again(sub, ln_sub_name(sub));
+    else
+        ln_sub_free(sub);
     ln_session_answered(s);
 }
 
@@ -209,7 +256,10 @@ static void on_reset(void *ctx, ln_subscription *ls, ln_slice channel) {
     if (ln_session_dialect(s)->skips) {
         ln_session_say(
             s, ln_native_put_unsubscribed(&n->out, channel, LN_NATIVE_UNRECOVERABLE_POSITION));
-        ln_sub_free(sub);
+        if (ln_sub_placed(sub)) /* it could not come back by itself */
+            place_again(sub, channel);
+        else
+            ln_sub_free(sub);
         return;
     }
     ln_sub_more *more = ln_sub_own(sub);

@@ -51,6 +51,7 @@ int ln_ticket_get(const ln_ticket_keys *keys, ln_slice text, uint64_t now, ln_bu
 typedef enum ln_grant_how {  /* bits: why he was let in, where the rules alone did not do it */
     LN_GRANT_BY_TOKEN = 1,   /* he had one for this channel */
     LN_GRANT_BY_BACKEND = 2, /* and was asked */
+    LN_GRANT_BY_PROGRAM = 4, /* it put him there: good for coming back, and not for coming */
 } ln_grant_how;
 
 typedef struct ln_grant {

@@ -183,6 +183,8 @@ it('who is disconnected or banned reads no more', async () => {
   };
   const read = async sub => Reader.open(server, `/sse?channel=a&token=${await sign({ sub })}`);
   const [anna, bob, carl] = await Promise.all(['anna', 'bob', 'carl'].map(read));
+  await order('unsubscribe', { user: 'anna', channel: 'b' }); // it is in none of that name
+  await order('refresh', { user: 'anna', info: { n: 1 }, expires: now() + 5 });
   await order('disconnect', { user: 'anna' });
   await anna.ended;
   await order('ban', { user: 'bob' });
@@ -191,6 +193,12 @@ it('who is disconnected or banned reads no more', async () => {
   const again = await read('anna');
   assert.equal(again.status, 200);
   await carl.says(/^id: /m);
+  const [dora, dirk] = await Promise.all(['dora', 'dirk'].map(read));
+  await order('unsubscribe', { user: 'dora', channel: 'a' });
+  await dora.ended;
+  assert.match(dora.text, /event: error\ndata: {"code":103}/);
+  await order('forget', { user: 'dirk' });
+  await dirk.ended;
   for (const reader of [again, carl]) reader.close();
   await server.stop();
 });
