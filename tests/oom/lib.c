@@ -36,7 +36,8 @@ struct house {
     linnet_hub *hub;
     char bound[128];
     linnet_conn_id deferred;
-    int promised, kept; /* users handed over, and seen again */
+    int promised, kept; /* users handed over, and seen again; orders given, and told of */
+    int told;           /* of the last order */
     int served_open, served_closed;
     guest guests[2];
     int fd; /* of a client that speaks HTTP */
@@ -142,6 +143,7 @@ static int routes(house *h, int flags) {
         linnet_hub_options o = LINNET_HUB_OPTIONS_INIT;
         err = linnet_hub_new(&o, &h->hub);
         if (err == LINNET_OK) err = linnet_server_hub(h->server, "/channels", h->hub);
+        if (err == LINNET_OK) err = linnet_server_hub(h->server, "/people/*", h->hub);
     }
     return err;
 }
@@ -549,6 +551,67 @@ static int scenario_channel(void) {
     return settled(&h, err);
 }
 
+/* What is asked about all workers is told once, whatever it is told. */
+static void on_channels(
+    void *ctx, linnet_hub *hub, int err, const linnet_channel *channels, size_t count, bool more) {
+    house *h = ctx;
+    (void)hub, (void)channels, (void)count, (void)more;
+    h->kept++;
+    h->told = err;
+}
+
+static void on_enlisted(void *ctx, linnet_hub *hub, int err, uint64_t sessions, uint64_t full) {
+    house *h = ctx;
+    (void)hub, (void)full;
+    h->kept++;
+    h->told = err == LINNET_OK && sessions != 1 ? LOST : err;
+}
+
+static void on_done(void *ctx, linnet_hub *hub, int err, uint64_t count) {
+    house *h = ctx;
+    (void)hub, (void)count;
+    h->kept++;
+    h->told = err;
+}
+
+static bool all_told(const house *h) {
+    return h->kept == h->promised;
+}
+
+/* err: what the call said. */
+static int await_told(house *h, int err) {
+    if (err < 0) return err;
+    h->promised++;
+    err = await(h, NULL, all_told);
+    return err == LINNET_OK ? h->told : err;
+}
+
+static int scenario_orders(void) {
+    house h;
+    int err = house_open(&h, CHANNELS);
+    guest *g = &h.guests[0];
+    linnet_whom ann = LINNET_WHOM_INIT;
+    linnet_refresh news = LINNET_REFRESH_INIT;
+    linnet_channels_query all = LINNET_CHANNELS_QUERY_INIT;
+    linnet_slice news_channel = linnet_str("news");
+    ann.client = linnet_str("ann");
+    news.info = linnet_str("{\"n\":1}");
+    if (err == LINNET_OK) err = dial(&h, g, "/people/ann", CHANNELS);
+    if (err == LINNET_OK) err = await(&h, g, opened);
+    if (err == LINNET_OK)
+        err = send_to(g, "{\"type\":\"subscribe\",\"id\":1,\"channel\":\"room\"}");
+    if (err == LINNET_OK) err = await(&h, g, answered);
+    if (err == LINNET_OK && strstr(g->last, "\"error\"")) err = LINNET_ERR_NOMEM;
+    if (err == LINNET_OK)
+        err = await_told(&h, linnet_hub_enlist(h.hub, &ann, news_channel, on_enlisted, &h));
+    if (err == LINNET_OK) err = await_told(&h, linnet_hub_refresh(h.hub, &ann, &news, on_done, &h));
+    if (err == LINNET_OK) err = await_told(&h, linnet_hub_channels(h.hub, &all, on_channels, &h));
+    if (err == LINNET_OK)
+        err = await_told(&h, linnet_hub_expel(h.hub, &ann, news_channel, on_done, &h));
+    err = settled(&h, err);
+    return h.kept != h.promised ? LOST : err;
+}
+
 static void fire(linnet_timer *timer, void *ctx) {
     ((house *)ctx)->fired = true;
     linnet_timer_free(timer);
@@ -691,6 +754,7 @@ int main(int argc, char **argv) {
         { "later", scenario_later, NULL },
         { "upgrade", scenario_upgrade, NULL },
         { "channel", scenario_channel, NULL },
+        { "orders", scenario_orders, NULL },
         { "loop", scenario_loop, NULL },
         { "workers", scenario_workers, NULL },
         { "ws", scenario_ws, NULL },
