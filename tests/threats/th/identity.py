@@ -319,7 +319,7 @@ def asks(client, want, **fields):
 
 class Known(Client):
     def __init__(self, w, user):
-        self.ws, self.id = w.ws("/ws", V1, bearer(token(sub=user))), 0
+        self.ws, self.id, self.waiting = w.ws("/ws", V1, bearer(token(sub=user))), 0, []
         self.hear("welcome")
 
 
