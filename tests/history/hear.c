@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <zlib.h>
 
+#define KEYS_MAX (16 * 1024) /* in a frame: an array of 16 KiB has many */
+
 typedef struct fields { /* of one object; kind NULL where it is not there */
     ln_json_value type, re, channel, data, epoch, offset, recovered, count, presence, joins, leaves,
         error, client, after_ms, resume, grant;
@@ -306,7 +308,7 @@ static void hear_one(client *c, const ln_json_value *object) {
 
 void client_hear(client *c, linnet_slice text) {
     ln_json_value top, key, one;
-    if (ln_json_check(text, &top) < 0) {
+    if (ln_json_check_long(text, KEYS_MAX, &top) < 0) {
         strange(c, "no JSON", text);
         return;
     }

@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define KEYS_MAX (16 * 1024) /* in a frame: an array of 16 KiB has many */
+
 typedef struct frame {
     ln_json_value type, re, channel, data, offset, epoch, count, node, recovered, replay, messages;
     ln_json_value client, auth, user, expires, ts, reason, code, error, key, from, joins, leaves,
@@ -465,7 +467,7 @@ static void take(attempt *a, const ln_json_value *top, ln_slice text) {
 void client_hears(attempt *a, ln_slice text) {
     ln_json_value top, key, item;
     client_trace(a, "hears", text);
-    if (ln_json_check(text, &top) < 0 ||
+    if (ln_json_check_long(text, KEYS_MAX, &top) < 0 ||
         (top.kind != LN_JSON_OBJECT && top.kind != LN_JSON_ARRAY)) {
         anomaly(a, "answer", "a message that is no JSON");
     } else if (top.kind == LN_JSON_OBJECT) {

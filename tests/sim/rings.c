@@ -4,7 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define AT_ONCE 32 /* subscribes in a frame */
+#define AT_ONCE  32          /* subscribes in a frame */
+#define KEYS_MAX (16 * 1024) /* in a frame: an array of 16 KiB has many */
 
 static uint32_t below(const rings *r, uint32_t n) {
     return ln_simnet_below(r->scene->net, n);
@@ -120,7 +121,8 @@ static void take(rings *r, const ln_json_value *top) {
 static void on_message(linnet_conn *conn, linnet_opcode opcode, linnet_slice data) {
     rings *r = linnet_conn_user(conn);
     ln_json_value top, key, item;
-    if (opcode != LINNET_TEXT || ln_json_check(data, &top) < 0 || r->state != RINGS_IN) {
+    if (opcode != LINNET_TEXT || ln_json_check_long(data, KEYS_MAX, &top) < 0 ||
+        r->state != RINGS_IN) {
         anomaly(r, "answer", 0, "no JSON, or too late");
     } else if (top.kind == LN_JSON_ARRAY) {
         ln_json_iter it = ln_json_iter_of(&top);
