@@ -33,6 +33,7 @@ struct linnet_hub {
     char *bans_file;  /* NULL: they are not written down */
     ln_ledger ledger; /* worker 0's */
     char node[16];
+    uint32_t started;     /* seconds since 1970; when its first worker was; 0: none is */
     ln_resuming resuming; /* ttl_s 0: nobody comes back */
 };
 
@@ -677,6 +678,8 @@ int ln_host_hub_open(linnet_hub *hub, linnet_loop *w) {
     }
     h->gate.auth.bans = &h->sessions.bans;
     h->vouched = (ln_auth){ .keys = hub->no_keys, .anonymous = true, .bans = &h->sessions.bans };
+    if (!hub->started) hub->started = (uint32_t)(ln_world_wall(w->world) / 1000);
+    h->sessions.started = hub->started;
     h->sessions.failures = failures_rate(hub);
     h->sessions.address_of = address_of;
     if (hub->resuming.ttl_s) h->sessions.resuming = &hub->resuming;

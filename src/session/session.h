@@ -121,7 +121,8 @@ typedef struct ln_sessions { /* of one worker */
     ln_stat full_users;                    /* connections closed because a user has too many */
     const ln_resuming *resuming;           /* the owner sets it; NULL: nobody comes back */
     ln_map chains;                         /* sessions that could come back, by their chains */
-    uint32_t started;       /* seconds since 1970; when the first session was made; 0: none was */
+    uint32_t started; /* seconds since 1970: of all workers, the owner sets it; 0: when the first
+                       * session is made */
     ln_stat resumed, taken; /* who came back; and whose old connection was still there */
 } ln_sessions;
 
