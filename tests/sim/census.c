@@ -13,6 +13,18 @@ static bool is_in(const client *c, uint32_t life, uint32_t seat) {
     return a && a->state == OPEN && a->life == life && a->places[seat].talk == IN;
 }
 
+/* By its name, and what it has said of itself there. */
+static bool knows(const crowd *heard, const attempt *a, const place *at) {
+    crowd_member m = { .info = at->info };
+    memcpy(m.client, a->name, sizeof m.client);
+    bool is = crowd_has(heard, &m);
+    for (uint32_t i = 0; i < PLACE_BEFORE && !is && at->info_before[i]; i++) {
+        m.info = at->info_before[i];
+        is = crowd_has(heard, &m);
+    }
+    return is;
+}
+
 /* Whether these are the members of a channel. */
 static bool people(
     const poll *p, const crowd *heard, uint32_t life, uint32_t seat, const char *who) {
@@ -20,10 +32,8 @@ static bool people(
     for (uint32_t i = 0; i < p->count; i++) {
         if (!is_in(&p->clients[i], life, seat)) continue;
         const attempt *a = p->clients[i].now;
-        crowd_member m = { .info = a->places[seat].info };
-        memcpy(m.client, a->name, sizeof m.client);
         here++;
-        if (crowd_has(heard, &m)) continue;
+        if (knows(heard, a, &a->places[seat])) continue;
         snprintf(p->words, p->size,
             "%s, seat %u: client %u is there and not known, or not his info", who, seat, i);
         return false;

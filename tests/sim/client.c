@@ -92,6 +92,8 @@ static void over(attempt *a) {
     a->conn = NULL;
     free(a->rest);
     a->rest = NULL;
+    back_left(a);
+    numbers_left(a);
     for (uint32_t i = 0; i < SEATS; i++)
         crowd_fini(&a->places[i].crowd);
     a->client->now = NULL;
@@ -191,7 +193,7 @@ static attempt *attempt_new(client *c) {
     if (!a) abort();
     a->older = c->history;
     a->client = c;
-    a->session = c->scene->sessions++;
+    a->chain = a->session = c->scene->sessions++;
     a->node = below(c, 2);
     c->history = c->now = a;
     return a;
@@ -293,6 +295,7 @@ static void act_with_token(attempt *a) {
     client *c = a->client;
     if (!has(c, PLAN_LOGIN)) return;
     if (below(c, 2)) {
+        if (below(c, 2)) say_join(a, LAW_GUARDED + below(c, 2)); /* by the token before */
         say_login(a);
         return;
     }
@@ -303,7 +306,10 @@ static void act_with_token(attempt *a) {
 static void be_wild(attempt *a) {
     client *c = a->client;
     uint32_t seat = below(c, HISTORY_CHANNELS), dice = below(c, 110);
-    if (a->paused && below(c, 4)) return;
+    if (a->paused && below(c, 6)) {
+        if (below(c, 3) == 0) say_part(a, seat); /* something of it waits still */
+        return;
+    }
     resume(a);
     if (a->rude) return;
     if (a->wants_token && !a->identity.known && below(c, 8)) {
@@ -311,8 +317,9 @@ static void be_wild(attempt *a) {
     } else if (dice < 34) {
         say_join(a, seat);
     } else if (dice < 64) {
+        bool counts = has(c, PLAN_NUMBERS) && below(c, 3);
         for (uint32_t n = 1 + (below(c, 4) == 0) * below(c, 6); n; n--)
-            say_publish(a, seat, true);
+            if (!counts || !numbers_say(a, seat)) say_publish(a, seat, true);
     } else if (dice < 70) {
         say_part(a, seat);
     } else if (dice < 72) {
@@ -352,6 +359,7 @@ static bool well_known(const attempt *a) {
 static void be_calm(attempt *a) {
     resume(a);
     if (a->rude) return;
+    numbers_again(a);
     if (!well_known(a)) {
         say_login(a);
         return;
@@ -415,11 +423,10 @@ void client_speak(void *ctx) {
 bool client_settled(const client *c) {
     const attempt *a = c->now;
     if (!a || a->state != OPEN || a->rude || a->rest || a->asked_count) return false;
-    if (!well_known(a)) return false;
+    if (!well_known(a) || a->returning || !numbers_settled(a)) return false;
     for (uint32_t i = 0; i < SEATS; i++) {
         if (a->places[i].talk != (wants(c, i) ? IN : OUT) || a->places[i].lent) return false;
-        if (wants(c, i) && !history_level(c->scene->h, &a->places[i].seat, a->session))
-            return false;
+        if (wants(c, i) && !history_level(c->scene->h, &a->places[i].seat, a->chain)) return false;
     }
     return true;
 }
@@ -437,7 +444,7 @@ void client_describe(const client *c, char *out, size_t size) {
         if (a->places[i].talk != OUT || wants(c, i))
             n += snprintf(out + n, size - (size_t)n, " %u%s at %llu%s", i,
                 a->places[i].talk == IN ? "" : "?", (unsigned long long)a->places[i].seat.offset,
-                history_level(c->scene->h, &a->places[i].seat, a->session) ? "" : " (behind)");
+                history_level(c->scene->h, &a->places[i].seat, a->chain) ? "" : " (behind)");
 }
 
 void client_end(client *c) {

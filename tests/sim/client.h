@@ -3,17 +3,21 @@
  * to the history, to its mirrors of who is there (crowd.h), and to the law (law.h); what the
  * library calls back, and when, it judges itself (I12).
  *
- *   client.c   its life: dialling, moods, what the library calls
- *   say.c      what it says
- *   hear.c     what it hears, and whether that can be
+ *   client.c    its life: dialling, moods, what the library calls
+ *   say.c       what it says
+ *   hear.c      what it hears, and whether that can be
+ *   back.c      coming back with a ticket
+ *   numbers.c   publications with a number
  */
 #ifndef SIM_CLIENT_H
 #define SIM_CLIENT_H
+#include "back.h"
 #include "base/json.h"
 #include "crowd.h"
 #include "history.h"
 #include "lib/world.h"
 #include "net/sim.h"
+#include "numbers.h"
 #include "plan.h"
 #include <linnet/client.h>
 
@@ -74,35 +78,37 @@ typedef enum request {
     ASK_UNSET,
     ASK_TYPING,
     ASK_INFO,
-    ASK_MEMBERS
+    ASK_MEMBERS,
+    ASK_RETURN /* auth with a ticket; value: it is spoiled */
 } request;
 
 typedef struct asked {
     request what;
     uint32_t id, channel, key;
+    uint32_t seq;        /* of a publication; 0: none */
     uint32_t value, ttl; /* of a key */
     ln_msec at;
     uint64_t until; /* of a token that came with it, in seconds since 1970 */
     uint32_t claims;
     bool token;
     bool claimed; /* its own token allowed it when it was said */
+    bool stale;   /* its grant is for who it was before it showed a token */
 } asked;
-
-typedef struct identity { /* what a token makes of a connection */
-    bool known;
-    bool good;       /* else the token is no good */
-    uint64_t until;  /* seconds since 1970 */
-    uint32_t claims; /* guarded channels, as bits */
-} identity;
 
 typedef struct held { /* a key that is one's own */
     uint32_t value;
     ln_msec until; /* 0: as long as one is there */
 } held;
 
+#define PLACE_BEFORE 3
+
 typedef struct place { /* a connection in one channel */
     history_seat seat;
+    history_seat from; /* where it stood when it asked to be let in */
+    ln_msec from_at;
     talk talk;
+    bool named; /* it came back with this channel */
+    ln_msec named_at;
     bool watches;  /* hears who comes and goes */
     bool banned;   /* its token does not allow this any more */
     bool expelled; /* the program has put it out, perhaps */
@@ -113,6 +119,8 @@ typedef struct place { /* a connection in one channel */
     keys keys;
     held held[CROWD_KEYS];
     uint32_t info, info_asked; /* what others may know of it */
+    /* Or one of these still: who comes back soon has never been away. */
+    uint32_t info_before[PLACE_BEFORE];
 } place;
 
 typedef struct attempt { /* one dial, and the connection it became; kept until the end */
@@ -121,14 +129,16 @@ typedef struct attempt { /* one dial, and the connection it became; kept until t
     linnet_conn *conn;
     linnet_conn_id id;
     uint32_t session, life, node, requests, asked_count;
+    uint32_t chain; /* the first session of those that it continues */
     enum { DIALING, OPEN, OVER } state;
     bool welcomed, paused, rude, goaway, kicked;
     bool regrets;     /* it called its dial back, which may have come about before */
     bool going;       /* it closes: it hears nothing more but the code */
     bool wants_token; /* nothing is heeded before one came */
     bool logging_in;
+    bool returning;             /* with a ticket, and has no answer yet */
     identity identity, offered; /* offered: with the handshake */
-    char name[20];              /* as the server calls it */
+    char name[20], id_name[33]; /* as the server calls it, and its session */
     place places[SEATS];
     asked asked[CLIENT_ASKED];
     char *rest; /* of a message that goes out in fragments */
@@ -145,6 +155,12 @@ typedef struct client {
     uint32_t wanted;          /* channels to be in when calm, as bits */
     history_seat seen[SEATS]; /* where it stood last */
     ln_msec seen_at[SEATS];
+    way_back back, fresh; /* fresh: of who is coming back, if it may not */
+    char grants[SEATS][BACK_GRANT];
+    bool granted_known[SEATS]; /* they are for somebody, and not for nobody */
+    uint64_t lent[SEATS];      /* of the last connection that was there */
+    uint32_t in;               /* the channels that it was in, as bits */
+    numbers numbers;
 } client;
 
 #define CLIENT_PORT 7001 /* of node 0; the next one is node 1's */
@@ -192,6 +208,10 @@ void say_publish(attempt *a, uint32_t seat, bool fancy);
 void say_batch(attempt *a);
 void say_on(attempt *a); /* more of a message in fragments */
 void say_login(attempt *a);
+asked *say_ask(attempt *a, request what, uint32_t seat);
+/* Another publication, by its request, and the command for it. */
+asked *say_publication(attempt *a, uint32_t seat, bool fancy, uint32_t seq);
+void say_command(attempt *a, const asked *q);
 void say_set(attempt *a, uint32_t seat);
 void say_typing(attempt *a, uint32_t seat);
 void say_info(attempt *a, uint32_t seat);
@@ -200,4 +220,8 @@ void say_members(attempt *a, uint32_t seat);
 /* hear.c -------------------------------------------------------------------------------------- */
 
 void client_hears(attempt *a, ln_slice text);
+/* It is somebody, or somebody else. */
+void hear_become(attempt *a, const identity *id);
+/* It is not there any more. */
+void hear_leave(attempt *a, uint32_t seat);
 #endif

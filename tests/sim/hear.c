@@ -8,7 +8,7 @@
 typedef struct frame {
     ln_json_value type, re, channel, data, offset, epoch, count, node, recovered, replay, messages;
     ln_json_value client, auth, user, expires, ts, reason, code, error, key, from, joins, leaves,
-        presence;
+        presence, session, resume, grant;
 } frame;
 
 #define KEY(name)                                                                                  \
@@ -19,7 +19,7 @@ static const struct {
 } frame_keys[] = { KEY(type), KEY(re), KEY(channel), KEY(data), KEY(offset), KEY(epoch), KEY(count),
     KEY(node), KEY(recovered), KEY(replay), KEY(messages), KEY(client), KEY(auth), KEY(user),
     KEY(expires), KEY(ts), KEY(reason), KEY(code), KEY(error), KEY(key), KEY(from), KEY(joins),
-    KEY(leaves), KEY(presence) };
+    KEY(leaves), KEY(presence), KEY(session), KEY(resume), KEY(grant) };
 
 static void frame_of(const ln_json_value *top, frame *f) {
     *f = (frame){ 0 };
@@ -74,21 +74,22 @@ static asked answered(attempt *a, const frame *f) {
 
 /* -- in and out -------------------------------------------------------------------------------- */
 
-static void leave(attempt *a, uint32_t seat) {
+void hear_leave(attempt *a, uint32_t seat) {
     place *p = &a->places[seat];
     p->talk = OUT;
-    p->seat.joined = p->watches = p->banned = p->expelled = false;
+    a->client->grants[seat][0] = 0;
+    p->seat.joined = p->named = p->watches = p->banned = p->expelled = false;
     p->until = p->lent = p->info = p->info_asked = 0;
+    memset(p->info_before, 0, sizeof p->info_before);
     crowd_clear(&p->crowd);
     memset(&p->keys, 0, sizeof p->keys);
     memset(p->held, 0, sizeof p->held);
 }
 
 /* Whether what it missed is kept for certain: it is little, and young. */
-static bool surely_kept(const client *c, uint32_t seat, uint64_t head) {
-    scene *s = c->scene;
-    return s->plan->payload_max <= 400 && head - c->seen[seat].offset <= s->history_least &&
-           ln_simnet_now(s->net) - c->seen_at[seat] < 290000;
+static bool surely_kept(const scene *s, const place *p, uint64_t head) {
+    return s->plan->payload_max <= 400 && head - p->from.offset <= s->history_least &&
+           ln_simnet_now(s->net) - p->from_at < 290000;
 }
 
 static void remember(attempt *a, uint32_t seat) {
@@ -101,13 +102,13 @@ static void remember(attempt *a, uint32_t seat) {
 static void take_position(attempt *a, const frame *f, const asked *q) {
     client *c = a->client;
     place *p = &a->places[q->channel];
-    const history_seat *seen = &c->seen[q->channel];
+    const history_seat *seen = &p->from;
     uint64_t epoch = epoch_of(f), offset = number_of(&f->offset);
     bool recovered = f->recovered.kind == LN_JSON_BOOL && f->recovered.boolean;
     if ((f->recovered.kind == LN_JSON_BOOL) != (q->key != 0))
         anomaly(a, "recover", "an answer to what was not asked, or none");
     else if (q->key && q->channel != OWN_SEAT && !recovered && seen->epoch == epoch &&
-             seen->offset <= offset && surely_kept(c, q->channel, offset))
+             seen->offset <= offset && surely_kept(c->scene, p, offset))
         anomaly(a, "recover", "not recovered, for nothing");
     if (q->key) did(c->scene, recovered ? DID_RECOVERED : DID_ANEW);
     if (recovered) {
@@ -119,6 +120,13 @@ static void take_position(attempt *a, const frame *f, const asked *q) {
     }
 }
 
+static void keep_grant(attempt *a, const frame *f, uint32_t seat) {
+    size_t size = f->grant.text.size < BACK_GRANT ? f->grant.text.size : 0;
+    memcpy(a->client->grants[seat], f->grant.text.data, size);
+    a->client->grants[seat][size] = 0;
+    a->client->granted_known[seat] = a->identity.known;
+}
+
 static void take_joined(attempt *a, const frame *f, const asked *q) {
     place *p = &a->places[q->channel];
     law_joined(scene_of(a)->law, a, q, q->channel);
@@ -128,6 +136,7 @@ static void take_joined(attempt *a, const frame *f, const asked *q) {
     if (q->token) did(scene_of(a), DID_CHANNEL_TOKEN);
     take_position(a, f, q);
     remember(a, q->channel);
+    keep_grant(a, f, q->channel);
     if (p->watches != (f->presence.kind == LN_JSON_ARRAY))
         anomaly(a, "presence-drift", "a list nobody asked for, or none");
     if (!p->watches) return;
@@ -138,9 +147,30 @@ static void take_joined(attempt *a, const frame *f, const asked *q) {
     did(scene_of(a), DID_LISTED);
 }
 
+/* A channel that it came back with, as if it had asked for it. */
+static asked named(attempt *a, uint32_t seat) {
+    const place *p = &a->places[seat];
+    uint64_t lent = a->client->lent[seat];
+    return (asked){ .what = ASK_SUBSCRIBE,
+        .channel = seat,
+        .key = p->from.epoch != 0,
+        .at = p->named_at,
+        .token = lent != 0,
+        .until = lent,
+        .stale = a->client->granted_known[seat] != a->identity.known,
+        .claimed = law_allows(scene_of(a)->law, a, seat) };
+}
+
 /* The server has put it there. */
 static void take_subscribed(attempt *a, const frame *f) {
     uint32_t seat = channel_seat(f->channel.text, a->client->user);
+    if (seat < SEATS && a->places[seat].named && !a->returning) {
+        asked back = named(a, seat);
+        a->places[seat].named = false;
+        did(scene_of(a), DID_RETURNED_IN);
+        take_joined(a, f, &back);
+        return;
+    }
     if (seat != OWN_SEAT) {
         anomaly(a, "leak", "it is put into a channel that is not its own");
         return;
@@ -151,9 +181,10 @@ static void take_subscribed(attempt *a, const frame *f) {
     p->seat = (history_seat){
         .client = a->client->number, .life = a->life, .channel = OWN_SEAT + a->client->user
     };
-    p->talk = IN;
+    if (!p->named) p->talk = IN;
     take_position(a, f, &q);
     remember(a, seat);
+    if (!p->named) keep_grant(a, f, seat);
 }
 
 static void take_unsubscribed(attempt *a, const frame *f) {
@@ -163,6 +194,12 @@ static void take_unsubscribed(attempt *a, const frame *f) {
     bool barely = code == 103 && seat < SEATS &&
                   a->places[seat].talk == OUT; /* it was on its way in */
     if (barely) return;
+    if (seat < SEATS && a->places[seat].named && !a->returning) {
+        asked back = named(a, seat);
+        law_refused(s->law, a, &back, code, f->channel.text);
+        hear_leave(a, seat);
+        return;
+    }
     if (seat == SEATS || !a->places[seat].seat.joined) {
         anomaly(a, "late", "put out of where it is not");
         return;
@@ -178,13 +215,13 @@ static void take_unsubscribed(attempt *a, const frame *f) {
     else
         history_anomaly(s->h, "epoch-lie", "client %u is put out of seat %u with %u",
             a->client->number, seat, (unsigned)code);
-    leave(a, seat);
+    hear_leave(a, seat);
     if (parting) p->talk = PARTING;
 }
 
 /* -- who it is --------------------------------------------------------------------------------- */
 
-static void become(attempt *a, const identity *id) {
+void hear_become(attempt *a, const identity *id) {
     a->identity = *id;
     a->identity.known = true;
     did(scene_of(a), DID_LOGIN);
@@ -193,13 +230,14 @@ static void become(attempt *a, const identity *id) {
         if (law_allows(scene_of(a)->law, a, a->asked[i].channel)) a->asked[i].claimed = true;
 }
 
-static void take_login(attempt *a, const asked *q) {
+static void take_login(attempt *a, const frame *f, const asked *q) {
     identity id = { .known = true, .until = q->until, .claims = q->claims };
     a->logging_in = false;
     if (!q->token) anomaly(a, "leak", "a token that is no good is taken");
     if (law_now_s(scene_of(a)->law) > q->until + LAW_GRACE_S + 120)
         anomaly(a, "leak", "a token is taken long after its end");
-    become(a, &id);
+    hear_become(a, &id);
+    back_keep(a, f->resume.text);
     if (!q->key) return;
     did(scene_of(a), DID_REFRESH);
     for (uint32_t i = LAW_GUARDED; i < LAW_GUARDED + 2; i++)
@@ -211,11 +249,24 @@ static void take_welcome(attempt *a, const frame *f) {
     scene *s = scene_of(a);
     a->life = client_life(s, f->node.text);
     a->wants_token = f->auth.kind == LN_JSON_BOOL && f->auth.boolean;
-    size_t size = f->client.text.size < sizeof a->name ? f->client.text.size : sizeof a->name - 1;
-    memcpy(a->name, f->client.text.data, size);
-    if (f->user.kind != LN_JSON_STRING) return;
-    if (!a->offered.known || !a->offered.good) anomaly(a, "leak", "it is somebody without a token");
-    become(a, &a->offered);
+    bool known = f->user.kind == LN_JSON_STRING;
+    if (known && (!a->offered.known || !a->offered.good))
+        anomaly(a, "leak", "it is somebody without a token");
+    if (known) hear_become(a, &a->offered);
+    const back_words words = { f->resume.text, f->client.text, f->session.text, f->user.text };
+    back_welcomed(a, &words);
+}
+
+static void take_return(attempt *a, const frame *f, const asked *q) {
+    const back_words words = { f->resume.text, f->client.text, f->session.text, f->user.text };
+    back_came(a, q, &words);
+}
+
+static void take_ping(attempt *a, const frame *f) {
+    say_text(a, "{\"type\":\"pong\"}", 15);
+    if (f->resume.text.size == 0) return;
+    did(scene_of(a), DID_NEW_TICKET);
+    if (!a->returning) back_keep(a, f->resume.text);
 }
 
 /* -- answers ----------------------------------------------------------------------------------- */
@@ -245,14 +296,16 @@ static void take_ok(attempt *a, const frame *f) {
     switch (q.what) {
     case ASK_NOTHING: return;
     case ASK_SUBSCRIBE: take_joined(a, f, &q); return;
-    case ASK_UNSUBSCRIBE: leave(a, q.channel); return;
+    case ASK_UNSUBSCRIBE: hear_leave(a, q.channel); return;
     case ASK_PUBLISH:
         law_published(s->law, a, &q);
+        numbers_acked(a, &q);
         history_acked(s->h, q.key, epoch_of(f), number_of(&f->offset));
         return;
     case ASK_PING: anomaly(a, "answer", "ok to a ping"); return;
     case ASK_HISTORY: take_history(a, f, &q); return;
-    case ASK_LOGIN: take_login(a, &q); return;
+    case ASK_LOGIN: take_login(a, f, &q); return;
+    case ASK_RETURN: take_return(a, f, &q); return;
     case ASK_SET:
         did(s, DID_SET);
         if (p->talk != OUT)
@@ -262,6 +315,7 @@ static void take_ok(attempt *a, const frame *f) {
     case ASK_TYPING: return;
     case ASK_INFO:
         if (p->talk != OUT) p->info = q.value;
+        memset(p->info_before, 0, sizeof p->info_before);
         p->info_asked = 0;
         return;
     case ASK_MEMBERS: did(s, DID_LISTED); return;
@@ -294,9 +348,15 @@ static void take_error(attempt *a, const frame *f, ln_slice text) {
         return;
     asked q = answered(a, f);
     place *p = &a->places[q.channel];
-    if (q.what == ASK_PUBLISH) history_refused(s->h, q.key);
-    if (q.what == ASK_SUBSCRIBE && p->talk == ASKED) leave(a, q.channel);
-    if (q.what == ASK_UNSUBSCRIBE && p->talk == PARTING) leave(a, q.channel);
+    numbers_refusal how = q.seq ? numbers_refused(a, &q, code) : NUMBERS_REFUSED;
+    if (q.what == ASK_RETURN) {
+        back_refused(a, &q, code, text);
+        return;
+    }
+    if (q.what == ASK_PUBLISH && how != NUMBERS_UNKNOWN) history_refused(s->h, q.key);
+    if (how == NUMBERS_IN_TURN || (how == NUMBERS_UNKNOWN && code == 108)) return;
+    if (q.what == ASK_SUBSCRIBE && p->talk == ASKED) hear_leave(a, q.channel);
+    if (q.what == ASK_UNSUBSCRIBE && p->talk == PARTING) hear_leave(a, q.channel);
     if (q.what == ASK_LOGIN) a->logging_in = false;
     if (q.what == ASK_INFO) p->info_asked = 0;
     if (!expected(a, &q, code)) law_refused(s->law, a, &q, code, text);
@@ -340,7 +400,7 @@ static void take_message(attempt *a, const frame *f) {
     seat->channel = i < OWN_SEAT ? i : OWN_SEAT + a->client->user;
     check_replay(a, f, seat);
     law_heard(s->law, a, i, number_of(&f->ts));
-    history_heard(s->h, seat, a->session, key, number_of(&f->offset));
+    history_heard(s->h, seat, a->chain, key, number_of(&f->offset));
     if (seat->joined) remember(a, i);
     check_payload(a, f, key);
 }
@@ -354,7 +414,7 @@ static void take_skip(attempt *a, const frame *f) {
         anomaly(a, "wrong-skip", "left out for slowness, and that is not the policy");
     did(s, slow ? DID_SLOW_SKIP : DID_EXCEPT_SKIP);
     history_skipped(
-        s->h, &a->places[i].seat, a->session, number_of(&f->offset), number_of(&f->count), slow);
+        s->h, &a->places[i].seat, a->chain, number_of(&f->offset), number_of(&f->count), slow);
     if (a->places[i].seat.joined) remember(a, i);
 }
 
@@ -455,7 +515,7 @@ static void take(attempt *a, const ln_json_value *top, ln_slice text) {
     else if (is(&f.type, "pong"))
         answered(a, &f);
     else if (is(&f.type, "ping"))
-        say_text(a, "{\"type\":\"pong\"}", 15);
+        take_ping(a, &f);
     else if (is(&f.type, "goaway"))
         take_goaway(a);
     else if (is(&f.type, "expiring"))

@@ -14,7 +14,7 @@ typedef struct said {
 
 typedef struct entry { /* of a log; offset 1 is the first */
     uint32_t key;      /* 0: not known yet */
-    uint32_t skipper;  /* a session + 1 that was told to do without it; 0: none */
+    uint32_t skipper;  /* a chain + 1 that was told to do without it; 0: none */
 } entry;
 
 typedef struct epoch_log {
@@ -134,8 +134,8 @@ static entry *entry_at(history *h, epoch_log *l, uint64_t offset) {
     return &l->entries[offset - 1];
 }
 
-static bool may_skip(const said *s, uint32_t session) {
-    return s->what.quiet && s->what.session == session;
+static bool may_skip(const said *s, uint32_t chain) {
+    return s->what.quiet && s->what.chain == chain;
 }
 
 #define OFFSET_MAX 1000000 /* far beyond what one run can publish */
@@ -164,7 +164,7 @@ static void place(history *h, epoch_log *l, uint32_t key, uint64_t offset) {
             (unsigned long long)s->offset, (unsigned long long)offset);
     if (e->skipper && !may_skip(s, e->skipper - 1))
         history_anomaly(
-            h, "wrong-skip", "publication %u was left out for session %u", key, e->skipper - 1);
+            h, "wrong-skip", "publication %u was left out for chain %u", key, e->skipper - 1);
     e->key = key;
     s->log = number;
     s->offset = offset;
@@ -253,11 +253,10 @@ static const said *heard_at_all(history *h, const history_seat *seat, uint32_t k
     return s;
 }
 
-void history_heard(
-    history *h, history_seat *seat, uint32_t session, uint32_t key, uint64_t offset) {
+void history_heard(history *h, history_seat *seat, uint32_t chain, uint32_t key, uint64_t offset) {
     const said *s = heard_at_all(h, seat, key);
     if (!s || h->words[0]) return;
-    if (may_skip(s, session)) {
+    if (may_skip(s, chain)) {
         history_anomaly(h, "phantom", "client %u hears itself say %u", seat->client, key);
         return;
     }
@@ -280,7 +279,7 @@ void history_heard(
 }
 
 void history_skipped(
-    history *h, history_seat *seat, uint32_t session, uint64_t offset, uint64_t count, bool slow) {
+    history *h, history_seat *seat, uint32_t chain, uint64_t offset, uint64_t count, bool slow) {
     if (!seat->joined || count == 0 || seat->offset + count != offset) {
         history_anomaly(h, "silent-gap",
             "client %u, channel %u: %llu skipped up to %llu after %llu", seat->client,
@@ -292,19 +291,19 @@ void history_skipped(
     while (l && seat->offset < offset) {
         entry *e = entry_at(h, l, ++seat->offset);
         if (slow) continue;
-        e->skipper = session + 1;
-        if (e->key && !may_skip(saying(h, e->key), session))
+        e->skipper = chain + 1;
+        if (e->key && !may_skip(saying(h, e->key), chain))
             history_anomaly(
                 h, "wrong-skip", "client %u is told to do without %u", seat->client, e->key);
     }
 }
 
-bool history_level(const history *h, const history_seat *seat, uint32_t session) {
+bool history_level(const history *h, const history_seat *seat, uint32_t chain) {
     const epoch_log *l = log_find(h, seat->epoch);
     if (!l || !seat->joined) return false;
     for (uint64_t at = seat->offset; at < l->head; at++) {
         const said *s = saying(h, l->entries[at].key);
-        if (!s || !may_skip(s, session)) return false;
+        if (!s || !may_skip(s, chain)) return false;
     }
     return true;
 }

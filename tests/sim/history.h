@@ -38,9 +38,12 @@ typedef struct history_seat { /* one connection in one channel */
 } history_seat;
 
 typedef struct history_saying { /* a publication */
-    uint32_t client, session;   /* who, on which of its connections */
-    uint32_t life, channel;     /* where: `life` names one run of one node */
-    bool quiet;                 /* not to its own connection */
+    uint32_t client;
+    uint32_t session;       /* of what, its publications stand in their order: a connection's, or
+                             * those that a chain of sessions has numbered */
+    uint32_t chain;         /* of sessions: a connection, and those that it came back on */
+    uint32_t life, channel; /* where: `life` names one run of one node */
+    bool quiet;             /* not to its own chain */
     bool is_volatile;
     bool asked;   /* somebody has to say yes before it may be in a log */
     bool changed; /* who said yes wanted it said otherwise */
@@ -66,13 +69,13 @@ void history_recovered(
 /* Somebody has read this from the log. */
 void history_read(
     history *h, const history_seat *where, uint64_t epoch, uint32_t key, uint64_t offset);
-void history_heard(history *h, history_seat *seat, uint32_t session, uint32_t key, uint64_t offset);
+void history_heard(history *h, history_seat *seat, uint32_t chain, uint32_t key, uint64_t offset);
 /* slow: what was left out was not read in time, whatever it is. */
 void history_skipped(
-    history *h, history_seat *seat, uint32_t session, uint64_t offset, uint64_t count, bool slow);
+    history *h, history_seat *seat, uint32_t chain, uint64_t offset, uint64_t count, bool slow);
 /* Whether it has everything of its log that anybody knows of. (Word of what it said quietly itself
  * comes only with the next message.) */
-bool history_level(const history *h, const history_seat *seat, uint32_t session);
+bool history_level(const history *h, const history_seat *seat, uint32_t chain);
 /* The order of each publisher, over all logs. */
 void history_finish(history *h);
 

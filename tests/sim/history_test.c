@@ -61,7 +61,7 @@ static const row rows[] = {
 };
 
 static void take(history *h, history_seat *seat, const step *s) {
-    history_saying what = { .client = 1, .session = 1, .channel = s->key };
+    history_saying what = { .client = 1, .session = 1, .chain = 1, .channel = s->key };
     switch (s->what) {
     case END: break;
     case QUIET: what.quiet = true; __attribute__((fallthrough));

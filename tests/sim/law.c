@@ -15,6 +15,7 @@ typedef struct question {
     uint32_t node, channel, key; /* channel: the seat */
     linnet_hook hook;
     verdict verdict;
+    bool changed;
     ln_msec at, due; /* LN_NEVER: it is not going to be answered */
     bool dead;       /* answered, or nobody's any more */
 } question;
@@ -29,6 +30,7 @@ typedef struct court { /* of a node */
     uint32_t node;
     linnet_hub *hub;
     linnet_keys *keys;
+    linnet_slice ticket_key;
     linnet_namespace spaces[4];
     linnet_auth_options auth;
     linnet_hooks hooks;
@@ -45,6 +47,8 @@ struct law {
 };
 
 #define SECRET "correct horse battery staple, at least 32 bytes"
+
+#define TICKET_SECRET "which signs tickets, as long as anybody comes back"
 
 static uint32_t below(const law *l, uint32_t n) {
     return ln_simnet_below(l->scene->net, n);
@@ -79,6 +83,16 @@ static uint32_t key_in(ln_slice data) {
     return ln_json_check(data, &top) < 0 ? 0 : client_key(&top);
 }
 
+/* What comes again with its number is judged again, and is the same. */
+static const question *said_yes(const law *l, const question *q) {
+    if (!has(l, PLAN_NUMBERS)) return NULL;
+    for (uint32_t i = l->count; i-- > 0;) {
+        const question *o = &l->questions[i];
+        if (o != q && o->key == q->key && o->hook == q->hook && o->verdict == YES) return o;
+    }
+    return NULL;
+}
+
 static void give(law *l, question *q, linnet_answer *a, verdict v, char changed[64]) {
     scene *s = l->scene;
     q->verdict = v;
@@ -89,7 +103,9 @@ static void give(law *l, question *q, linnet_answer *a, verdict v, char changed[
         return;
     }
     if (q->hook != LINNET_HOOK_PUBLISH || !q->key) return;
-    bool other = !l->calm && below(l, 10) == 0;
+    const question *before = said_yes(l, q);
+    bool other = before ? before->changed : !l->calm && below(l, 10) == 0;
+    q->changed = other;
     if (other) a->data = ln_slice_of(changed, client_changed(q->key, changed));
     if (other) did(s, DID_INSTEAD);
     history_allowed(s->h, q->key, other);
@@ -218,6 +234,12 @@ void law_options(law *l, uint32_t node, linnet_hub_options *o) {
     o->channels_per_connection = 129; /* the reader of rings has 128, and his own */
     c->first_rule = c->rule_count;
     note_rule(c, open);
+    o->resume_ms = p->resume_ms;
+    if (p->keys_kept) {
+        c->ticket_key = linnet_str(TICKET_SECRET);
+        o->resume_keys = &c->ticket_key;
+        o->resume_key_count = 1;
+    }
     if (has(l, PLAN_LOGIN)) {
         fill_auth(c);
         o->auth = &c->auth;
@@ -388,7 +410,7 @@ static bool denied_by_law(const law *l, const attempt *a, const asked *q) {
 void law_refused(law *l, const attempt *a, const asked *q, uint64_t code, ln_slice text) {
     bool asks = q->what == ASK_SUBSCRIBE || q->what == ASK_PUBLISH;
     bool just = false;
-    if (code == 103) just = denied_by_law(l, a, q) || (asks && unanswered(l, a, q));
+    if (code == 103) just = q->stale || denied_by_law(l, a, q) || (asks && unanswered(l, a, q));
     if (code == 1234 || code == 108) just = asks && unanswered(l, a, q);
     if (code == 101) just = has(l, PLAN_LOGIN);
     if (code == 109) just = q->token;

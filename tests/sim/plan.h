@@ -25,7 +25,9 @@
     X(RELOAD, "reload")     /* rules and histories become others */                                \
     X(EXPEL, "expel")       /* the program puts people out */                                      \
     X(BATCHES, "batches")   /* publications wait for others */                                     \
-    X(RINGS, "rings")       /* a reader of 128 channels comes back, and all of them were full */
+    X(RINGS, "rings")       /* a reader of 128 channels comes back, and all of them were full */   \
+    X(TICKETS, "tickets")   /* sessions come back with one */                                      \
+    X(NUMBERS, "numbers")   /* publications have a seq, and come again until they are answered */
 
 enum {
 #define PLAN_KIND_(name, word) PLAN_##name,
@@ -56,6 +58,8 @@ typedef struct plan {
     uint32_t batch_ms;
     bool traced;
     bool guests_may; /* LOGIN: also who has no token */
+    bool keys_kept;  /* tickets are good at each node, and outlive it */
+    uint32_t resume_ms;
     linnet_slow slow;
     linnet_conn_limits limits;
 } plan;
@@ -121,6 +125,17 @@ bool plan_kinds_of(const char *words, uint32_t *kinds);
     X(KICKED, "clients disconnected by the program")                                               \
     X(RING, "rings replayed")                                                                      \
     X(RING_FULL, "rings replayed that were full")                                                  \
+    X(RETURNED, "sessions that came back")                                                         \
+    X(RETURNED_IN, "channels that they came back into")                                            \
+    X(RETURNED_ANEW, "sessions that came back to another run of a node")                           \
+    X(NOT_RETURNED, "tickets that are no good")                                                    \
+    X(LATE_TICKET, "tickets that came too late")                                                   \
+    X(NEW_TICKET, "tickets that came with a ping")                                                 \
+    X(GAVE_WAY, "connections whose session went on elsewhere")                                     \
+    X(NUMBERED, "publications with a number")                                                      \
+    X(AGAIN, "publications sent again with their number")                                          \
+    X(SEEN, "numbers that had been seen")                                                          \
+    X(OUT_OF_TURN, "numbers whose turn it was not")                                                \
     X(BOUNDS, "times that all bounds were looked at")
 
 enum {

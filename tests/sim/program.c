@@ -152,9 +152,11 @@ static void say(program *p, uint32_t key, uint32_t channel, bool has_key, bool a
 }
 
 static uint32_t new_saying(program *p, uint32_t channel) {
-    history_saying what = {
-        .client = p->number, .session = p->session, .life = p->life, .channel = channel
-    };
+    history_saying what = { .client = p->number,
+        .session = p->session,
+        .chain = p->session,
+        .life = p->life,
+        .channel = channel };
     return history_said(p->scene->h, &what);
 }
 

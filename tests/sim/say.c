@@ -63,7 +63,7 @@ uint32_t client_key(const ln_json_value *data) {
 
 /* -- asking ----------------------------------------------------------------------------------- */
 
-static asked *ask(attempt *a, request what, uint32_t seat) {
+asked *say_ask(attempt *a, request what, uint32_t seat) {
     scene *s = a->client->scene;
     asked *q = &a->asked[a->asked_count++];
     *q = (asked){ .what = what, .id = ++a->requests, .channel = seat };
@@ -75,7 +75,7 @@ static asked *ask(attempt *a, request what, uint32_t seat) {
 
 bool client_may_ask(const attempt *a) {
     return a->state == OPEN && a->welcomed && !a->rest && a->asked_count < CLIENT_ASKED &&
-           !(a->wants_token && !a->identity.known);
+           !(a->wants_token && !a->identity.known) && !a->returning;
 }
 
 void say_text(attempt *a, const char *text, size_t size) {
@@ -111,7 +111,7 @@ void say_join(attempt *a, uint32_t seat) {
     char more[1000], epoch[17] = "";
     int n = 0;
     history_seat *seen = &c->seen[seat];
-    asked *q = ask(a, ASK_SUBSCRIBE, seat);
+    asked *q = say_ask(a, ASK_SUBSCRIBE, seat);
     ln_native_epoch_put(seen->epoch, epoch);
     q->key = seen->epoch && below(a, 5);
     more[0] = 0;
@@ -124,6 +124,8 @@ void say_join(attempt *a, uint32_t seat) {
     if (has(a, PLAN_LOGIN) && guarded && c->scene->mood == WILD && below(a, 3) == 0)
         put_token(a, q, more + n, sizeof more - (size_t)n);
     p->talk = ASKED;
+    p->from = *seen;
+    p->from_at = c->seen_at[seat];
     p->seat = (history_seat){
         .client = c->number, .life = a->life, .channel = seat < OWN_SEAT ? seat : OWN_SEAT + c->user
     };
@@ -133,14 +135,14 @@ void say_join(attempt *a, uint32_t seat) {
 void say_part(attempt *a, uint32_t seat) {
     if (!client_may_ask(a) || a->places[seat].talk != IN) return;
     a->places[seat].talk = PARTING;
-    command(a, "unsubscribe", ask(a, ASK_UNSUBSCRIBE, seat), "");
+    command(a, "unsubscribe", say_ask(a, ASK_UNSUBSCRIBE, seat), "");
 }
 
 /* The oldest or the newest of a channel. */
 void say_history(attempt *a, uint32_t seat) {
     if (!client_may_ask(a)) return;
     char more[64];
-    asked *q = ask(a, ASK_HISTORY, seat);
+    asked *q = say_ask(a, ASK_HISTORY, seat);
     q->key = below(a, 2);
     snprintf(more, sizeof more, ",\"limit\":%u,\"reverse\":%s", below(a, 120),
         q->key ? "true" : "false");
@@ -150,9 +152,12 @@ void say_history(attempt *a, uint32_t seat) {
 void say_ping(attempt *a) {
     if (!client_may_ask(a)) return;
     char text[64];
-    int n = snprintf(text, sizeof text, "{\"type\":\"ping\",\"id\":%u}", ask(a, ASK_PING, 0)->id);
+    int n = snprintf(
+        text, sizeof text, "{\"type\":\"ping\",\"id\":%u}", say_ask(a, ASK_PING, 0)->id);
     say_text(a, text, (size_t)n);
 }
+
+#define NUMBERED 0x80000000u /* an order of its own, see history_saying */
 
 /* -- publishing -------------------------------------------------------------------------------- */
 
@@ -168,19 +173,21 @@ void say_on(attempt *a) {
     a->rest = NULL;
 }
 
-static asked *publication(attempt *a, uint32_t seat, bool fancy) {
+asked *say_publication(attempt *a, uint32_t seat, bool fancy, uint32_t seq) {
     client *c = a->client;
     uint32_t user = seat == OWN_SEAT ? a->session % USERS : 0; /* always the same one */
     history_saying what = { .client = c->number,
-        .session = a->session,
+        .session = seq ? NUMBERED | a->chain : a->session,
+        .chain = a->chain,
         .life = a->life,
         .channel = seat + user,
         .quiet = fancy && seat < OWN_SEAT && below(a, 5) == 0,
-        .is_volatile = fancy && seat < OWN_SEAT && below(a, 8) == 0,
+        .is_volatile = fancy && !seq && seat < OWN_SEAT && below(a, 8) == 0,
         .asked = has(a, PLAN_BACKEND) };
-    asked *q = ask(a, ASK_PUBLISH, seat);
+    asked *q = say_ask(a, ASK_PUBLISH, seat);
     q->key = history_said(c->scene->h, &what);
-    did(c->scene, DID_PUBLISH);
+    q->seq = seq;
+    did(c->scene, seq ? DID_NUMBERED : DID_PUBLISH);
     return q;
 }
 
@@ -196,6 +203,7 @@ static size_t put_publication(attempt *a, const asked *q, char *text) {
         (const char *)channel.data + sends, what->quiet ? ",\"echo\":false" : "",
         what->is_volatile ? ",\"volatile\":true" : "");
     n += client_payload(q->key, a->client->scene->plan->payload_max, text + n);
+    if (q->seq) n += (size_t)snprintf(text + n, 24, ",\"seq\":%u", q->seq);
     text[n++] = '}';
     return n;
 }
@@ -208,7 +216,7 @@ static char *room(void) {
 
 void say_publish(attempt *a, uint32_t seat, bool fancy) {
     if (!client_may_ask(a)) return;
-    const asked *q = publication(a, seat, fancy);
+    const asked *q = say_publication(a, seat, fancy, 0);
     char *text = room();
     size_t n = put_publication(a, q, text);
     if (fancy && has(a, PLAN_PARTS) && below(a, 6) == 0) {
@@ -222,15 +230,21 @@ void say_publish(attempt *a, uint32_t seat, bool fancy) {
     free(text);
 }
 
+void say_command(attempt *a, const asked *q) {
+    char *text = room();
+    say_text(a, text, put_publication(a, q, text));
+    free(text);
+}
+
 /* Several commands in one frame: pings around a publication. */
 void say_batch(attempt *a) {
     if (!client_may_ask(a) || a->asked_count + 3 > CLIENT_ASKED) return;
     char *text = room();
-    uint32_t first = ask(a, ASK_PING, 0)->id;
-    const asked *q = publication(a, below(a, HISTORY_CHANNELS), false);
+    uint32_t first = say_ask(a, ASK_PING, 0)->id;
+    const asked *q = say_publication(a, below(a, HISTORY_CHANNELS), false, 0);
     size_t n = (size_t)snprintf(text, 60, "[{\"type\":\"ping\",\"id\":%u},", first);
     n += put_publication(a, q, text + n);
-    uint32_t last = ask(a, ASK_PING, 0)->id;
+    uint32_t last = say_ask(a, ASK_PING, 0)->id;
     n += (size_t)snprintf(text + n, 60, ",{\"type\":\"ping\",\"id\":%u}]", last);
     say_text(a, text, n);
     free(text);
@@ -241,7 +255,7 @@ void say_batch(attempt *a) {
 /* Another token, or the first one. Calm: one that lasts, and that allows all. */
 void say_login(attempt *a) {
     client *c = a->client;
-    if (a->state != OPEN || !a->welcomed || a->rest || a->logging_in) return;
+    if (a->state != OPEN || !a->welcomed || a->rest || a->logging_in || a->returning) return;
     if (a->asked_count == CLIENT_ASKED) return;
     bool wild = c->scene->mood == WILD;
     uint64_t now = law_now_s(c->scene->law);
@@ -251,7 +265,7 @@ void say_login(attempt *a) {
     if (wild && below(a, 3) == 0) what.until = now - 29 + below(a, 8); /* good for a moment */
     char token[LINNET_TOKEN_MAX + 1], text[LINNET_TOKEN_MAX + 200];
     law_token(c->scene->law, c->user, &what, SEATS, token);
-    asked *q = ask(a, ASK_LOGIN, OWN_SEAT);
+    asked *q = say_ask(a, ASK_LOGIN, OWN_SEAT);
     q->token = what.good;
     q->until = what.until;
     q->claims = what.claims;
@@ -271,7 +285,7 @@ void say_set(attempt *a, uint32_t seat) {
     if (!client_may_ask(a) || p->talk != IN) return;
     char more[100];
     bool unset = below(a, 4) == 0;
-    asked *q = ask(a, unset ? ASK_UNSET : ASK_SET, seat);
+    asked *q = say_ask(a, unset ? ASK_UNSET : ASK_SET, seat);
     q->key = below(a, CROWD_KEYS);
     q->ttl = below(a, 3) ? 300 + below(a, 6000) : 0;
     if (!unset) {
@@ -288,7 +302,7 @@ void say_set(attempt *a, uint32_t seat) {
 
 void say_typing(attempt *a, uint32_t seat) {
     if (!client_may_ask(a) || a->places[seat].talk != IN) return;
-    command(a, "typing", ask(a, ASK_TYPING, seat),
+    command(a, "typing", say_ask(a, ASK_TYPING, seat),
         below(a, 3) ? ",\"data\":{\"on\":true}" : ",\"data\":{\"on\":false}");
 }
 
@@ -296,7 +310,7 @@ void say_info(attempt *a, uint32_t seat) {
     place *p = &a->places[seat];
     if (!client_may_ask(a) || p->talk != IN || p->info_asked) return;
     char more[48];
-    asked *q = ask(a, ASK_INFO, seat);
+    asked *q = say_ask(a, ASK_INFO, seat);
     p->info_asked = q->value = q->id; /* another one each time */
     snprintf(more, sizeof more, ",\"data\":{\"i\":%u}", q->value);
     command(a, "presence", q, more);
@@ -304,5 +318,5 @@ void say_info(attempt *a, uint32_t seat) {
 
 void say_members(attempt *a, uint32_t seat) {
     if (!client_may_ask(a)) return;
-    command(a, "presence", ask(a, ASK_MEMBERS, seat), below(a, 2) ? "" : ",\"limit\":3");
+    command(a, "presence", say_ask(a, ASK_MEMBERS, seat), below(a, 2) ? "" : ",\"limit\":3");
 }

@@ -190,6 +190,13 @@ static void node_free(town *t, int number) {
     *n = (node){ .server = NULL };
 }
 
+static void count_taken(town *t, const node *n) {
+    for (uint32_t i = 0; i < WORKERS; i++) {
+        const ln_sessions *sessions = ln_server_worker(n->server, i)->sessions;
+        t->scene.did[DID_GAVE_WAY] += ln_stat_get(&sessions->taken);
+    }
+}
+
 /* Gracefully or at once; true when it has ended, which takes no longer than drain_ms and a bit. */
 static bool node_stop(town *t, int number, bool kill) {
     linnet_server *s = t->nodes[number].server;
@@ -199,6 +206,7 @@ static bool node_stop(town *t, int number, bool kill) {
     if (t->nodes[number].program.life < LIVES)
         t->scene.soft[t->nodes[number].program.life] = easy && !kill;
     did(&t->scene, kill ? DID_KILLED : DID_DRAINED);
+    count_taken(t, &t->nodes[number]);
     linnet_server_stop(s, 0);
     if (kill) linnet_server_stop(s, 0);
     for (int i = 0; i < 100 && !linnet_server_stopped(s) && quiet(t); i++)
