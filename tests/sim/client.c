@@ -306,6 +306,7 @@ static void act_with_token(attempt *a) {
 static void be_wild(attempt *a) {
     client *c = a->client;
     uint32_t seat = below(c, HISTORY_CHANNELS), dice = below(c, 110);
+    if (!a->rude && below(c, 2)) calls_answer(c->scene->calls, a);
     if (a->paused && below(c, 6)) {
         if (below(c, 3) == 0) say_part(a, seat); /* something of it waits still */
         return;
@@ -360,6 +361,7 @@ static void be_calm(attempt *a) {
     resume(a);
     if (a->rude) return;
     numbers_again(a);
+    calls_answer(a->client->scene->calls, a);
     if (!well_known(a)) {
         say_login(a);
         return;

@@ -13,6 +13,7 @@
 #define SIM_CLIENT_H
 #include "back.h"
 #include "base/json.h"
+#include "calls.h"
 #include "crowd.h"
 #include "history.h"
 #include "lib/world.h"
@@ -43,6 +44,7 @@ typedef struct scene { /* what all share */
     history *h;
     const plan *plan;
     struct law *law;
+    calls *calls;
     mood mood;
     char lives[LIVES][17]; /* names of nodes, each run of one has another */
     uint32_t life_count;
@@ -141,6 +143,7 @@ typedef struct attempt { /* one dial, and the connection it became; kept until t
     char name[20], id_name[33]; /* as the server calls it, and its session */
     place places[SEATS];
     asked asked[CLIENT_ASKED];
+    owed owed[CALLS_OWED];
     char *rest; /* of a message that goes out in fragments */
     size_t rest_size, rest_at;
 } attempt;

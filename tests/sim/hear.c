@@ -8,7 +8,7 @@
 typedef struct frame {
     ln_json_value type, re, channel, data, offset, epoch, count, node, recovered, replay, messages;
     ln_json_value client, auth, user, expires, ts, reason, code, error, key, from, joins, leaves,
-        presence, session, resume, grant;
+        presence, session, resume, grant, id;
 } frame;
 
 #define KEY(name)                                                                                  \
@@ -19,7 +19,7 @@ static const struct {
 } frame_keys[] = { KEY(type), KEY(re), KEY(channel), KEY(data), KEY(offset), KEY(epoch), KEY(count),
     KEY(node), KEY(recovered), KEY(replay), KEY(messages), KEY(client), KEY(auth), KEY(user),
     KEY(expires), KEY(ts), KEY(reason), KEY(code), KEY(error), KEY(key), KEY(from), KEY(joins),
-    KEY(leaves), KEY(presence), KEY(session), KEY(resume), KEY(grant) };
+    KEY(leaves), KEY(presence), KEY(session), KEY(resume), KEY(grant), KEY(id) };
 
 static void frame_of(const ln_json_value *top, frame *f) {
     *f = (frame){ 0 };
@@ -197,7 +197,10 @@ static void take_unsubscribed(attempt *a, const frame *f) {
     if (seat < SEATS && a->places[seat].named && !a->returning) {
         asked back = named(a, seat);
         law_refused(s->law, a, &back, code, f->channel.text);
+        uint32_t before[PLACE_BEFORE]; /* what others know stays for a while */
+        memcpy(before, a->places[seat].info_before, sizeof before);
         hear_leave(a, seat);
+        memcpy(a->places[seat].info_before, before, sizeof before);
         return;
     }
     if (seat == SEATS || !a->places[seat].seat.joined) {
@@ -518,6 +521,8 @@ static void take(attempt *a, const ln_json_value *top, ln_slice text) {
         take_ping(a, &f);
     else if (is(&f.type, "goaway"))
         take_goaway(a);
+    else if (is(&f.type, "call"))
+        calls_heard(scene_of(a)->calls, a, number_of(&f.id), &f.data);
     else if (is(&f.type, "expiring"))
         say_login(a);
     else

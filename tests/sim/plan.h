@@ -27,7 +27,8 @@
     X(BATCHES, "batches")   /* publications wait for others */                                     \
     X(RINGS, "rings")       /* a reader of 128 channels comes back, and all of them were full */   \
     X(TICKETS, "tickets")   /* sessions come back with one */                                      \
-    X(NUMBERS, "numbers")   /* publications have a seq, and come again until they are answered */
+    X(NUMBERS, "numbers")   /* publications have a seq, and come again until they are answered */  \
+    X(CALLS, "calls")       /* programs ask clients */
 
 enum {
 #define PLAN_KIND_(name, word) PLAN_##name,
@@ -136,6 +137,11 @@ bool plan_kinds_of(const char *words, uint32_t *kinds);
     X(AGAIN, "publications sent again with their number")                                          \
     X(SEEN, "numbers that had been seen")                                                          \
     X(OUT_OF_TURN, "numbers whose turn it was not")                                                \
+    X(CALLED, "questions to clients")                                                              \
+    X(CALL_ANSWERED, "questions answered")                                                         \
+    X(CALL_REFUSED, "questions that a client would not answer")                                    \
+    X(CALL_TIMEOUT, "questions that nobody answered in time")                                      \
+    X(CALL_GONE, "questions to who had gone")                                                      \
     X(BOUNDS, "times that all bounds were looked at")
 
 enum {

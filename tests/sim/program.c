@@ -197,6 +197,13 @@ static void put_out(program *p) {
     if (err < 0) history_anomaly(p->scene->h, "stuck", "an order: %s", linnet_strerror(err));
 }
 
+/* Somebody has to answer. */
+static void call_one(program *p) {
+    attempt *a = p->clients[below(p, p->client_count)].now;
+    if (!a || a->state != OPEN || !a->welcomed || a->life != p->life || a->returning) return;
+    calls_ask(p->scene->calls, p->hub, p->number, a);
+}
+
 static void stop_listening(program *p) {
     listener *l = p->listeners;
     for (uint32_t n = below(p, 4); l && n; n--)
@@ -207,7 +214,7 @@ static void stop_listening(program *p) {
 }
 
 void program_act(program *p) {
-    uint32_t dice = below(p, 16);
+    uint32_t dice = below(p, 20);
     if (dice < 4)
         program_publish(p, below(p, HISTORY_CHANNELS));
     else if (dice < 6)
@@ -218,6 +225,8 @@ void program_act(program *p) {
         repeat(p);
     else if (dice < 13 && plan_has(p->scene->plan, PLAN_EXPEL))
         put_out(p);
+    else if (dice > 15 && plan_has(p->scene->plan, PLAN_CALLS))
+        call_one(p);
 }
 
 bool program_settled(const program *p) {

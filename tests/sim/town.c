@@ -184,6 +184,7 @@ static void node_free(town *t, int number) {
     law_ended(t->scene.law, (uint32_t)number);
     if (number == 0) rings_ended(&t->rings);
     linnet_server_free(n->server);
+    calls_ended(t->scene.calls, n->hub);
     program_fini(&n->program);
     house_close(&n->house);
     linnet_hub_free(n->hub);
@@ -267,7 +268,7 @@ static bool settled(const town *t) {
         if (!program_settled(&t->nodes[i].program)) return false;
     for (uint32_t i = 0; i < t->plan.guests; i++)
         if (!guest_settled(&t->guests[i])) return false;
-    return !unsettled(t) && rings_settled(&t->rings);
+    return !unsettled(t) && rings_settled(&t->rings) && calls_settled(t->scene.calls);
 }
 
 static bool agreed(const town *t, char *words, size_t size) {
@@ -278,7 +279,7 @@ static bool agreed(const town *t, char *words, size_t size) {
 }
 
 static void describe(const town *t, char *words, size_t size) {
-    snprintf(words, size, "a program has not heard, or is not heard");
+    snprintf(words, size, "a program has not heard, or is not heard, or not answered");
     if (!rings_settled(&t->rings)) rings_describe(&t->rings, words, size);
     for (uint32_t i = 0; i < t->plan.guests; i++)
         if (!guest_settled(&t->guests[i]))
@@ -336,6 +337,7 @@ static void be_calm(town *t) {
     for (int i = 0; i < NODES; i++)
         t->nodes[i].program.last = 0; /* perhaps nobody listened */
     settle(t, CALM_MS, 100, "30 s after the last fault");
+    calls_check_gone(t->scene.calls);
 }
 
 /* The program says something in a channel that this client is in. */
@@ -440,6 +442,7 @@ static void build(town *t) {
     t->scene = (scene){ .net = t->net, .h = history_new(), .plan = &t->plan };
     t->scene.history_least = t->plan.history_count ? t->plan.history_count : 100;
     t->scene.law = law_new(&t->scene);
+    t->scene.calls = calls_new(&t->scene);
     t->handover = (handover){ .net = t->net, .h = t->scene.h, .one_in = 8 };
     t->faults = t->plan.faults;
     ln_simnet_faults(t->net, &t->faults);
@@ -473,6 +476,7 @@ void town_run(uint64_t seed, const plan_less *less, town_report *out) {
         return;
     }
     law_free(t->scene.law);
+    calls_free(t->scene.calls);
     free(t->scene.values);
     history_free(t->scene.h);
     free(t);
