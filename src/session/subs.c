@@ -97,8 +97,10 @@ ln_sub *ln_sub_find(const ln_session *s, ln_slice channel) {
 
 const ln_sub *ln_sub_last(const ln_session *s) {
     const ln_sub *last = NULL;
-    for (const ln_sub *sub = s->subs; sub; sub = sub->next)
-        if (!ln_sub_leaves(sub)) last = sub;
+    for (const ln_sub *sub = s->subs; sub; sub = sub->next) {
+        bool own = ln_sub_pushed(sub) && ln_sub_name(sub).data[0] == '@'; /* nobody has joined it */
+        if (!ln_sub_leaves(sub) && !own) last = sub;
+    }
     return last;
 }
 
