@@ -369,6 +369,12 @@ static void on_deliver(void *ctx, ln_row *row, const ln_publication *p) {
         return;
     }
     if (p->flags & LN_PUB_VOLATILE) r->flags |= LN_RENDERING_SPARE;
+#if defined(LN_PLANT) && LN_PLANT == 30 /* tests/sim: what is not for all is for none of them */
+    if (row->user != LN_USER_NATIVE && ln_publication_picky(p)) {
+        ln_rendering_unref(r);
+        return;
+    }
+#endif
     ln_slow slow = ln_slow_of(row, p, ((const ln_sessions *)ctx)->hub->key, r);
     forms f = { .text = r };
     f.are_bytes = row->user == LN_USER_NATIVE && ln_bytes_are(ln_publication_data(p));

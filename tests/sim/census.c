@@ -1,4 +1,5 @@
 #include "census.h"
+#include "stranger.h"
 #include <stdio.h>
 
 typedef struct poll {
@@ -38,6 +39,7 @@ static bool people(
             "%s, seat %u: client %u is there and not known, or not his info", who, seat, i);
         return false;
     }
+    if (p->count) here += strangers_in(p->clients[0].scene, life, seat);
     if (here == heard->count) return true;
     snprintf(p->words, p->size, "%s, seat %u: %u are known, and %u are there", who, seat,
         heard->count, here);

@@ -48,6 +48,9 @@ typedef struct scene { /* what all share */
     mood mood;
     char lives[LIVES][17]; /* names of nodes, each run of one has another */
     uint32_t life_count;
+    const struct stranger *strangers; /* who are members, too, and nobody knows their names */
+    uint32_t stranger_count;
+    uint32_t node_lives[2]; /* which run of each node this is; LIVES: it is not there */
     bool soft[LIVES];       /* it is being drained, and nothing else keeps clients from closing */
     uint32_t history_least; /* publications that every channel kept, all the time */
     uint32_t sessions;      /* so many have been begun */

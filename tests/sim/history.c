@@ -25,7 +25,15 @@ typedef struct epoch_log {
     bool over; /* nobody ever said anything there, and another one has taken its place */
 } epoch_log;
 
+typedef struct run { /* of a log, as somebody heard it who has no offsets */
+    uint32_t life, channel;
+    uint32_t *keys; /* without those that were volatile */
+    uint32_t count, capacity;
+} run;
+
 struct history {
+    run *runs;
+    uint32_t run_count;
     said *sayings;
     uint32_t count, capacity;
     epoch_log *logs;
@@ -45,6 +53,9 @@ history *history_new(void) {
 void history_free(history *h) {
     for (uint32_t i = 0; i < h->log_count; i++)
         free(h->logs[i].entries);
+    for (uint32_t i = 0; i < h->run_count; i++)
+        free(h->runs[i].keys);
+    free(h->runs);
     free(h->logs);
     free(h->sayings);
     free(h);
@@ -308,7 +319,70 @@ bool history_level(const history *h, const history_seat *seat, uint32_t chain) {
     return true;
 }
 
+/* -- runs -------------------------------------------------------------------------------------- */
+
+uint32_t history_run(history *h, uint32_t life, uint32_t channel) {
+    h->runs = must(realloc(h->runs, (h->run_count + 1) * sizeof *h->runs));
+    h->runs[h->run_count] = (run){ .life = life, .channel = channel };
+    return h->run_count++;
+}
+
+/* Where two that follow each other stand is often known at once. */
+static void check_next(history *h, const run *r, const said *a, const said *b) {
+    if (!a->log || a->log != b->log || b->offset == a->offset + 1) return;
+    history_anomaly(h,
+        b->offset == a->offset  ? "duplicate"
+        : b->offset < a->offset ? "reorder"
+                                : "silent-gap",
+        "without offsets, channel %u, life %u: %llu after %llu", r->channel, r->life,
+        (unsigned long long)b->offset, (unsigned long long)a->offset);
+}
+
+void history_run_heard(history *h, uint32_t number, uint32_t key) {
+    run *r = &h->runs[number];
+    const said *s = saying(h, key);
+    if (!s || s->what.channel != r->channel || s->what.life != r->life) {
+        history_anomaly(h, "phantom", "%u is heard in channel %u, life %u, without offsets", key,
+            r->channel, r->life);
+        return;
+    }
+    if (s->refused) history_anomaly(h, "false-fail", "publication %u is refused, but heard", key);
+    check_leave(h, s);
+    if (s->what.is_volatile) return;
+    if (r->count == r->capacity) {
+        r->capacity = r->capacity ? r->capacity * 2 : 16;
+        r->keys = must(realloc(r->keys, r->capacity * sizeof *r->keys));
+    }
+    if (r->count) check_next(h, r, saying(h, r->keys[r->count - 1]), s);
+    r->keys[r->count++] = key;
+}
+
+bool history_run_level(const history *h, uint32_t number) {
+    const run *r = &h->runs[number];
+    if (r->count == 0) return true;
+    const said *s = saying(h, r->keys[r->count - 1]);
+    return !s->log || h->logs[s->log - 1].head == s->offset;
+}
+
+/* Of one whose place is known all others follow. */
+static void place_run(history *h, const run *r) {
+    uint32_t known = 0;
+    while (known < r->count && !saying(h, r->keys[known])->log)
+        known++;
+    if (known == r->count) return;
+    const said *s = saying(h, r->keys[known]);
+    epoch_log *l = &h->logs[s->log - 1];
+    uint64_t first = s->offset - known;
+    if (s->offset <= known)
+        history_anomaly(h, "duplicate", "channel %u, life %u: more is heard than was said",
+            r->channel, r->life);
+    for (uint32_t i = 0; i < r->count && !h->words[0]; i++)
+        place(h, l, r->keys[i], first + i);
+}
+
 void history_finish(history *h) {
+    for (uint32_t i = 0; i < h->run_count && !h->words[0]; i++)
+        place_run(h, &h->runs[i]);
     for (uint32_t i = 0; i < h->log_count; i++) {
         const epoch_log *l = &h->logs[i];
         for (uint64_t at = 0; at < l->head; at++) {

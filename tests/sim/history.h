@@ -76,7 +76,13 @@ void history_skipped(
 /* Whether it has everything of its log that anybody knows of. (Word of what it said quietly itself
  * comes only with the next message.) */
 bool history_level(const history *h, const history_seat *seat, uint32_t chain);
-/* The order of each publisher, over all logs. */
+/* What one hears who has no offsets, and is in one channel for one connection: a run of its log,
+ * from wherever it came in. Its number. */
+uint32_t history_run(history *h, uint32_t life, uint32_t channel);
+void history_run_heard(history *h, uint32_t run, uint32_t key);
+/* Nothing in the log is behind what was heard last, as far as anybody knows. */
+bool history_run_level(const history *h, uint32_t run);
+/* The order of each publisher, over all logs; and all runs. */
 void history_finish(history *h);
 
 uint32_t history_count(const history *h); /* of publications */

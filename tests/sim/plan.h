@@ -28,7 +28,8 @@
     X(RINGS, "rings")       /* a reader of 128 channels comes back, and all of them were full */   \
     X(TICKETS, "tickets")   /* sessions come back with one */                                      \
     X(NUMBERS, "numbers")   /* publications have a seq, and come again until they are answered */  \
-    X(CALLS, "calls")       /* programs ask clients */
+    X(CALLS, "calls")       /* programs ask clients */                                             \
+    X(STRANGERS, "strangers") /* some speak other dialects */
 
 enum {
 #define PLAN_KIND_(name, word) PLAN_##name,
@@ -137,6 +138,7 @@ bool plan_kinds_of(const char *words, uint32_t *kinds);
     X(AGAIN, "publications sent again with their number")                                          \
     X(SEEN, "numbers that had been seen")                                                          \
     X(OUT_OF_TURN, "numbers whose turn it was not")                                                \
+    X(STRANGE, "messages heard in other dialects")                                                 \
     X(CALLED, "questions to clients")                                                              \
     X(CALL_ANSWERED, "questions answered")                                                         \
     X(CALL_REFUSED, "questions that a client would not answer")                                    \

@@ -6,6 +6,7 @@
 #include "lib/server.h"
 #include "rings.h"
 #include "session/session.h"
+#include "stranger.h"
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +15,7 @@
 #define WORKERS    2
 #define CLIENTS    30 /* at most */
 #define GUESTS     6
+#define STRANGERS  5
 #define LOOPS      5
 #define CALM_MS    30000 /* I13 */
 #define SILENCE_MS 4500  /* until whoever hangs has been noticed, where that can happen */
@@ -41,6 +43,7 @@ typedef struct town {
     linnet_loop *loops[LOOPS];
     client clients[CLIENTS];
     guest guests[GUESTS];
+    stranger strangers[STRANGERS];
     rings rings;
     ln_msec looked; /* at bounds */
     uint32_t restarts;
@@ -168,11 +171,13 @@ static void node_start(town *t, int number) {
     program_init(&n->program, &t->scene, n->hub, CLIENTS + (uint32_t)number);
     law_began(t->scene.law, (uint32_t)number, n->hub);
     must(t, linnet_server_hub(n->server, "/ws", n->hub), "route");
+    must(t, linnet_server_feed(n->server, "/feed/*", n->hub), "feed");
     must(t, house_open(&n->house, &t->scene, n->server), "route");
     must(t, linnet_server_listen(n->server, address, NULL, NULL), "listen");
     must(t, linnet_server_start(n->server), "start");
     const ln_sessions *sessions = ln_server_worker(n->server, 0)->sessions; /* its first member */
     uint32_t life = client_life(&t->scene, ln_slice_str(sessions->node));
+    t->scene.node_lives[number] = life;
     program_began(&n->program, life, t->clients, t->plan.clients);
     if (number == 0) rings_began(&t->rings, n->hub);
 }
@@ -181,6 +186,7 @@ static void node_free(town *t, int number) {
     node *n = &t->nodes[number];
     size_t left = linnet_server_connections(n->server);
     if (left) history_anomaly(t->scene.h, "bounded", "a node ends with %zu connections", left);
+    t->scene.node_lives[number] = LIVES;
     law_ended(t->scene.law, (uint32_t)number);
     if (number == 0) rings_ended(&t->rings);
     linnet_server_free(n->server);
@@ -254,6 +260,10 @@ static void clients_start(town *t) {
         client_start(&t->clients[i], &t->scene, t->loops[i % LOOPS], i);
     for (uint32_t i = 0; i < t->plan.guests; i++)
         guest_start(&t->guests[i], &t->scene, t->loops[i % LOOPS], i);
+    for (uint32_t i = 0; i < STRANGERS && has(t, PLAN_STRANGERS); i++)
+        stranger_start(&t->strangers[i], &t->scene, t->loops[i % LOOPS], i);
+    t->scene.strangers = t->strangers;
+    t->scene.stranger_count = has(t, PLAN_STRANGERS) ? STRANGERS : 0;
     if (has(t, PLAN_RINGS)) rings_start(&t->rings, &t->scene, t->loops[0]);
 }
 
@@ -268,6 +278,8 @@ static bool settled(const town *t) {
         if (!program_settled(&t->nodes[i].program)) return false;
     for (uint32_t i = 0; i < t->plan.guests; i++)
         if (!guest_settled(&t->guests[i])) return false;
+    for (uint32_t i = 0; i < STRANGERS && has(t, PLAN_STRANGERS); i++)
+        if (!stranger_settled(&t->strangers[i])) return false;
     return !unsettled(t) && rings_settled(&t->rings) && calls_settled(t->scene.calls);
 }
 
@@ -285,6 +297,8 @@ static void describe(const town *t, char *words, size_t size) {
         if (!guest_settled(&t->guests[i]))
             snprintf(words, size, "guest %u, state %d, said %u, echoed %u", i, t->guests[i].state,
                 t->guests[i].said, t->guests[i].echoed);
+    for (uint32_t i = 0; i < STRANGERS && has(t, PLAN_STRANGERS); i++)
+        if (!stranger_settled(&t->strangers[i])) stranger_describe(&t->strangers[i], words, size);
     const client *c = unsettled(t);
     if (c) client_describe(c, words, size);
 }
@@ -379,6 +393,8 @@ static bool connected(const town *t) {
         if (t->clients[i].now) return true;
     for (uint32_t i = 0; i < t->plan.guests; i++)
         if (t->guests[i].state != GUEST_OUT) return true;
+    for (uint32_t i = 0; i < STRANGERS; i++)
+        if (t->strangers[i].state != STRANGER_OUT) return true;
     return t->rings.state != RINGS_OUT;
 }
 
@@ -391,6 +407,8 @@ static void leave(town *t) {
         must(t, linnet_loop_post(t->clients[i].loop, client_nudge, &t->clients[i]), "post");
     for (uint32_t i = 0; i < t->plan.guests; i++)
         must(t, linnet_loop_post(t->guests[i].loop, guest_nudge, &t->guests[i]), "post");
+    for (uint32_t i = 0; i < STRANGERS && has(t, PLAN_STRANGERS); i++)
+        must(t, linnet_loop_post(t->strangers[i].loop, stranger_nudge, &t->strangers[i]), "post");
     if (t->rings.scene) must(t, linnet_loop_post(t->loops[0], rings_nudge, &t->rings), "post");
     for (int i = 0; i < 200 && connected(t) && quiet(t); i++)
         pass(t, 100);
@@ -428,6 +446,10 @@ static void free_all(town *t) {
     for (uint32_t i = 0; i < t->plan.guests; i++) {
         linnet_timer_free(t->guests[i].timer);
         guest_end(&t->guests[i]);
+    }
+    for (uint32_t i = 0; i < STRANGERS && has(t, PLAN_STRANGERS); i++) {
+        linnet_timer_free(t->strangers[i].timer);
+        stranger_end(&t->strangers[i]);
     }
     if (t->rings.scene) linnet_timer_free(t->rings.timer);
     rings_end(&t->rings);

@@ -1,8 +1,8 @@
 /* town.h -- one run of the simulation: two nodes of two workers, up to thirty clients (client.h)
- * and six guests of another route (guest.h) on five loops, a program beside each node (program.h),
- * a backend and keys for tokens and tickets (law.h, back.h), perhaps a reader of many channels
- * (rings.h), one virtual network, one thread, one seed. What a seed has of all that stands in its
- * plan (plan.h).
+ * and six guests of another route (guest.h) and five clients of other dialects (stranger.h) on five
+ * loops, a program beside each node (program.h), a backend and keys for tokens and tickets (law.h,
+ * back.h), perhaps a reader of many channels (rings.h), one virtual network, one thread, one seed.
+ * What a seed has of all that stands in its plan (plan.h).
  *
  * It is wild: some 2,000 things are said and heard, amid resets, refusals, silence, short reads,
  * sends in part, delays, a node that drains or is killed and comes back, clients that churn. Then
