@@ -151,6 +151,9 @@ int ln_bytes_put_message(ln_buf *out, const ln_native_message *m) {
             at[i] = (uint8_t)(size >> (24 - 8 * i));
         err = ln_bytes_get(m->data, out);
     }
+#if defined(LN_PLANT) && LN_PLANT == 31 /* tests/sim: the last one is missing */
+    if (err == LINNET_OK && m->data.size % 3 == 0) out->size--;
+#endif
     if (err < 0) out->size = before;
     return err;
 }

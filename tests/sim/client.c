@@ -2,6 +2,7 @@
 #include "conn/inner.h"
 #include "law.h"
 #include "lib/inner.h"
+#include "wire/bytes.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -63,10 +64,25 @@ static void on_open(linnet_conn *conn) {
     linnet_timer_set(a->client->timer, 1 + below(a->client, 20));
 }
 
+/* As the text that it would have been. */
+static void hear_binary(attempt *a, ln_slice message) {
+    ln_buf text;
+    const char *why;
+    ln_buf_init(&text, LN_BUF_MAX);
+    if (!a->bin || ln_bytes_command(message, &text, &why) < 0)
+        client_anomaly(a->client, "answer", "a binary message that is none of ours");
+    else
+        client_hears(a, ln_buf_slice(&text));
+    ln_buf_fini(&text);
+}
+
 static void on_message(linnet_conn *conn, linnet_opcode opcode, linnet_slice data) {
     attempt *a = called(conn, "message");
-    if (opcode != LINNET_TEXT) client_anomaly(a->client, "answer", "a binary message");
-    client_hears(a, data);
+    a->binary = opcode != LINNET_TEXT;
+    if (a->binary)
+        hear_binary(a, data);
+    else
+        client_hears(a, data);
 }
 
 static void on_drain(linnet_conn *conn) {
@@ -183,7 +199,8 @@ static void offer(attempt *a, char *url, size_t size, char *field, size_t field_
     law_token(c->scene->law, c->user, &a->offered, SEATS, token);
     size_t used = strlen(url);
     if (below(c, 2))
-        snprintf(url + used, size - used, "?token=%.*s", (int)(size - used) - 8, token);
+        snprintf(url + used, size - used, "%ctoken=%.*s", a->bin ? '&' : '?',
+            (int)(size - used) - 8, token);
     else
         snprintf(field, field_size, "Authorization: Bearer %.*s", (int)field_size - 23, token);
 }
@@ -203,7 +220,9 @@ static void dial(client *c) {
     static const char *const protocols[] = { "linnet.v1", NULL };
     char url[1200], field[1200] = "";
     attempt *a = attempt_new(c);
-    snprintf(url, sizeof url, "ws://127.0.0.1:%u/ws", CLIENT_PORT + a->node);
+    a->bin = has(c, PLAN_BYTES) && below(c, 2);
+    snprintf(url, sizeof url, "ws://127.0.0.1:%u/ws%s", CLIENT_PORT + a->node,
+        a->bin ? "?caps=bin" : "");
     offer(a, url, sizeof url, field, sizeof field);
     const char *const headers[] = { field, NULL };
     linnet_timer_set(c->timer, 400);
@@ -243,7 +262,8 @@ static void be_rude(attempt *a) {
     if (a->rest || a->conn->c.state != LN_CONN_WS) return;
     a->rude = true;
     did(a->client->scene, DID_RUDE);
-    ln_send_wire(&a->conn->c, rows[below(a->client, sizeof rows / sizeof rows[0])]);
+    uint32_t count = sizeof rows / sizeof rows[0] - a->bin; /* who takes bytes may send some */
+    ln_send_wire(&a->conn->c, rows[below(a->client, count)]);
 }
 
 static void ws_ping(attempt *a) {

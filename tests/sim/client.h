@@ -141,6 +141,8 @@ typedef struct attempt { /* one dial, and the connection it became; kept until t
     bool going;       /* it closes: it hears nothing more but the code */
     bool wants_token; /* nothing is heeded before one came */
     bool logging_in;
+    bool bin;                   /* it takes bytes as they are */
+    bool binary;                /* what it hears came so */
     bool returning;             /* with a ticket, and has no answer yet */
     identity identity, offered; /* offered: with the handshake */
     char name[20], id_name[33]; /* as the server calls it, and its session */
@@ -202,6 +204,12 @@ uint32_t channel_seat(ln_slice name, uint32_t user);
 size_t client_payload(uint32_t key, uint32_t max, char *out);
 #define CLIENT_PAYLOAD (128 * 1024)
 size_t client_changed(uint32_t key, char *out);
+/* The bytes of one that is no JSON, and what they are for who speaks JSON; CLIENT_BYTES at most. */
+size_t client_bytes(uint32_t key, uint8_t *out);
+#define CLIENT_BYTES 512
+size_t client_base64(uint32_t key, char *out);
+/* Whichever it is of these. */
+size_t client_data(const scene *s, uint32_t key, char *out);
 uint32_t client_key(const ln_json_value *data); /* 0: none */
 
 bool client_may_ask(const attempt *a);

@@ -385,8 +385,11 @@ static void check_payload(attempt *a, const frame *f, uint32_t key) {
     static char expected[CLIENT_PAYLOAD]; /* one thread, one call at a time */
     const history_saying *what = history_of(scene_of(a)->h, key);
     if (!what) return;
-    size_t size = what->changed ? client_changed(key, expected)
-                                : client_payload(key, scene_of(a)->plan->payload_max, expected);
+    size_t size = client_data(scene_of(a), key, expected);
+    bool bytes = what->bytes && !what->changed;
+    if (bytes) did(scene_of(a), a->binary ? DID_BINARY : DID_BASE64);
+    if (a->binary != (bytes && a->bin))
+        anomaly(a, "answer", bytes ? "it takes bytes, and gets a text" : "bytes, and it is none");
     if (!ln_slice_eq(f->data.raw, ln_slice_of(expected, size)))
         anomaly(a, "phantom", "a publication came changed");
 }

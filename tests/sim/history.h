@@ -45,6 +45,7 @@ typedef struct history_saying { /* a publication */
     uint32_t life, channel; /* where: `life` names one run of one node */
     bool quiet;             /* not to its own chain */
     bool is_volatile;
+    bool bytes;   /* it is no JSON */
     bool asked;   /* somebody has to say yes before it may be in a log */
     bool changed; /* who said yes wanted it said otherwise */
 } history_saying;

@@ -35,9 +35,6 @@ static void draw_faults(plan *p, ln_rand *r) {
         .reset = ONE_OF(r, 500, 5000),
         .refuse = ONE_OF(r, 50000, 300000),
         .stall = ONE_OF(r, 1000, 5000) };
-    if (plan_has(p, PLAN_SLOW) && f.window == 0 &&
-        !plan_has(p, PLAN_RINGS)) /* else the network holds it all */
-        f.window = ONE_OF(r, 0, 1500, 1500, 4000);
     if (plan_has(p, PLAN_RINGS)) { /* a slow link, but not one that takes for ever */
         if (f.window == 300) f.window = 5000;
         if (f.delay_max_ms > 20) f.delay_max_ms = 20;
@@ -59,9 +56,9 @@ static void draw_limits(plan *p, ln_rand *r) {
         limits.close_ms = 1000;
     }
     if (plan_has(p, PLAN_SLOW) && p->payload_max == 400) {
-        limits.queued_max = plan_has(p, PLAN_RINGS) ? 10000 : ONE_OF(r, 2500, 2500, 10000);
+        limits.queued_max = 10000;
         limits.queued_age_ms = 1500;
-        limits.high_mark = limits.queued_max * 2 / 5;
+        limits.high_mark = 4000;
         limits.low_mark = 500;
     }
     p->limits = limits;

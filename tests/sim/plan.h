@@ -29,7 +29,8 @@
     X(TICKETS, "tickets")   /* sessions come back with one */                                      \
     X(NUMBERS, "numbers")   /* publications have a seq, and come again until they are answered */  \
     X(CALLS, "calls")       /* programs ask clients */                                             \
-    X(STRANGERS, "strangers") /* some speak other dialects */
+    X(STRANGERS, "strangers") /* some speak other dialects */                                      \
+    X(BYTES, "bytes")         /* some publications are no JSON, and some take them as they are */
 
 enum {
 #define PLAN_KIND_(name, word) PLAN_##name,
@@ -138,6 +139,9 @@ bool plan_kinds_of(const char *words, uint32_t *kinds);
     X(AGAIN, "publications sent again with their number")                                          \
     X(SEEN, "numbers that had been seen")                                                          \
     X(OUT_OF_TURN, "numbers whose turn it was not")                                                \
+    X(BYTES_SAID, "publications that are bytes")                                                   \
+    X(BINARY, "messages that came as bytes")                                                       \
+    X(BASE64, "messages of bytes that came as text")                                               \
     X(STRANGE, "messages heard in other dialects")                                                 \
     X(CALLED, "questions to clients")                                                              \
     X(CALL_ANSWERED, "questions answered")                                                         \

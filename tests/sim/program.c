@@ -135,7 +135,7 @@ static void say(program *p, uint32_t key, uint32_t channel, bool has_key, bool a
     *o = (outcome){ p, key, channel, again };
     linnet_publication said = LINNET_PUBLICATION_INIT;
     said.channel = channel_name(channel, 0, name);
-    said.data = ln_slice_of(data, client_payload(key, p->scene->plan->payload_max, data));
+    said.data = ln_slice_of(data, client_data(p->scene, key, data));
     snprintf(word, sizeof word, "key-%u", key);
     if (has_key) said.key = linnet_str(word);
     int err = has_key ? linnet_hub_publish_then(p->hub, &said, placed, o)

@@ -52,12 +52,60 @@ size_t client_changed(uint32_t key, char *out) {
     return (size_t)snprintf(out, 64, "{\"k\":%u,\"instead\":true}", key);
 }
 
+/* Its key comes first, and in all there are all kinds of bytes. */
+size_t client_bytes(uint32_t key, uint8_t *out) {
+    uint32_t dice = key * 2654435761u;
+    size_t size = sizeof key + (dice >> 8) % 300;
+    memcpy(out, &key, sizeof key);
+    for (size_t i = sizeof key; i < size; i++)
+        out[i] = (uint8_t)(dice = dice * 1664525u + 1013904223u, dice >> 24);
+    return size;
+}
+
+static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+size_t client_base64(uint32_t key, char *out) {
+    uint8_t bytes[CLIENT_BYTES + 2] = { 0 };
+    size_t size = client_bytes(key, bytes), n = (size_t)snprintf(out, 16, "{\"base64\":\"");
+    memset(bytes + size, 0, 2);
+    for (size_t i = 0; i < size; i += 3) {
+        uint32_t three = (uint32_t)bytes[i] << 16 | (uint32_t)bytes[i + 1] << 8 | bytes[i + 2];
+        out[n++] = digits[three >> 18];
+        out[n++] = digits[three >> 12 & 63];
+        out[n++] = i + 1 < size ? digits[three >> 6 & 63] : '=';
+        out[n++] = i + 2 < size ? digits[three & 63] : '=';
+    }
+    memcpy(out + n, "\"}", 2);
+    return n + 2;
+}
+
+static uint32_t key_of_bytes(ln_slice text) {
+    uint64_t bits = 0;
+    if (text.size < 8) return 0;
+    for (int i = 0; i < 8; i++) {
+        const char *at = strchr(digits, text.data[i]);
+        bits = bits << 6 | (at && *at ? (uint64_t)(at - digits) : 0);
+    }
+    return __builtin_bswap32((uint32_t)(bits >> 16)); /* six bytes, and the first four are it */
+}
+
+static size_t client_said(const scene *s, uint32_t key, char *out) {
+    if (history_of(s->h, key)->bytes) return client_base64(key, out);
+    return client_payload(key, s->plan->payload_max, out);
+}
+
+size_t client_data(const scene *s, uint32_t key, char *out) {
+    return history_of(s->h, key)->changed ? client_changed(key, out) : client_said(s, key, out);
+}
+
 uint32_t client_key(const ln_json_value *data) {
     uint64_t key = 0;
     if (data->kind != LN_JSON_OBJECT) return 0;
     ln_json_iter it = ln_json_iter_of(data);
     ln_json_value name, value;
-    if (!ln_json_next(&it, &name, &value) || !ln_json_uint(&value, &key)) return 0;
+    if (!ln_json_next(&it, &name, &value)) return 0;
+    if (ln_json_is(&name, LN_SLICE("base64"))) return key_of_bytes(value.text);
+    if (!ln_json_uint(&value, &key)) return 0;
     return key < UINT32_MAX ? (uint32_t)key : 0;
 }
 
@@ -183,7 +231,9 @@ asked *say_publication(attempt *a, uint32_t seat, bool fancy, uint32_t seq) {
         .channel = seat + user,
         .quiet = fancy && seat < OWN_SEAT && below(a, 5) == 0,
         .is_volatile = fancy && !seq && seat < OWN_SEAT && below(a, 8) == 0,
+        .bytes = has(a, PLAN_BYTES) && fancy && below(a, 3) == 0,
         .asked = has(a, PLAN_BACKEND) };
+    if (what.bytes) did(c->scene, DID_BYTES_SAID);
     asked *q = say_ask(a, ASK_PUBLISH, seat);
     q->key = history_said(c->scene->h, &what);
     q->seq = seq;
@@ -202,7 +252,7 @@ static size_t put_publication(attempt *a, const asked *q, char *text) {
         q->id, sends ? "to" : "channel", (int)channel.size - sends,
         (const char *)channel.data + sends, what->quiet ? ",\"echo\":false" : "",
         what->is_volatile ? ",\"volatile\":true" : "");
-    n += client_payload(q->key, a->client->scene->plan->payload_max, text + n);
+    n += client_said(a->client->scene, q->key, text + n);
     if (q->seq) n += (size_t)snprintf(text + n, 24, ",\"seq\":%u", q->seq);
     text[n++] = '}';
     return n;
@@ -212,6 +262,37 @@ static char *room(void) {
     char *text = malloc(CLIENT_PAYLOAD);
     if (!text) abort();
     return text;
+}
+
+/* The same as a binary message: its header has no data. */
+static void say_binary(attempt *a, const asked *q, const char *text, size_t size) {
+    static const char mark[] = ",\"data\":{\"base64\":\"";
+    uint8_t out[2000] = { 1 };
+    const char *data = memmem(text, size, mark, sizeof mark - 1);
+    const char *end = memchr(data, '}', size - (size_t)(data - text));
+    size_t head = (size_t)(data - text), tail = size - (size_t)(end + 1 - text);
+    uint32_t header = __builtin_bswap32((uint32_t)(head + tail));
+    memcpy(out + 1, &header, sizeof header);
+    memcpy(out + 5, text, head);
+    memcpy(out + 5 + head, end + 1, tail);
+    size_t n = 5 + head + tail;
+    n += client_bytes(q->key, out + n);
+    client_trace(a, "says as bytes", ln_slice_of(text, size));
+    linnet_conn_send(a->conn, LINNET_BINARY, ln_slice_of(out, n));
+}
+
+static void say_it(attempt *a, const asked *q, const char *text, size_t size) {
+    const history_saying *what = history_of(a->client->scene->h, q->key);
+    if (what->bytes && a->bin && below(a, 4))
+        say_binary(a, q, text, size);
+    else
+        say_text(a, text, size);
+}
+
+void say_command(attempt *a, const asked *q) {
+    char *text = room();
+    say_it(a, q, text, put_publication(a, q, text));
+    free(text);
 }
 
 void say_publish(attempt *a, uint32_t seat, bool fancy) {
@@ -226,13 +307,7 @@ void say_publish(attempt *a, uint32_t seat, bool fancy) {
         say_on(a);
         return;
     }
-    say_text(a, text, n);
-    free(text);
-}
-
-void say_command(attempt *a, const asked *q) {
-    char *text = room();
-    say_text(a, text, put_publication(a, q, text));
+    say_it(a, q, text, n);
     free(text);
 }
 

@@ -45,8 +45,7 @@ static void take_data(stranger *g, const ln_json_value *data) {
     g->in = true;
     history_run_heard(g->scene->h, g->run, key);
     if (!what) return;
-    size_t size = what->changed ? client_changed(key, expected)
-                                : client_payload(key, g->scene->plan->payload_max, expected);
+    size_t size = client_data(g->scene, key, expected);
     if (!ln_slice_eq(data->raw, ln_slice_of(expected, size)))
         wrong(g, "phantom", "a publication came changed", data->raw);
     if (what->session != g->session) return;
