@@ -3,7 +3,8 @@
 #include <assert.h>
 
 #define BIT(worker) (UINT64_C(1) << ((worker) % 64))
-#define SLOTS_MIN   8
+#define SLOTS_MIN   8  /* fewer are not worth giving back */
+#define FEW         16 /* members that are looked through one by one */
 
 typedef struct user {
     uint32_t members;
@@ -16,8 +17,10 @@ typedef struct member {
     ln_list changed; /* in presence->changed while something is owed */
     ln_presence *in;
     user *user; /* NULL: unknown, or it is gone */
-    uint64_t owner, ref;
-    ln_msec until; /* while lost */
+    union {
+        uint64_t owner;
+        ln_msec until; /* while it has none */
+    };
     uint8_t *info;
     uint32_t slot;
     uint16_t info_size;
@@ -32,6 +35,19 @@ typedef struct ln_presence_slot {
     uint64_t ref;
     member *m; /* NULL: a hole */
 } slot;
+
+/* Of a channel that once had more than a few; as long as it has any. */
+typedef struct ln_presence_index {
+    ln_map members, users; /* by chain; by name */
+} presence_index;
+
+static uint64_t ref_of(const member *m) {
+    return m->in->slots[m->slot].ref;
+}
+
+static uint32_t member_count(const ln_presence *p) {
+    return p->slot_count - p->holes;
+}
 
 static ln_slice member_key(const void *value) {
     return ln_slice_of(((const member *)value)->chain, LN_CHAIN);
@@ -58,7 +74,7 @@ typedef struct packed_head {
 static int pack(ln_buf *out, const member *m, bool left) {
     packed_head h;
     memset(&h, 0, sizeof h); /* with its padding */
-    h.ref = m->ref;
+    h.ref = ref_of(m);
     h.info_size = left ? 0 : m->info_size;
     h.client_size = m->client_size;
     h.user_size = m->user_size;
@@ -111,17 +127,17 @@ static void slots_compact(ln_presence *p) {
     p->slot_capacity = capacity;
 }
 
-static int slot_take(ln_presence *p, member *m) {
+static int slot_take(ln_presence *p, member *m, uint64_t ref) {
     if (p->slot_count == p->slot_capacity && p->holes > p->slot_capacity / 4) slots_compact(p);
     if (p->slot_count == p->slot_capacity) {
-        uint32_t capacity = p->slot_capacity ? p->slot_capacity * 2 : SLOTS_MIN;
+        uint32_t capacity = p->slot_capacity + p->slot_capacity / 2 + 1;
         slot *slots = ln_realloc(p->slots, capacity * sizeof *slots);
         if (!slots) return LINNET_ERR_NOMEM;
         p->slots = slots;
         p->slot_capacity = capacity;
     }
     m->slot = p->slot_count++;
-    p->slots[m->slot] = (slot){ m->ref, m };
+    p->slots[m->slot] = (slot){ ref, m };
     return LINNET_OK;
 }
 
@@ -144,6 +160,61 @@ static uint32_t slot_behind(const ln_presence *p, uint64_t ref) {
     return low;
 }
 
+/* Finding --------------------------------------------------------------------------------- */
+
+static member *member_of(const ln_presence *p, const uint8_t *chain) {
+    if (p->index) return ln_map_get(&p->index->members, ln_slice_of(chain, LN_CHAIN));
+    for (uint32_t i = 0; i < p->slot_count; i++) {
+        member *m = p->slots[i].m;
+        if (m && memcmp(m->chain, chain, LN_CHAIN) == 0) return m;
+    }
+    return NULL;
+}
+
+static user *user_of(const ln_presence *p, ln_slice name) {
+    if (p->index) return ln_map_get(&p->index->users, name);
+    for (uint32_t i = 0; i < p->slot_count; i++) {
+        const member *m = p->slots[i].m;
+        if (m && m->user && ln_slice_eq(user_key(m->user), name)) return m->user;
+    }
+    return NULL;
+}
+
+static void index_free(ln_presence *p) {
+    if (!p->index) return;
+    ln_map_fini(&p->index->members);
+    ln_map_fini(&p->index->users);
+    ln_free(p->index);
+    p->index = NULL;
+}
+
+static int index_all(const ln_presence *p, presence_index *index) {
+    for (uint32_t i = 0; i < p->slot_count; i++) {
+        member *m = p->slots[i].m;
+        int err = m ? ln_map_add(&index->members, m) : LINNET_OK;
+        if (err == LINNET_OK && m && m->user) err = ln_map_add(&index->users, m->user);
+        if (err < 0 && err != LINNET_ERR_EXISTS) return err; /* a user has several members */
+    }
+    return LINNET_OK;
+}
+
+static int index_new(const ln_presences *ps, ln_presence *p) {
+    presence_index *index = ln_malloc(sizeof *index);
+    if (!index) return LINNET_ERR_NOMEM;
+    ln_map_init(&index->members, ps->key, member_key, LN_PRESENCE_MEMBERS_MAX);
+    ln_map_init(&index->users, ps->key, user_key, LN_PRESENCE_MEMBERS_MAX);
+    int err = index_all(p, index);
+    p->index = index;
+    if (err < 0) index_free(p);
+    return err;
+}
+
+/* One that has its slot. */
+static int index_member(const ln_presences *ps, ln_presence *p, member *m) {
+    if (p->index) return ln_map_add(&p->index->members, m);
+    return member_count(p) > FEW ? index_new(ps, p) : LINNET_OK;
+}
+
 /* Channels -------------------------------------------------------------------------------- */
 
 void ln_presences_init(ln_presences *ps, ln_map_key key, uint32_t max) {
@@ -162,8 +233,6 @@ static int presence_new(ln_presences *ps, ln_slice channel, ln_presence **out) {
     if (!p) return LINNET_ERR_NOMEM;
     ln_list_init(&p->window);
     ln_list_init(&p->changed);
-    ln_map_init(&p->members, ps->key, member_key, LN_PRESENCE_MEMBERS_MAX);
-    ln_map_init(&p->users, ps->key, user_key, LN_PRESENCE_MEMBERS_MAX);
     p->name_size = (uint8_t)channel.size;
     memcpy(p->name, channel.data, channel.size);
     int err = ln_map_add(&ps->map, p);
@@ -183,14 +252,13 @@ static int presence_of(ln_presences *ps, ln_slice channel, ln_presence **out) {
 
 /* With its last member, owed or not, and its last listener. */
 static void presence_check(ln_presences *ps, ln_presence *p) {
-    if (p->members.count || p->listeners) return;
+    if (member_count(p) || p->listeners) return;
     void *removed = ln_map_remove(&ps->map, ln_presence_name(p));
     assert(removed == p);
     (void)removed;
-    assert(p->here == 0 && p->users.count == 0 && ln_list_empty(&p->changed));
+    assert(p->here == 0 && p->users == 0 && ln_list_empty(&p->changed));
     ln_list_remove(&p->window);
-    ln_map_fini(&p->members);
-    ln_map_fini(&p->users);
+    index_free(p);
     ln_free(p->slots);
     ln_free(p);
     ln_stat_sub(&ps->channels, 1);
@@ -208,8 +276,8 @@ static void member_free(ln_presences *ps, member *m) {
     ln_presence *p = m->in;
     ln_list_remove(&m->changed);
     ln_list_remove(&m->lost);
+    if (p->index) ln_map_remove(&p->index->members, member_key(m));
     slot_give(p, m);
-    ln_map_remove(&p->members, member_key(m));
     ps->bytes -= member_bytes(m);
     ln_free(m->info);
     ln_free(m);
@@ -217,17 +285,18 @@ static void member_free(ln_presences *ps, member *m) {
 
 /* One more member of a user. NULL without memory. */
 static user *user_ref(ln_presence *p, ln_slice name) {
-    user *u = ln_map_get(&p->users, name);
+    user *u = user_of(p, name);
     if (!u) {
         u = ln_malloc(sizeof *u + name.size);
         if (!u) return NULL;
         u->members = 0;
         u->name_size = (uint8_t)name.size;
         memcpy(u->name, name.data, name.size);
-        if (ln_map_add(&p->users, u) < 0) {
+        if (p->index && ln_map_add(&p->index->users, u) < 0) {
             ln_free(u);
             return NULL;
         }
+        p->users++;
     }
     u->members++;
     return u;
@@ -235,7 +304,8 @@ static user *user_ref(ln_presence *p, ln_slice name) {
 
 static void user_unref(ln_presence *p, user *u) {
     if (!u || --u->members) return;
-    ln_map_remove(&p->users, user_key(u));
+    if (p->index) ln_map_remove(&p->index->users, user_key(u));
+    p->users--;
     ln_free(u);
 }
 
@@ -301,7 +371,6 @@ static void vanish(ln_presences *ps, member *m) {
     ln_list_remove(&m->lost);
     user_unref(m->in, m->user);
     m->user = NULL;
-    m->owner = 0;
     m->here = false;
     m->in->here--;
     ln_stat_sub(&ps->members, 1);
@@ -322,9 +391,9 @@ static int member_new(ln_presences *ps, ln_presence *p, const ln_arrival *a, mem
     m->user_size = (uint8_t)a->user.size;
     if (a->client.size) memcpy(m->bytes, a->client.data, a->client.size);
     if (a->user.size) memcpy(m->bytes + a->client.size, a->user.data, a->user.size);
-    m->ref = ps->last_ref + 1;
-    int err = ln_map_add(&p->members, m);
-    if (err == LINNET_OK && (err = slot_take(p, m)) < 0) ln_map_remove(&p->members, member_key(m));
+    int err = LINNET_ERR_LIMIT;
+    if (member_count(p) < LN_PRESENCE_MEMBERS_MAX) err = slot_take(p, m, ps->last_ref + 1);
+    if (err == LINNET_OK && (err = index_member(ps, p, m)) < 0) slot_give(p, m);
     if (err < 0) {
         ln_free(m);
         return err;
@@ -337,7 +406,7 @@ static int member_new(ln_presences *ps, ln_presence *p, const ln_arrival *a, mem
 
 /* Somebody of whom nothing is known, or only that it has left. */
 static int arrive(ln_presences *ps, ln_presence *p, const ln_arrival *a) {
-    member *m = ln_map_get(&p->members, ln_slice_of(a->chain, LN_CHAIN));
+    member *m = member_of(p, a->chain);
     int err = m ? LINNET_OK : member_new(ps, p, a, &m);
     if (err < 0) return err;
     err = set_info(ps, m, a->info);
@@ -356,7 +425,7 @@ int ln_presences_enter(ln_presences *ps, ln_slice channel, const ln_arrival *a) 
     ln_presence *p;
     int err = presence_of(ps, channel, &p);
     if (err == LINNET_OK) {
-        member *m = ln_map_get(&p->members, ln_slice_of(a->chain, LN_CHAIN));
+        member *m = member_of(p, a->chain);
         if (m && m->here) {
             ln_list_remove(&m->lost);
             m->owner = a->owner;
@@ -372,8 +441,8 @@ int ln_presences_enter(ln_presences *ps, ln_slice channel, const ln_arrival *a) 
 static member *held(
     const ln_presences *ps, ln_slice channel, const uint8_t *chain, uint64_t owner) {
     const ln_presence *p = ln_map_get(&ps->map, channel);
-    member *m = p ? ln_map_get(&p->members, ln_slice_of(chain, LN_CHAIN)) : NULL;
-    return m && m->here && m->owner == owner ? m : NULL;
+    member *m = p ? member_of(p, chain) : NULL;
+    return m && m->here && !ln_list_linked(&m->lost) && m->owner == owner ? m : NULL;
 }
 
 void ln_presences_leave(
@@ -384,7 +453,6 @@ void ln_presences_leave(
     if (!lost) return;
 #endif
     if (lost && ps->linger_ms) {
-        m->owner = 0;
         m->until = ps->now + ps->linger_ms;
         ln_list_push(&ps->lost, &m->lost);
         return;
@@ -436,7 +504,7 @@ int ln_presences_roll(const ln_presences *ps, ln_slice channel, ln_roll *roll, l
     const ln_presence *p = ln_map_get(&ps->map, channel);
     if (!p) return LINNET_OK;
     roll->members = p->here;
-    roll->users = p->users.count;
+    roll->users = p->users;
     uint32_t limit = roll->limit < LN_PRESENCE_PAGE_MAX ? roll->limit : LN_PRESENCE_PAGE_MAX;
     if (limit == 0) return LINNET_OK;
     uint32_t start = out->size;
@@ -453,7 +521,7 @@ int ln_presences_roll(const ln_presences *ps, ln_slice channel, ln_roll *roll, l
             out->size = start;
             return err;
         }
-        last = m->ref;
+        last = ref_of(m);
         roll->listed++;
     }
     return LINNET_OK;
@@ -518,16 +586,13 @@ void ln_presences_fini(ln_presences *ps) {
     uint32_t at = 0;
     while ((p = ln_map_next(&ps->map, &at))) {
         for (uint32_t i = 0; i < p->slot_count; i++) {
-            if (!p->slots[i].m) continue;
-            ln_free(p->slots[i].m->info);
-            ln_free(p->slots[i].m);
+            member *m = p->slots[i].m;
+            if (!m) continue;
+            user_unref(p, m->user);
+            ln_free(m->info);
+            ln_free(m);
         }
-        user *u;
-        uint32_t next = 0;
-        while ((u = ln_map_next(&p->users, &next)))
-            ln_free(u);
-        ln_map_fini(&p->members);
-        ln_map_fini(&p->users);
+        index_free(p);
         ln_free(p->slots);
         ln_free(p);
     }

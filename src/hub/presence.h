@@ -54,11 +54,11 @@ bool ln_attendee_next(ln_slice *packed, ln_attendee *out);
 typedef struct ln_presence { /* of one channel */
     ln_list window;          /* in presences->windows while something is owed */
     ln_msec due;
-    ln_list changed;                /* members of whom something is owed */
-    ln_map members, users;          /* by chain; by name */
-    struct ln_presence_slot *slots; /* members by ref, with holes */
+    ln_list changed;                 /* members of whom something is owed */
+    struct ln_presence_slot *slots;  /* members by ref, with holes */
+    struct ln_presence_index *index; /* NULL: they are few, and looked through */
     uint32_t slot_count, slot_capacity, holes;
-    uint32_t here;
+    uint32_t here, users;
     uint32_t listeners;                              /* bits set in the next */
     uint64_t interested[(LN_WORKERS_MAX + 64) / 64]; /* workers that hear the diffs */
     uint8_t name_size;

@@ -550,6 +550,46 @@ static void test_memory(void **state) {
     fail_msg("more than 100 allocations");
 }
 
+/* The one whose coming makes an index of them: each allocation fails once, and nobody is lost. */
+static void test_few_become_many(void **state) {
+    (void)state;
+    enum { PEOPLE = 40, USERS = 7 };
+    uint32_t refused = 1;
+    for (uint64_t fail = 1; refused; fail++) {
+        ln_test_memory memory = { 0 };
+        ln_test_memory_install(&memory);
+        stage s;
+        stage_open(&s);
+        refused = 0;
+        for (uint8_t i = 0; i < PEOPLE; i++) {
+            char user[] = { (char)('a' + i % USERS), 0 };
+            ln_arrival a = arrival((char)('0' + i), i + 1u, user);
+            if (i == 16) memory.fail_at = memory.calls + fail;
+            int err = ln_presences_enter(&s.ps, c, &a);
+            memory.fail_at = 0;
+            if (err == LINNET_ERR_NOMEM) refused++;
+            if (err == LINNET_ERR_NOMEM) err = ln_presences_enter(&s.ps, c, &a);
+            assert_int_equal(err, LINNET_OK);
+            ln_roll r = { .limit = 0 };
+            assert_int_equal(ln_presences_roll(&s.ps, c, &r, NULL), LINNET_OK);
+            assert_int_equal(r.members, i + 1);
+            assert_int_equal(r.users, i < USERS ? i + 1 : USERS);
+        }
+        assert_true(refused || (fail > 3 && fail < 20));
+        for (uint8_t i = 0; i < PEOPLE; i++) {
+            ln_arrival a = arrival((char)('0' + i), i + 1u, "");
+            assert_int_equal(
+                ln_presences_update(&s.ps, c, a.chain, a.owner, LN_SLICE("1")), LINNET_OK);
+            if (i % 2) ln_presences_leave(&s.ps, c, a.chain, a.owner, false);
+            int gone = ln_presences_update(&s.ps, c, a.chain, a.owner, LN_SLICE("2"));
+            assert_int_equal(gone, i % 2 ? LINNET_ERR_NOT_FOUND : LINNET_OK);
+        }
+        stage_close(&s);
+        assert_int_equal(memory.live, 0);
+        ln_test_memory_remove();
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_scripts),
@@ -559,6 +599,7 @@ int main(void) {
         cmocka_unit_test(test_storm),
         cmocka_unit_test(test_crowd),
         cmocka_unit_test(test_model),
+        cmocka_unit_test(test_few_become_many),
         cmocka_unit_test(test_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
