@@ -53,11 +53,10 @@ ln_publication *ln_publication_new(const ln_publish *what, uint32_t workers) {
         .flags = what->flags,
         .user = what->user,
         .workers = (uint8_t)workers,
-        .bytes = (uint8_t *)p + head,
     };
     ln_ref_init(&p->refs, 1);
     letters_init(p, head + tail);
-    uint8_t *at = put(p->bytes, what->channel);
+    uint8_t *at = put((uint8_t *)p + head, what->channel);
     at = put(at, what->event);
     at = put(at, what->from);
     at = put(at, what->by);

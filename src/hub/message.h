@@ -64,8 +64,7 @@ typedef struct ln_publication {
     uint32_t born;   /* of the few that are timed: microseconds of a clock, and 1; else 0 */
     uint8_t by_size, key_size;
     uint16_t info_size;
-    uint8_t *bytes; /* channel_size of channel, and so on, behind the letters */
-    ln_letter letters[];
+    ln_letter letters[]; /* behind them the bytes: channel_size of channel, and so on */
 } ln_publication;
 
 /* What a publisher says; all slices are borrowed for the call. */
@@ -96,17 +95,20 @@ ln_publication *ln_publication_of(ln_letter *letter);
 /* Bytes it holds, for accounts. */
 size_t ln_publication_held(const ln_publication *p);
 
+static inline const uint8_t *ln_publication_bytes(const ln_publication *p) {
+    return (const uint8_t *)(p->letters + p->workers);
+}
 static inline ln_slice ln_publication_channel(const ln_publication *p) {
-    return ln_slice_of(p->bytes, p->channel_size);
+    return ln_slice_of(ln_publication_bytes(p), p->channel_size);
 }
 static inline ln_slice ln_publication_event(const ln_publication *p) {
-    return ln_slice_of(p->bytes + p->channel_size, p->event_size);
+    return ln_slice_of(ln_publication_bytes(p) + p->channel_size, p->event_size);
 }
 static inline ln_slice ln_publication_from(const ln_publication *p) {
-    return ln_slice_of(p->bytes + p->channel_size + p->event_size, p->from_size);
+    return ln_slice_of(ln_publication_event(p).data + p->event_size, p->from_size);
 }
 static inline ln_slice ln_publication_by(const ln_publication *p) {
-    return ln_slice_of(p->bytes + p->channel_size + p->event_size + p->from_size, p->by_size);
+    return ln_slice_of(ln_publication_from(p).data + p->from_size, p->by_size);
 }
 static inline ln_slice ln_publication_info(const ln_publication *p) {
     return ln_slice_of(ln_publication_by(p).data + p->by_size, p->info_size);
