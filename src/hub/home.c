@@ -10,14 +10,31 @@ static bool interested(const ln_home *home, uint32_t worker) {
 
 static uint32_t interest_count(const ln_home *home) {
     uint32_t count = 0;
-    for (size_t i = 0; i < sizeof home->interested / sizeof home->interested[0]; i++)
+    for (uint32_t i = 0; i < home->words; i++)
         count += (uint32_t)__builtin_popcountll(home->interested[i]);
     return count;
 }
 
+bool ln_home_occupied(const ln_home *home) {
+    return interest_count(home) > 0;
+}
+
 static ln_slice home_name(const void *value) {
-    const ln_home *home = value;
-    return ln_slice_of(home->name, home->name_size);
+    return ln_home_name(value);
+}
+
+static const ln_namespace *namespace_of(const ln_homes *h, const ln_home *home) {
+    return ln_namespace_of(h->namespaces, home_name(home));
+}
+
+/* The first of those that wait; NULL: none does. */
+static ln_letter *waiting_take(ln_home *home) {
+    ln_letter *first = home->waiting ? home->waiting->next : NULL;
+    if (first == home->waiting)
+        home->waiting = NULL;
+    else
+        home->waiting->next = first->next;
+    return first;
 }
 
 void ln_homes_init(ln_homes *h, ln_map_key key, uint32_t max) {
@@ -141,10 +158,8 @@ void ln_homes_fini(ln_homes *h) {
         ln_home *home;
         uint32_t at = 0;
         while ((home = ln_map_next(&h->map[i], &at))) {
-            for (ln_letter *next, *letter = home->waiting; letter; letter = next) {
-                next = letter->next;
+            for (ln_letter *letter; (letter = waiting_take(home));)
                 ln_mail_discard(letter);
-            }
             ln_reading_free(home->reader);
             for (uint32_t n = 0; n < home->later_count; n++)
                 ln_publication_unref(home->later[n]);
@@ -165,9 +180,8 @@ void ln_homes_reload(ln_homes *h, ln_namespaces *namespaces) {
     ln_namespaces_ref(namespaces);
     h->namespaces = namespaces;
     for (ln_home *home; (home = ln_map_next(&h->map[LN_SPACE_CHANNELS], &at)) != NULL;) {
-        home->namespace = ln_namespace_of(namespaces, home_name(home));
         if (home->log && h->broker->ops->keep)
-            h->broker->ops->keep(h->broker, home->log, &home->namespace->history);
+            h->broker->ops->keep(h->broker, home->log, &namespace_of(h, home)->history);
     }
     ln_namespaces_unref(old);
 }
@@ -188,7 +202,7 @@ static int home_open(ln_homes *h, ln_home *home) {
         return LINNET_OK;
     }
     int err = h->broker->ops->open(
-        h->broker, home_name(home), &home->namespace->history, &home->log, &home->cursor);
+        h->broker, home_name(home), &namespace_of(h, home)->history, &home->log, &home->cursor);
     if (err < 0) return err;
     if (err == LN_PENDING)
         home->pending++;
@@ -198,14 +212,16 @@ static int home_open(ln_homes *h, ln_home *home) {
 }
 
 static int home_new(ln_homes *h, ln_space space, ln_slice name, ln_home **out) {
-    ln_home *home = ln_calloc(1, sizeof *home + name.size);
+    uint8_t words = (uint8_t)((h->workers + 63) / 64);
+    ln_home *home = ln_calloc(1, sizeof *home + words * sizeof *home->interested + name.size);
     if (!home) return LINNET_ERR_NOMEM;
     ln_list_init(&home->idle);
-    home->namespace = space == LN_SPACE_TOPICS ? NULL : ln_namespace_of(h->namespaces, name);
-    home->class = home->namespace ? home->namespace->class : LN_CLASS_LIVE;
+    home->class = LN_CLASS_LIVE;
+    if (space != LN_SPACE_TOPICS) home->class = ln_namespace_of(h->namespaces, name)->class;
     home->space = (uint8_t)space;
+    home->words = words;
     home->name_size = (uint8_t)name.size;
-    memcpy(home->name, name.data, name.size);
+    memcpy(home->interested + words, name.data, name.size);
     int err = ln_map_add(&h->map[space], home);
     if (err < 0) {
         ln_free(home);
@@ -247,7 +263,7 @@ static void later_drain(ln_homes *h, ln_home *home) {
 static bool later_add(ln_home *home, ln_publication *p) {
     if (home->later_count == home->later_capacity) {
         if (home->later_count >= LN_HOME_LATER_MAX) return false;
-        uint32_t capacity = home->later_capacity ? home->later_capacity * 2 : 16;
+        uint16_t capacity = home->later_capacity ? (uint16_t)(home->later_capacity * 2) : 16;
         ln_publication **later = ln_realloc(home->later, capacity * sizeof *later);
         if (!later) return false;
         home->later = later;
@@ -428,11 +444,8 @@ static void read_log(ln_homes *h, ln_home *home, ln_reading *m) {
 }
 
 static void read_on(ln_homes *h, ln_home *home) {
-    while (home->waiting && !home->reading) {
-        ln_letter *letter = home->waiting;
-        home->waiting = letter->next;
-        read_log(h, home, ln_reading_of(letter));
-    }
+    while (home->waiting && !home->reading)
+        read_log(h, home, ln_reading_of(waiting_take(home)));
 }
 
 /* Letters --------------------------------------------------------------------------------- */
@@ -534,8 +547,12 @@ static void interest(ln_homes *h, ln_home *home, ln_letter *letter) {
     m->err = LINNET_OK;
     m->at = home->cursor;
     m->class = home->class;
-    m->slow = home->namespace ? home->namespace->slow : LN_SLOW_DISCONNECT;
-    m->batch_ms = home->namespace ? home->namespace->batch_ms : 0;
+    m->slow = LN_SLOW_DISCONNECT;
+    m->batch_ms = 0;
+    if (home->space != LN_SPACE_TOPICS) {
+        m->slow = namespace_of(h, home)->slow;
+        m->batch_ms = namespace_of(h, home)->batch_ms;
+    }
     letter->kind = LN_MAIL_INTERESTED;
     letter->to = letter->from;
     letter->from = (uint8_t)h->self;
@@ -543,12 +560,9 @@ static void interest(ln_homes *h, ln_home *home, ln_letter *letter) {
 }
 
 static void home_wait(ln_home *home, ln_letter *letter) {
-    letter->next = NULL;
-    if (home->waiting)
-        home->last_waiting->next = letter;
-    else
-        home->waiting = letter;
-    home->last_waiting = letter;
+    letter->next = home->waiting ? home->waiting->next : letter;
+    if (home->waiting) home->waiting->next = letter;
+    home->waiting = letter;
 }
 
 /* Taken in by a home that is OPEN. */
@@ -683,10 +697,10 @@ void ln_homes_opened(ln_homes *h, ln_slice channel, int err, ln_position head) {
     home->pending--;
     home->state = LN_HOME_OPEN;
     home->cursor = head;
-    ln_letter *letter = home->waiting;
+    ln_letter *last = home->waiting, *letter = last ? last->next : NULL;
     home->waiting = NULL;
     for (ln_letter *next; letter; letter = next) {
-        next = letter->next;
+        next = letter == last ? NULL : letter->next;
         if (err < 0 && letter->kind != LN_MAIL_DISINTEREST)
             refuse(h, letter, err);
         else

@@ -40,21 +40,25 @@ typedef struct ln_home {
     ln_msec idle_since;
     ln_log_handle *log; /* NULL in class live */
     ln_position cursor;
-    const ln_namespace *namespace;                   /* NULL: a topic */
-    uint64_t interested[(LN_WORKERS_MAX + 64) / 64]; /* workers, one bit each */
-    ln_letter *waiting, *last_waiting;               /* while OPENING; READ, while `reading` */
-    ln_publication **later;                          /* by offset, for a gap; one reference each */
-    uint32_t later_count, later_capacity;
-    ln_reading *reader; /* whose answer is awaited; NULL: a gap's, if `reading` */
+    ln_letter *waiting;     /* while OPENING; READ, while `reading`: a ring, and this its last */
+    ln_publication **later; /* by offset, for a gap; one reference each */
+    uint16_t later_count, later_capacity;
     uint32_t pending;   /* publications and reads the broker has not answered */
+    ln_reading *reader; /* whose answer is awaited; NULL: a gap's, if `reading` */
     uint32_t pins;      /* readings that have pinned something */
     uint8_t state;      /* ln_home_state */
     uint8_t class;      /* ln_class */
-    uint8_t space;      /* ln_space */
     bool reading;       /* the broker is asked, or its answer is being taken */
     uint8_t name_size;
-    uint8_t name[];
+    uint8_t space;         /* ln_space */
+    uint8_t words;         /* of the next */
+    uint64_t interested[]; /* workers, one bit each; behind them the name */
 } ln_home;
+
+static inline ln_slice ln_home_name(const ln_home *home) {
+    return ln_slice_of(home->interested + home->words, home->name_size);
+}
+bool ln_home_occupied(const ln_home *home);
 
 /* The homes of one worker. Everything is hub.c's to fill before ln_homes_init. */
 typedef struct ln_homes {

@@ -3,16 +3,6 @@
  */
 #include "hub/home.h"
 
-static ln_slice name_of(const ln_home *home) {
-    return ln_slice_of(home->name, home->name_size);
-}
-
-static bool is_occupied(const ln_home *home) {
-    for (size_t i = 0; i < sizeof home->interested / sizeof home->interested[0]; i++)
-        if (home->interested[i]) return true;
-    return false;
-}
-
 typedef struct walker {
     const ln_homes *h;
     void (*see)(void *ctx, ln_slice channel);
@@ -31,14 +21,14 @@ static uint32_t kept_of(const ln_homes *h, ln_slice channel) {
 static void walk_home(void *ctx, void *value) {
     const walker *w = ctx;
     const ln_home *home = value;
-    if (is_occupied(home) || (home->log && kept_of(w->h, name_of(home))))
-        w->see(w->ctx, name_of(home));
+    if (ln_home_occupied(home) || (home->log && kept_of(w->h, ln_home_name(home))))
+        w->see(w->ctx, ln_home_name(home));
 }
 
 static void walk_log(void *ctx, ln_slice channel, uint32_t kept) {
     const walker *w = ctx;
     const ln_home *home = kept ? NULL : ln_map_get(&w->h->map[LN_SPACE_CHANNELS], channel);
-    if (kept || (home && is_occupied(home))) w->see(w->ctx, channel);
+    if (kept || (home && ln_home_occupied(home))) w->see(w->ctx, channel);
 }
 
 bool ln_homes_step(ln_homes *h, ln_homes_walk *w, uint32_t steps,
