@@ -31,11 +31,11 @@ struct ln_log_handle {
     ln_list all;    /* in memory.all, likewise */
     ln_list closed; /* in memory.closed while it has no home; by time of closing */
     uint64_t epoch, head;
+    uint64_t bytes; /* of what is kept */
+    ln_msec closed_at;
     kept *ring; /* capacity entries, the oldest at `first` */
     uint32_t first, count, capacity;
-    uint64_t bytes; /* of what is kept */
-    uint32_t pins;  /* of all that is kept; with any, it stays off the shelf */
-    ln_msec closed_at;
+    uint32_t pins; /* of all that is kept; with any, it stays off the shelf */
     uint8_t name_size;
     uint8_t name[];
 };
@@ -119,7 +119,8 @@ static void trim(ln_memory *m, ln_log_handle *log) {
 static int ring_grow(ln_log_handle *log) {
     if (log->count < log->capacity) return LINNET_OK;
     if (log->capacity >= RING_MAX) return LINNET_ERR_LIMIT;
-    uint32_t capacity = log->capacity ? log->capacity * 2 : RING_MIN, most = log->shelf->keep.count;
+    uint32_t capacity = log->capacity + log->capacity / 2, most = log->shelf->keep.count;
+    if (capacity < RING_MIN) capacity = RING_MIN;
     if (capacity > most && log->count < most) capacity = most;
     kept *ring = ln_calloc(capacity, sizeof *ring);
     if (!ring) return LINNET_ERR_NOMEM;
@@ -380,7 +381,7 @@ static uint64_t fresh_epoch(ln_memory *m) {
 }
 
 static int log_new(ln_memory *m, ln_slice channel, const ln_retention *keep, ln_log_handle **out) {
-    ln_log_handle *log = ln_calloc(1, sizeof *log + channel.size);
+    ln_log_handle *log = ln_calloc(1, offsetof(ln_log_handle, name) + channel.size);
     if (!log) return LINNET_ERR_NOMEM;
     ln_list_init(&log->full);
     ln_list_init(&log->all);
