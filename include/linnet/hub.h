@@ -549,8 +549,8 @@ typedef struct linnet_channel { /* borrowed until the callback returns */
  * many are listed at this moment), LINNET_ERR_NOMEM, LINNET_ERR_CANCELLED. */
 typedef void linnet_hub_channels_fn(
     void *ctx, linnet_hub *hub, int err, const linnet_channel *channels, size_t count, bool more);
-/* Asks for a page. Each looks at the names of all channels, some ten million a second on each
- * worker, and a few thousand in one turn. What is counted is the moment's truth of each worker. Any
+/* Asks for a page. Each looks at the names of all channels, a few thousand in one turn of each
+ * worker. What is counted is the moment's truth of each worker. Any
  * thread. LINNET_ERR_INVAL (also a prefix that no channel can begin with), LINNET_ERR_STATE (no
  * server), LINNET_ERR_AGAIN (too much is waiting), LINNET_ERR_NOMEM: fn is not called. */
 LINNET_API int linnet_hub_channels(
