@@ -21,6 +21,7 @@
 #define SILENCE_MS 4500  /* until whoever hangs has been noticed, where that can happen */
 #define WILD_MAX   60000 /* it ends also when nothing much happens */
 #define BOUNDS_MS  200   /* between two looks */
+#define LINGER_MS  6000  /* a member whose connection was lost is one for 5 s */
 #define GONE_MS    30000 /* an answer that nobody fetches has 10 s, and 10 s more when it moves */
 #define ROUNDS     6
 #define PEAK_BYTES (128u * 1024 * 1024)
@@ -303,13 +304,16 @@ static void describe(const town *t, char *words, size_t size) {
     if (c) client_describe(c, words, size);
 }
 
-/* Until all have what they are to have, and agree on who is there. */
-static void settle(town *t, uint32_t most_ms, uint32_t step_ms, const char *when) {
+/* Until all have what they are to have, and agree on who is there. Where somebody comes anew in the
+ * meantime, his last connection may be counted for linger_ms more. */
+static void settle(
+    town *t, uint32_t most_ms, uint32_t linger_ms, uint32_t step_ms, const char *when) {
     ln_msec end = ln_simnet_now(t->net) + most_ms;
+    uint32_t begun = t->scene.sessions;
     char words[200] = "";
     bool there = false;
     while (quiet(t) && !(there = settled(t) && agreed(t, words, sizeof words)) &&
-           ln_simnet_now(t->net) < end)
+           ln_simnet_now(t->net) < end + (t->scene.sessions != begun ? linger_ms : 0))
         pass(t, step_ms);
     if (there || !quiet(t)) return;
     bool drifted = settled(t);
@@ -350,7 +354,7 @@ static void be_calm(town *t) {
     if (t->plan.slow != LINNET_SLOW_DISCONNECT) say_everywhere(t);
     for (int i = 0; i < NODES; i++)
         t->nodes[i].program.last = 0; /* perhaps nobody listened */
-    settle(t, CALM_MS, 100, "30 s after the last fault");
+    settle(t, CALM_MS, 0, 100, "30 s after the last fault");
     calls_check_gone(t->scene.calls);
 }
 
@@ -375,7 +379,7 @@ static void take_turns(town *t) {
         }
         if (below(t, 2)) speak_program(t, &t->clients[first]);
         pass(t, t->faults.delay_max_ms + 10);
-        settle(t, most, 20, "a round");
+        settle(t, most, LINGER_MS, 20, "a round");
     }
 }
 
