@@ -79,8 +79,7 @@ void hear_leave(attempt *a, uint32_t seat) {
     p->talk = OUT;
     a->client->grants[seat][0] = 0;
     p->seat.joined = p->named = p->watches = p->banned = p->expelled = false;
-    p->until = p->lent = p->info = p->info_asked = 0;
-    memset(p->info_before, 0, sizeof p->info_before);
+    p->until = p->lent = p->info = p->info_asked = 0; /* what was known before stays a while */
     crowd_clear(&p->crowd);
     memset(&p->keys, 0, sizeof p->keys);
     memset(p->held, 0, sizeof p->held);
@@ -197,10 +196,7 @@ static void take_unsubscribed(attempt *a, const frame *f) {
     if (seat < SEATS && a->places[seat].named && !a->returning) {
         asked back = named(a, seat);
         law_refused(s->law, a, &back, code, f->channel.text);
-        uint32_t before[PLACE_BEFORE]; /* what others know stays for a while */
-        memcpy(before, a->places[seat].info_before, sizeof before);
         hear_leave(a, seat);
-        memcpy(a->places[seat].info_before, before, sizeof before);
         return;
     }
     if (seat == SEATS || !a->places[seat].seat.joined) {
