@@ -344,9 +344,12 @@ typedef struct linnet_whom {
  * LINNET_OK, LINNET_ERR_CANCELLED when the server ended meanwhile. */
 typedef void linnet_hub_done_fn(void *ctx, linnet_hub *hub, int err, uint64_t count);
 /* Closes them: 0 is 3503, do not come back; dialects of others are told 1008. code 3000 to 4999,
- * reason at most 123 bytes of UTF-8 or NULL. Any thread; done may be NULL. LINNET_ERR_INVAL (also
- * when nobody is named), LINNET_ERR_STATE (no server), LINNET_ERR_AGAIN (too much
- * is waiting), LINNET_ERR_NOMEM. */
+ * reason at most 123 bytes of UTF-8 or NULL. With 3500 to 3999 the tickets of those who are there
+ * are revoked for as long as they could be good, on all workers before done is told, whose err may
+ * be LINNET_ERR_LIMIT (no room among the bans: they are closed, and some tickets are still good),
+ * LINNET_ERR_SYS (not in the file), LINNET_ERR_NOMEM (some were not closed). Any thread; done may
+ * be NULL. LINNET_ERR_INVAL (also when nobody is named), LINNET_ERR_STATE (no server),
+ * LINNET_ERR_AGAIN (too much is waiting), LINNET_ERR_NOMEM. */
 LINNET_API int linnet_hub_disconnect(linnet_hub *hub, const linnet_whom *whom, uint16_t code,
     const char *reason, linnet_hub_done_fn *done, void *ctx);
 /* Takes them out of a channel; linnet.v1 is told `unsubscribed`, and an event stream that reads it
@@ -397,9 +400,10 @@ LINNET_API int linnet_hub_refresh(linnet_hub *hub, const linnet_whom *whom,
 
 /* What a user has left behind: all his publications in all histories are taken back, what his own
  * channel keeps is removed, and his connections and event streams are closed (3503), with them his
- * presence and the keys he holds. Bans stay. done is told how many publications were taken back;
- * err LINNET_ERR_NOMEM: some are still there. Each worker looks at all that it keeps, some ten
- * million publications a second. Errors as disconnect. */
+ * presence and the keys he holds. What was issued to him up to now is revoked
+ * (LINNET_REVOKE_USER) for as long as a ticket could be good. Bans stay. done is told how many
+ * publications were taken back; err LINNET_ERR_NOMEM: some are still there. Each worker looks at
+ * all that it keeps, some ten million publications a second. Errors as disconnect. */
 LINNET_API int linnet_hub_forget(
     linnet_hub *hub, linnet_slice user, linnet_hub_done_fn *done, void *ctx);
 

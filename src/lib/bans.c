@@ -22,6 +22,7 @@ typedef struct ban_order {
     linnet_hub *hub;
     ln_ref refs; /* letters under way, or waiting in rest */
     ban_deed deed;
+    bool ours; /* ln_bans_revoke's */
     ln_ban_kind kind;
     uint64_t for_s, before, until; /* until: worker 0 says it */
     size_t limit;
@@ -118,10 +119,17 @@ static int enter(ban_order *o, ln_sessions *n, uint64_t now_s, uint64_t *count) 
     return ln_bans_put(&n->bans, o->kind, subject_of(o), o->before, o->until, now_s);
 }
 
+static uint64_t later(uint64_t a, uint64_t b) {
+    if (!a || !b) return 0;
+    return a > b ? a : b;
+}
+
 /* What has no end or moment yet gets it from the clock of worker 0. */
-static int settle(ban_order *o, uint64_t now_s) {
+static int settle(ban_order *o, const ln_bans *bans, uint64_t now_s) {
     if (o->deed == LIFT) return LINNET_OK;
+    const ln_ban *said = o->ours ? ln_bans_find(bans, o->kind, subject_of(o), now_s) : NULL;
     o->until = o->for_s ? now_s + o->for_s : 0;
+    if (said) o->until = later(o->until, said->until);
     if (o->kind != LN_BAN_ISSUED) return LINNET_OK;
     if (!o->before) o->before = now_s + 1;
     return o->before > now_s + 1 ? LINNET_ERR_INVAL : LINNET_OK;
@@ -139,7 +147,7 @@ static void send_rest(ban_order *o, const linnet_server *s) {
 
 static void obey_first(ban_order *o, const linnet_loop *w, ln_sessions *n, uint64_t now_s) {
     found *f = &o->found[0];
-    f->err = settle(o, now_s);
+    f->err = settle(o, &n->bans, now_s);
     if (f->err == LINNET_OK) f->err = enter(o, n, now_s, &f->count);
     if (f->err < 0) {
         call_off(o, f->err);
@@ -150,6 +158,12 @@ static void obey_first(ban_order *o, const linnet_loop *w, ln_sessions *n, uint6
         f->err = ln_ledger_put(
             ledger, &n->bans, now_s, o->deed == LIFT, o->kind, subject_of(o), o->before, o->until);
     send_rest(o, w->server);
+}
+
+/* Sends away whom it means. How many. */
+static uint64_t bar(const ban_order *o, linnet_loop *w, ln_sessions *n, uint64_t now_s) {
+    if (o->ours && o->kind == LN_BAN_SESSION) return ln_sessions_bar_ticketed(n, subject_of(o));
+    return ln_sessions_bar(n, o->kind, subject_of(o), o->before) + ln_sse_bar(w, &n->bans, now_s);
 }
 
 void ln_bans_mail(linnet_loop *w, ln_post *m) {
@@ -172,9 +186,7 @@ void ln_bans_mail(linnet_loop *w, ln_post *m) {
     else
         f->err = enter(o, n, now_s, &f->count);
     bool counts = f->err == LINNET_OK || f->err == LINNET_ERR_SYS;
-    if (counts && o->deed == PUT)
-        f->count = ln_sessions_bar(n, o->kind, subject_of(o), o->before) +
-                   ln_sse_bar(w, &n->bans, now_s);
+    if (counts && o->deed == PUT) f->count = bar(o, w, n, now_s);
     order_put(o);
 }
 
@@ -217,7 +229,14 @@ static bool take_subject(ban_order *o, ln_slice subject) {
     return true;
 }
 
-/* o is taken. One letter goes to worker 0 and is offered there as those of other threads are. */
+static int send_first(const ban_order *o, ln_inbox *to, ln_post *m) {
+    if (!o->ours) return ln_inbox_offer(to, &m->letter, m->letter.bytes);
+    ln_inbox_post(to, &m->letter, &m->letter, 1, m->letter.bytes);
+    return LINNET_OK;
+}
+
+/* o is taken. One letter goes to worker 0, where what the program says is offered as what other
+ * threads say is. */
 static int give(ban_order *o) {
     const linnet_server *s = ln_host_hub_server(o->hub);
     int err = LINNET_ERR_NOMEM;
@@ -230,7 +249,7 @@ static int give(ban_order *o) {
         n++;
     if (first && n == o->workers) {
         first->ctx = o;
-        err = ln_inbox_offer(s->workers[0]->inbox, &first->letter, first->letter.bytes);
+        err = send_first(o, s->workers[0]->inbox, first);
         if (err == LINNET_OK) return LINNET_OK;
     }
     while (--n)
@@ -257,6 +276,23 @@ static int order(
     o->done = done;
     o->ctx = ctx;
     if (take_subject(o, ban->subject)) return give(o);
+    ln_free(o);
+    return LINNET_ERR_INVAL;
+}
+
+int ln_bans_revoke(linnet_hub *hub, ln_ban_kind kind, ln_slice subject, uint64_t for_s,
+    linnet_hub_done_fn *done, void *ctx) {
+    if (!ln_host_hub_server(hub)) return LINNET_ERR_STATE;
+    ban_order *o = ln_calloc(1, sizeof *o);
+    if (!o) return LINNET_ERR_NOMEM;
+    o->hub = hub;
+    o->deed = PUT;
+    o->ours = true;
+    o->kind = kind;
+    o->for_s = for_s;
+    o->done = done;
+    o->ctx = ctx;
+    if (take_subject(o, subject)) return give(o);
     ln_free(o);
     return LINNET_ERR_INVAL;
 }

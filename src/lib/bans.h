@@ -13,6 +13,12 @@
 /* The tables of a worker that begins: what the file at path says (NULL: nothing); worker 0 keeps it
  * open in *ledger, which is the hub's. Errors as ln_ledger_open. */
 int ln_bans_open(linnet_loop *w, const char *path, ln_ledger *ledger);
+/* For an order that does more: revokes a user (what was issued up to now) or a session that has a
+ * ticket, for so many seconds, or longer if that was said before. However much waits it is not
+ * refused. Any thread; done is told as the program is. LINNET_ERR_INVAL: it is no subject;
+ * LINNET_ERR_STATE, LINNET_ERR_NOMEM. */
+int ln_bans_revoke(linnet_hub *hub, ln_ban_kind kind, ln_slice subject, uint64_t for_s,
+    linnet_hub_done_fn *done, void *ctx);
 /* BAN: does this worker's part. */
 void ln_bans_mail(linnet_loop *w, ln_post *mail);
 /* One that never arrived at that worker. */

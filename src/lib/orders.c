@@ -6,9 +6,13 @@
  * To forget a user takes two: when nobody has a connection of the user any more, nothing of his is
  * under way either, and what is kept can be gone through. That is done a little in each turn; the
  * letter goes to its own worker again until it is through.
+ *
+ * Who is told to stay away has a ticket that would let him in again. It is revoked on all workers
+ * (lib/bans.h), and the order waits for that, too.
  */
 #include "lib/orders.h"
 #include "base/mem.h"
+#include "lib/bans.h"
 #include "lib/hub.h"
 #include "lib/limits.h"
 #include "lib/prune.h"
@@ -42,7 +46,8 @@ typedef struct found { /* by one worker, which writes it */
 
 struct ln_order {
     linnet_hub *hub;
-    ln_ref refs; /* letters under way */
+    ln_ref refs;     /* letters under way, and revocations */
+    ln_word revoked; /* -err of one that went wrong; 0: none did */
     order_kind kind;
     linnet_hub_done_fn *done;
     linnet_hub_enlisted_fn *enlisted;
@@ -64,7 +69,7 @@ struct ln_order {
 static int first_error(const ln_order *o) {
     for (unsigned i = 0; i < o->workers; i++)
         if (o->found[i].err < 0) return o->found[i].err;
-    return LINNET_OK;
+    return -(int)ln_word_get(&o->revoked);
 }
 
 static void tell_list(const ln_order *o) {
@@ -156,9 +161,10 @@ static void tell_done(const ln_order *o) {
     int err = first_error(o);
     if (o->enlisted) o->enlisted(o->ctx, o->hub, err, count, full);
     if (o->kind == FORGET && err == LINNET_OK) {
-        ln_order purge = *o;
-        purge.kind = PURGE;
-        err = give(&purge);
+        ln_order more = {
+            .hub = o->hub, .kind = PURGE, .done = o->done, .ctx = o->ctx, .user = o->user
+        };
+        err = give(&more);
         if (err == LINNET_OK) return;
     }
     if (o->done) o->done(o->ctx, o->hub, err, o->kind == FORGET ? 0 : count);
@@ -211,6 +217,51 @@ static bool see(void *ctx, const ln_conn *c, const ln_seen *seen) {
     return true;
 }
 
+static void on_revoked(void *ctx, linnet_hub *hub, int err, uint64_t count) {
+    ln_order *o = ctx;
+    (void)hub;
+    (void)count;
+    if (err < 0) ln_word_set(&o->revoked, (uint64_t)-err);
+    order_put(o);
+}
+
+typedef struct revoker {
+    ln_order *o;
+    uint64_t for_s;
+} revoker;
+
+static int revoke(const revoker *r, ln_ban_kind kind, ln_slice subject) {
+    ln_ref_get(&r->o->refs, 1);
+    int err = ln_bans_revoke(r->o->hub, kind, subject, r->for_s, on_revoked, r->o);
+    if (err < 0) ln_ref_put(&r->o->refs); /* not the last: the letter at hand has one */
+    return err;
+}
+
+static int revoke_session(void *ctx, ln_slice session) {
+    return revoke(ctx, LN_BAN_SESSION, session);
+}
+
+/* Nobody goes whose ticket would stay good. */
+static void disconnect(
+    ln_order *o, linnet_loop *w, struct ln_sessions *n, const ln_whom *whom, found *f) {
+    revoker r = { o, ln_sessions_ticket_s(n) };
+    if (ln_stays_away(o->code)) f->err = ln_sessions_tickets(n, whom, revoke_session, &r);
+    if (f->err < 0) return;
+    f->count = ln_sessions_disconnect(n, whom, o->code, (const char *)o->reason.data);
+    f->count += ln_sse_disconnect(w, o->user, o->client, o->connection);
+}
+
+/* What the user may have beside his connections is revoked by the last worker that was written to:
+ * so all have this letter before that one, and close with its words. */
+static void forget(
+    ln_order *o, linnet_loop *w, struct ln_sessions *n, const ln_whom *whom, found *f) {
+    revoker r = { o, ln_sessions_ticket_s(n) };
+    ln_sessions_disconnect(n, whom, 3503, "forgotten");
+    ln_sse_disconnect(w, o->user, LN_SLICE(""), 0);
+    if (r.for_s && (unsigned)w->index + 1 == o->workers)
+        f->err = revoke(&r, LN_BAN_ISSUED, o->user);
+}
+
 static void look_back(const ln_order *o, struct ln_sessions *n, found *f) {
     ln_whom whom = { .user = o->user, .client = o->client };
     int count = ln_sessions_ends(n, &whom, (uint32_t)o->limit + 1, &f->ends);
@@ -234,16 +285,13 @@ static void enlist(const ln_order *o, struct ln_sessions *n, const ln_whom *whom
     f->err = got.err;
 }
 
-static void obey(const ln_order *o, linnet_loop *w, struct ln_sessions *n, found *f) {
+static void obey(ln_order *o, linnet_loop *w, struct ln_sessions *n, found *f) {
     linnet_conn *conn = o->connection ? ln_worker_find(w, o->connection) : NULL;
     if (o->connection && !conn) return;
     ln_whom whom = { .user = o->user, .client = o->client, .conn = conn ? &conn->c : NULL };
     lister l = { o, f };
     switch (o->kind) {
-    case DISCONNECT:
-        f->count = ln_sessions_disconnect(n, &whom, o->code, (const char *)o->reason.data);
-        f->count += ln_sse_disconnect(w, o->user, o->client, o->connection);
-        break;
+    case DISCONNECT: disconnect(o, w, n, &whom, f); break;
     case EXPEL:
         f->count = ln_sessions_expel(n, &whom, o->channel);
         f->count += ln_sse_expel(w, o->user, o->client, o->connection, o->channel);
@@ -253,10 +301,7 @@ static void obey(const ln_order *o, linnet_loop *w, struct ln_sessions *n, found
         f->count = ln_sessions_refresh(n, &whom, o->expires, o->info, &f->err);
         f->count += ln_sse_refresh(w, o->user, o->client, o->connection, o->expires, o->info);
         break;
-    case FORGET:
-        ln_sessions_disconnect(n, &whom, 3503, "forgotten");
-        ln_sse_disconnect(w, o->user, LN_SLICE(""), 0);
-        break;
+    case FORGET: forget(o, w, n, &whom, f); break;
     case PURGE: purge(o, n, f); break;
     case LIST: ln_sessions_list(n, &whom, see, &l); break;
     case WHY: look_back(o, n, f); break;

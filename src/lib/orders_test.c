@@ -278,6 +278,43 @@ static void test_put_into_a_channel(void **state) {
     }
 }
 
+/* ---- tickets of who is told to stay away ------------------------------------------------- */
+
+static void counted(
+    void *ctx, linnet_hub *hub, int err, const linnet_ban *bans, size_t count, bool more) {
+    town *t = ctx;
+    for (size_t i = 0; i < count; i++) {
+        assert_int_equal(bans[i].kind, LINNET_REVOKE_SESSION);
+        assert_in_range(bans[i].for_s, 440, 451);
+    }
+    assert_false(more);
+    town_done(t, hub, err, count);
+}
+
+/* The revocation is there when the order is answered, and one that no ticket needs is not made. */
+static void test_tickets_are_revoked(void **state) {
+    (void)state;
+    static const struct {
+        uint16_t code;
+        unsigned revoked; /* after this one */
+    } rows[] = { { 3000, 0 }, { 3499, 0 }, { 0, 1 }, { 3500, 2 }, { 3999, 3 }, { 4000, 3 } };
+    town t;
+    char name[8];
+    town_open(&t, 4);
+    for (unsigned i = 0; i < LN_COUNT(rows); i++) {
+        snprintf(name, sizeof name, "c%u", i);
+        linnet_whom whom = client(name);
+        assert_int_equal(
+            linnet_hub_disconnect(t.hub, &whom, rows[i].code, NULL, town_done, &t), LINNET_OK);
+        until_told(&t, 2 * (int)i + 1);
+        assert_int_equal(t.count, 1);
+        assert_int_equal(linnet_hub_bans(t.hub, 10, counted, &t), LINNET_OK);
+        until_told(&t, 2 * (int)i + 2);
+        assert_int_equal(t.count, rows[i].revoked);
+    }
+    town_close(&t);
+}
+
 static void test_memory(void **state) {
     (void)state;
     linnet_server *server;
@@ -314,6 +351,7 @@ int main(void) {
         cmocka_unit_test(test_what_is_no_order),
         cmocka_unit_test(test_told_once),
         cmocka_unit_test(test_put_into_a_channel),
+        cmocka_unit_test(test_tickets_are_revoked),
         cmocka_unit_test(test_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

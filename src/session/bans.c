@@ -108,6 +108,12 @@ bool ln_bans_lift(ln_bans *bans, ln_ban_kind kind, ln_slice subject, uint64_t no
     return counted;
 }
 
+const ln_ban *ln_bans_find(
+    const ln_bans *bans, ln_ban_kind kind, ln_slice subject, uint64_t now_s) {
+    const ln_ban *b = find(bans, kind, subject);
+    return b && !is_over(b, now_s) ? b : NULL;
+}
+
 const ln_ban *ln_bans_next(const ln_bans *bans, uint64_t now_s, uint32_t *at) {
     const ln_ban *b;
     while ((b = ln_map_next(&bans->map, at)) && is_over(b, now_s))
@@ -141,8 +147,8 @@ ln_ban_verdict ln_bans_judge(const ln_bans *bans, const ln_ban_who *who, uint64_
     for (int i = 0; i < LN_BAN_KINDS && verdict != LN_BAN_BANNED; i++) {
         ln_ban_kind kind = (ln_ban_kind)i;
         ln_slice subject = said_of(who, kind);
-        const ln_ban *b = find(bans, kind, subject);
-        if (!b || is_over(b, now_s) || !ln_ban_means(kind, subject, b->before, who)) continue;
+        const ln_ban *b = ln_bans_find(bans, kind, subject, now_s);
+        if (!b || !ln_ban_means(kind, subject, b->before, who)) continue;
         verdict = ln_ban_verdict_of(kind);
     }
     return verdict;

@@ -63,6 +63,9 @@ int ln_bans_put(ln_bans *bans, ln_ban_kind kind, ln_slice subject, uint64_t befo
 /* Whether it was there, and not over. */
 bool ln_bans_lift(ln_bans *bans, ln_ban_kind kind, ln_slice subject, uint64_t now_s);
 
+/* The one that is there, and not over; or NULL. */
+const ln_ban *ln_bans_find(const ln_bans *bans, ln_ban_kind kind, ln_slice subject, uint64_t now_s);
+
 typedef struct ln_ban_who { /* as much of it as is known; else empty, NULL */
     ln_slice user, jti, session;
     uint64_t issued; /* to the user: seconds; 0: nobody knows, which is before any moment */

@@ -36,6 +36,15 @@ ln_jws_fault ln_session_barred(const ln_session *s) {
     return fault_of(ln_bans_judge(bans, &who, ln_hub_wall(s->node->hub) / 1000));
 }
 
+static bool chain_of(ln_slice session, uint8_t chain[LN_CHAIN]) {
+    if (!ln_ban_fits(LN_BAN_SESSION, session)) return false;
+    for (size_t i = 0; i < session.size; i++) {
+        uint8_t c = session.data[i], digit = c <= '9' ? c - '0' : c - 'a' + 10;
+        chain[i / 2] = (uint8_t)(chain[i / 2] << 4 | digit);
+    }
+    return true;
+}
+
 static void send_away(ln_session *s, ln_ban_kind kind) {
     if (ln_ban_verdict_of(kind) == LN_BAN_BANNED)
         ln_session_end(s, 3503, "banned");
@@ -56,4 +65,13 @@ uint32_t ln_sessions_bar(ln_sessions *n, ln_ban_kind kind, ln_slice subject, uin
         count++;
     }
     return count;
+}
+
+uint32_t ln_sessions_bar_ticketed(ln_sessions *n, ln_slice session) {
+    uint8_t chain[LN_CHAIN] = { 0 };
+    if (!chain_of(session, chain)) return 0;
+    ln_session *s = ln_map_get(&n->chains, ln_slice_of(chain, LN_CHAIN));
+    if (!s || s->closed) return 0;
+    send_away(s, LN_BAN_SESSION);
+    return 1;
 }

@@ -18,6 +18,19 @@ ln_session *ln_sessions_next(const ln_sessions *n, const ln_whom *whom, uint32_t
     return NULL;
 }
 
+int ln_sessions_tickets(
+    ln_sessions *n, const ln_whom *whom, int (*see)(void *ctx, ln_slice session), void *ctx) {
+    uint32_t at = 0;
+    int err = LINNET_OK;
+    char id[LN_SESSION_ID];
+    for (ln_session *s; err == LINNET_OK && (s = ln_sessions_next(n, whom, &at));) {
+        if (!s->ticketed) continue;
+        ln_session_id(s, id);
+        err = see(ctx, ln_slice_of(id, sizeof id));
+    }
+    return err;
+}
+
 uint32_t ln_sessions_disconnect(
     ln_sessions *n, const ln_whom *whom, uint16_t code, const char *reason) {
     uint32_t at = 0, count = 0;

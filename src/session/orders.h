@@ -16,6 +16,15 @@ typedef struct ln_whom {
  * may end meanwhile. */
 ln_session *ln_sessions_next(const ln_sessions *n, const ln_whom *whom, uint32_t *at);
 
+/* Whether a code tells them to stay away: then their tickets are good no more. */
+static inline bool ln_stays_away(uint16_t code) {
+    return code >= 3500 && code <= 3999;
+}
+/* How long a ticket that was given just now is good, in seconds; 0: there are none. */
+uint64_t ln_sessions_ticket_s(const ln_sessions *n);
+/* Calls see for each of them that has a ticket, with the session's id, until one is not OK. */
+int ln_sessions_tickets(
+    ln_sessions *n, const ln_whom *whom, int (*see)(void *ctx, ln_slice session), void *ctx);
 /* Closes them; the dialects of strangers are told 1008. Returns how many were meant. */
 uint32_t ln_sessions_disconnect(
     ln_sessions *n, const ln_whom *whom, uint16_t code, const char *reason);
@@ -51,4 +60,6 @@ void ln_sessions_list(ln_sessions *n, const ln_whom *whom,
 /* Closes whom a ban means that n->bans has got (3503, or 3500 for what was revoked; the dialects of
  * strangers are told 1008). Returns how many. */
 uint32_t ln_sessions_bar(ln_sessions *n, ln_ban_kind kind, ln_slice subject, uint64_t before);
+/* The same for SESSION, of a session that has a ticket: nobody else is looked at. */
+uint32_t ln_sessions_bar_ticketed(ln_sessions *n, ln_slice session);
 #endif

@@ -12,6 +12,7 @@
  */
 #include "base/mem.h"
 #include "session/login.h"
+#include "session/orders.h"
 
 static uint64_t wall_s(const ln_session *s) {
     return ln_hub_wall(s->node->hub) / 1000;
@@ -40,16 +41,23 @@ static bool may_have_one(const ln_session *s) {
            !(s->login && s->login->state == LN_LOGIN_WANTED);
 }
 
+static uint32_t half_of(const ln_resuming *r) {
+    return r->ttl_s / 2 ? r->ttl_s / 2 : 1;
+}
+
 static uint32_t half_life(const ln_session *s) {
-    uint32_t half = s->node->resuming->ttl_s / 2;
-    return half ? half : 1;
+    return half_of(s->node->resuming);
+}
+
+uint64_t ln_sessions_ticket_s(const ln_sessions *n) {
+    return n->resuming ? (uint64_t)n->resuming->ttl_s + half_of(n->resuming) + 1 : 0;
 }
 
 bool ln_resume_ticket(ln_session *s, ln_buf *out) {
     if (!may_have_one(s)) return false;
     uint64_t now = wall_s(s);
     ln_ticket t = { .issued = now,
-        .expires = now + s->node->resuming->ttl_s + half_life(s) + 1,
+        .expires = now + ln_sessions_ticket_s(s->node),
         .begun = s->begun,
         .client = ln_slice_of(s->client, s->client_size) };
     memcpy(t.chain, s->chain, sizeof t.chain);

@@ -65,6 +65,53 @@ describe('bans and revocations', () => {
     await four.stop();
   });
 
+  it('T105 refuses the ticket of whom it told to stay away, on 4 workers and after a restart', async () => {
+    const four = await Api.start({ workers: 4, args: ['--state-dir', '{folder}'] });
+    const back = async peer => {
+      const again = await four.peer();
+      const reply = await ask(again, { type: 'auth', id: 1, data: { resume: peer.welcome.resume } });
+      await again.close();
+      return reply.type === 'ok' ? 'ok' : reply.error.message;
+    };
+    const join = user => four.peer({ claims: { sub: user } });
+    const rows = [['gone', 'disconnect', {}, 3503, 'the ticket was revoked'],
+      ['out', 'disconnect', { code: 3500 }, 3500, 'the ticket was revoked'],
+      ['away', 'disconnect', { code: 3999 }, 3999, 'the ticket was revoked'],
+      ['soon', 'disconnect', { code: 3000 }, 3000, 'ok'], ['later', 'disconnect', { code: 3499 }, 3499, 'ok'],
+      ['app', 'disconnect', { code: 4000 }, 4000, 'ok'],
+      ['none', 'forget', {}, 3503, 'the ticket was revoked']];
+    const spoiled = [];
+    for (const [user, method, more, code, words] of rows) {
+      const peers = await Promise.all(Array.from({ length: 8 }, () => join(user)));
+      const absent = await join(user);
+      absent.ws.terminate();
+      for (let left = 9; left > 8; ) left = (await four.ok('connections', { user })).connections.length;
+      const { sessions } = await four.ok(method, { user, ...more });
+      if (method === 'disconnect') assert.equal(sessions, 8);
+      for (const peer of peers) assert.equal((await peer.closed).code, code);
+      assert.deepEqual(await Promise.all(peers.map(back)), peers.map(() => words), `${method} ${code}`);
+      // of a disconnect only those are meant who are there
+      assert.equal(await back(absent), method === 'forget' ? words : 'ok');
+      if (words !== 'ok') spoiled.push(peers[0]);
+    }
+    await (await join('gone')).close(); // with a token he may come
+    const { bans } = await four.ok('bans', {});
+    assert.deepEqual(bans.map(b => b.session ? 'session' : b.user).sort(), ['none', ...Array(24).fill('session')]);
+    for (const ban of bans) assert.ok(ban.for > 300 && ban.for <= 451, `${ban.for}`);
+    await four.server.stop();
+    await four.again();
+    for (const peer of spoiled) assert.equal(await back(peer), 'the ticket was revoked');
+    await four.stop();
+  });
+
+  it('T105 what a user was revoked for stays as long as was said, when he is forgotten', async () => {
+    await api.ok('revoke', { user: 'ivy', for: 5000 });
+    await api.ok('forget', { user: 'ivy' });
+    const { bans } = await api.ok('bans', {});
+    assert.ok(bans.length === 1 && bans[0].for > 4000, JSON.stringify(bans));
+    assert.deepEqual(await api.ok('revoke', { user: 'ivy', for: 1 }), { sessions: 0 });
+  });
+
   it('ends by itself', async () => {
     await api.ok('ban', { user: 'brief', for: 1 });
     assert.equal(await refused(api.peer({ claims: { sub: 'brief' } })), 403);

@@ -493,7 +493,7 @@ static int scenario_people(void) {
         err = promise(&n, linnet_hub_presence(n.hub, S("room"), 0, 0, members, &n));
     if (err == LINNET_OK) err = promise(&n, linnet_hub_expel(n.hub, &him, S("room"), done, &n));
     if (err == LINNET_OK)
-        err = promise(&n, linnet_hub_disconnect(n.hub, &him, 3000, "enough", done, &n));
+        err = promise(&n, linnet_hub_disconnect(n.hub, &him, 3503, "enough", done, &n));
     uint64_t end = now_ms() + PATIENT;
     while (err == LINNET_OK && n.guests[0].opened && !n.guests[0].closed)
         err = turn(&n, end);

@@ -183,8 +183,15 @@ void back_came(attempt *a, const asked *q, const back_words *w) {
     numbers_again(a);
 }
 
+/* By order of the program, which tells it to stay away: its ticket is revoked. */
+static bool was_sent_away(const attempt *a) {
+    for (const attempt *o = a->older; o; o = o->older)
+        if (o->chain == a->client->back.chain && o->kicked) return true;
+    return false;
+}
+
 static bool just(const attempt *a, const asked *q, uint64_t code) {
-    if (code == 101) return q->value || !of_its_key(a);
+    if (code == 101) return q->value || !of_its_key(a) || was_sent_away(a);
     if (code == 103) return a->identity.known && !a->client->back.identity.known;
     if (code == 109) return age_of(a) >= life_of(a) || token_over(a, 1);
     return false;

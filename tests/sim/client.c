@@ -135,6 +135,7 @@ static bool code_known(const attempt *a, uint16_t code, int err) {
         if (code == 3005) return token_over(a) || a->going;
     }
     if (code == 3503) return a->kicked;
+    if (code == 3500) return a->kicked; /* it was back before its ticket was revoked */
     if (code == 1005) return a->regrets;
     (void)bad;
     return code == 1000 || code == 4000;
