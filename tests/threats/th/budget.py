@@ -47,9 +47,11 @@ def killed(group):
 
 
 @contextlib.contextmanager
-def serving(w, limit, *args):
+def serving(w, limit, *args, age=None):
     """A server that has so much memory. Its budget for what waits is a quarter of it."""
     env = {"LINNET_LIMITS_PUBLISH_RATE": "off", "LINNET_API_KEY": KEY}
+    if age:
+        env["LINNET_QUEUE_AGE"] = age
     group = None if w.asan else made(limit)
     if not group:
         env.update(LINNET_QUEUE_TOTAL=str(limit // 4), LINNET_HISTORY_ALL=str(limit // 4))
@@ -131,7 +133,7 @@ def again(writer, channel):
 @row(75, "readers of channels of their own stop reading: largest queues first, publishers wait")
 def over_the_budget(w):
     limit, count = (512 * MIB, 5000) if w.full else (256 * MIB, 200)
-    with serving(w, limit) as server:
+    with serving(w, limit, age="60s") as server:  # it is about how much waits, not about how long
         inside = w.against(server)
         with Crowd(server.addr, "deaf", count, "t075") as crowd, Writer(inside) as writer, \
                 Writer(inside) as other, Ws(server.addr, "/ws", V1) as quick:
