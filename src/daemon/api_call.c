@@ -39,7 +39,7 @@ int ln_api_status(int err) {
     }
 }
 
-static void put_error(ln_json_writer *w, int code, const char *why) {
+static void put_error(ln_json_writer *w, int code, const char *why, bool vain) {
     linnet_hub_error e = LINNET_HUB_ERROR_INIT;
     linnet_hub_describe_error(code, &e);
     ln_json_open(w, '{');
@@ -51,8 +51,8 @@ static void put_error(ln_json_writer *w, int code, const char *why) {
     ln_json_key(w, "message");
     ln_json_str(w, ln_slice_str(why && *why ? why : e.words));
     ln_json_key(w, "retry");
-    ln_json_bool(w, e.retry);
-    if (code == LN_API_NOT_AVAILABLE || code == LN_API_RATE_LIMITED)
+    ln_json_bool(w, e.retry && !vain);
+    if (!vain && (code == LN_API_NOT_AVAILABLE || code == LN_API_RATE_LIMITED))
         ln_api_put_u64(w, "retry_after", RETRY_MS);
     ln_json_close(w, '}');
     ln_json_close(w, '}');
@@ -60,7 +60,8 @@ static void put_error(ln_json_writer *w, int code, const char *why) {
 
 static void put_item(ln_json_writer *w, const ln_api_item *it) {
     if (it->err < 0) {
-        put_error(w, it->code ? it->code : linnet_hub_error_code(it->err), it->why);
+        put_error(w, it->code ? it->code : linnet_hub_error_code(it->err), it->why,
+            it->err == LINNET_ERR_UNSUPPORTED);
         return;
     }
     ln_json_open(w, '{');
@@ -86,7 +87,7 @@ void ln_api_refuse(linnet_request *r, int status, int code, const char *why) {
     ln_buf out;
     ln_buf_init(&out, 4096);
     ln_json_writer w = ln_json_begin(&out);
-    put_error(&w, code, why);
+    put_error(&w, code, why, false);
     if (ln_json_end(&w) == LINNET_OK)
         linnet_request_answer(r, status, LN_API_JSON, ln_buf_slice(&out));
     else

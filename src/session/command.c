@@ -208,7 +208,7 @@ void ln_session_call(ln_session *s, const ln_native_command *c) {
     bool event = c->verb == LN_VERB_EVENT;
     ln_slice data = LN_SLICE("");
     if (!ln_asker_wants(s->node->asker, event ? LN_TELL_EVENT : LN_ASK_CALL)) {
-        ln_session_refuse(s, c, LN_NATIVE_NOT_AVAILABLE,
+        ln_session_lacks(s, c,
             event ? "it names no channel, and there is no backend to take it"
                   : "there is no backend to answer it");
     } else if (!c->event.size) {
@@ -283,8 +283,8 @@ static void obey(ln_session *s, const ln_native_command *c) {
     bool numbered = c->keys & LN_KEY_SEQ && s->dialect != LN_USER_NATIVE;
     if (c->verb == LN_VERB_PUBLISH && (numbered || c->keys & LN_KEY_KEY)) {
         /* To take it and not to keep its promise would be worse. */
-        ln_session_refuse(s, c, LN_NATIVE_NOT_AVAILABLE,
-            numbered ? "seq is for linnet.v1" : "key is for programs; connections have seq");
+        ln_session_lacks(
+            s, c, numbered ? "seq is for linnet.v1" : "key is for programs; connections have seq");
         return;
     }
     if (c->verb == LN_VERB_SUBSCRIBE)

@@ -56,7 +56,8 @@ static void refuse(ln_session *s, const ln_reading *m) {
     ln_native_error error = {
         .re = ln_reading_re(m), .channel = ln_reading_channel(m), .code = ln_session_code(m->err)
     };
-    if (m->err == LINNET_ERR_UNSUPPORTED) error.message = "this channel keeps no history";
+    error.vain = m->err == LINNET_ERR_UNSUPPORTED;
+    if (error.vain) error.message = "this channel keeps no history";
     ln_session_error(s, &error);
 }
 

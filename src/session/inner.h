@@ -170,6 +170,8 @@ void ln_session_error(ln_session *s, const ln_native_error *error);
 void ln_session_refuse(
     ln_session *s, const ln_native_command *c, ln_native_code code, const char *message);
 void ln_session_refuse_err(ln_session *s, const ln_native_command *c, int err);
+/* 108, for what there is not here: another time it would be the same. */
+void ln_session_lacks(ln_session *s, const ln_native_command *c, const char *message);
 /* For good. */
 void ln_session_decide(ln_session *s, uint8_t dialect);
 

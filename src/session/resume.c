@@ -170,10 +170,14 @@ typedef struct comeback {
     ln_buf placed; /* names, a byte of size in front of each: where the program has put it so far */
 } comeback;
 
+static void come_without(ln_session *s) {
+    if (s->login && s->login->returns) ln_session_end(s, 3010, "come back without resume");
+}
+
 static void refuse(
     ln_session *s, const ln_native_command *c, ln_native_code code, const char *words) {
     ln_session_refuse(s, c, code, words);
-    if (s->login && s->login->returns) ln_session_end(s, 3010, "come back without resume");
+    come_without(s);
 }
 
 /* Nothing may hang on what it has been so far, but channels it was put into. */
@@ -220,7 +224,8 @@ static const char *stands_against(const ln_session *s, const comeback *b, ln_nat
 
 static bool admits(ln_session *s, const ln_native_command *c, comeback *b) {
     if (!s->node->resuming || s->dialect != LN_USER_NATIVE) {
-        refuse(s, c, LN_NATIVE_NOT_AVAILABLE, "there are no tickets here");
+        ln_session_lacks(s, c, "there are no tickets here");
+        come_without(s);
         return false;
     }
     if (!is_fresh(s)) {

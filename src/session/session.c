@@ -131,11 +131,20 @@ void ln_session_error(ln_session *s, const ln_native_error *error) {
     if (d->mute) ln_session_end(s, 1008, ln_dialect_words(error));
 }
 
-void ln_session_refuse(
-    ln_session *s, const ln_native_command *c, ln_native_code code, const char *message) {
-    ln_native_error error = { .re = c->id, .code = code, .message = message };
+static void refuse(ln_session *s, const ln_native_command *c, ln_native_error error) {
+    error.re = c->id;
     if (c->channel.size <= LN_CHANNEL_NAME_MAX) error.channel = c->channel;
     ln_session_error(s, &error);
+}
+
+void ln_session_refuse(
+    ln_session *s, const ln_native_command *c, ln_native_code code, const char *message) {
+    refuse(s, c, (ln_native_error){ .code = code, .message = message });
+}
+
+void ln_session_lacks(ln_session *s, const ln_native_command *c, const char *message) {
+    refuse(s, c,
+        (ln_native_error){ .code = LN_NATIVE_NOT_AVAILABLE, .message = message, .vain = true });
 }
 
 ln_native_code ln_session_code(int err) {
@@ -159,7 +168,10 @@ void ln_session_refuse_err(ln_session *s, const ln_native_command *c, int err) {
     bool user = !s->login && ln_slice_starts(c->channel, LN_SLICE("@"));
     bool reserved = user || ln_channel_name_check(LN_SPACE_CHANNELS, c->channel) == err;
     if (err == LINNET_ERR_DENIED && reserved) message = "this channel name is reserved";
-    ln_session_refuse(s, c, ln_session_code(err), message);
+    if (err == LINNET_ERR_UNSUPPORTED)
+        ln_session_lacks(s, c, message);
+    else
+        ln_session_refuse(s, c, ln_session_code(err), message);
 }
 
 void ln_session_say_message(ln_session *s, const ln_publication *p, bool replay) {

@@ -153,7 +153,13 @@ static const conversation native[] = {
         { ">a {\"type\":\"publish\",\"id\":1,\"channel\":\"x\",\"data\":1,\"key\":\"k\"}",
             "<a {\"type\":\"error\",\"re\":1,\"channel\":\"x\",\"error\":{\"code\":108,"
             "\"name\":\"not_available\",\"message\":\"key is for programs; connections have "
-            "seq\",\"retry\":true}}",
+            "seq\",\"retry\":false}}",
+            ">a {\"type\":\"auth\",\"id\":1,\"data\":{\"resume\":\"x\"}}",
+            "<a {\"type\":\"error\",\"re\":1," ERR(
+                108, "not_available", "there are no tickets here"),
+            ">a {\"type\":\"call\",\"id\":1,\"event\":\"x\"}",
+            "<a {\"type\":\"error\",\"re\":1," ERR(
+                108, "not_available", "there is no backend to answer it"),
             ">a {\"type\":\"ping\",\"id\":true}",
             "<a {\"type\":\"error\"," ERR(107, "bad_request",
                 "id is neither a string of at most 64 bytes nor an integer from 0 to 2^53-1"),
@@ -454,14 +460,31 @@ static void test_answers_for_the_dead(void **state) {
 
 static void test_the_log_refuses(void **state) {
     (void)state;
-    world w;
-    world_open(&w);
-    peer_open(&w, 0, AUTO);
-    w.refuse = LINNET_ERR_CONNECT;
-    play_line(&w, ">a {\"type\":\"publish\",\"id\":3,\"channel\":\"x\",\"data\":1}");
-    play_line(&w, "<a {\"type\":\"error\",\"re\":3,\"channel\":\"x\",\"error\":{\"code\":108,"
-                  "\"name\":\"not_available\",\"message\":\"not available\",\"retry\":true}}");
-    world_close(&w);
+    static const struct {
+        int err;
+        const char *told;
+    } rows[] = {
+        { LINNET_ERR_CONNECT,
+            "108,\"name\":\"not_available\",\"message\":\"not available\",\"retry\":true" },
+        { LINNET_ERR_AGAIN,
+            "108,\"name\":\"not_available\",\"message\":\"not available\",\"retry\":true" },
+        { LINNET_ERR_UNSUPPORTED,
+            "108,\"name\":\"not_available\",\"message\":\"not available\",\"retry\":false" },
+        { LINNET_ERR_TIMEOUT, "115,\"name\":\"timeout\",\"message\":\"timeout\",\"retry\":true" },
+    };
+    for (size_t i = 0; i < LN_COUNT(rows); i++) {
+        world w;
+        char line[256];
+        world_open(&w);
+        peer_open(&w, 0, AUTO);
+        w.refuse = rows[i].err;
+        play_line(&w, ">a {\"type\":\"publish\",\"id\":3,\"channel\":\"x\",\"data\":1}");
+        snprintf(line, sizeof line,
+            "<a {\"type\":\"error\",\"re\":3,\"channel\":\"x\",\"error\":{\"code\":%s}}",
+            rows[i].told);
+        play_line(&w, line);
+        world_close(&w);
+    }
 }
 
 static void test_heartbeat(void **state) {

@@ -460,6 +460,7 @@ static void on_published(void *ctx, const ln_publication *p) {
             .re = ln_publication_re(p),
             .channel = ln_publication_channel(p),
             .code = publish_code(p->err),
+            .vain = p->err == LINNET_ERR_UNSUPPORTED,
         };
         ln_session_error(s, &error);
     } else if (!(p->flags & LN_PUB_QUIET)) {

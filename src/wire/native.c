@@ -607,7 +607,7 @@ int ln_native_put_error(ln_buf *out, const ln_native_error *error) {
     put_u64(&w, "code", (uint64_t)error->code);
     put_str(&w, "name", ln_slice_of(name, ln_native_name(error->code, name)));
     put_str(&w, "message", ln_slice_str(message));
-    put_bool(&w, "retry", ln_native_retry(error->code));
+    put_bool(&w, "retry", !error->vain && ln_native_retry(error->code));
     if (error->retry_after_ms) put_u64(&w, "retry_after", error->retry_after_ms);
     ln_json_close(&w, '}');
     return end(&w);

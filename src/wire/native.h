@@ -215,6 +215,7 @@ typedef struct ln_native_error {
     ln_native_code code;
     const char *message;     /* NULL: the code's words */
     uint32_t retry_after_ms; /* 0: left out */
+    bool vain;               /* the same would be refused again, whatever its code says */
 } ln_native_error;
 int ln_native_put_error(ln_buf *out, const ln_native_error *error);
 

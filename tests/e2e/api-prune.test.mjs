@@ -143,6 +143,12 @@ describe('taking back', () => {
     await live.ok('publish', { channel: 'x', data: 1 });
     assert.deepEqual(await live.fails('history_remove', { channel: 'x' }), [409, 108]);
     assert.deepEqual(await live.fails('retract', { channel: 'x', offset: 1 }), [409, 108]);
+    const { body } = await live.call('history', { channel: 'x' });
+    assert.deepEqual([body.error.code, body.error.retry, body.error.retry_after], [108, false, undefined]);
+    const peer = await live.peer();
+    const told = await ask(peer, { type: 'history', id: 1, channel: 'x' });
+    assert.deepEqual([told.error.code, told.error.retry], [108, false]);
+    await peer.close();
     assert.deepEqual(await live.ok('forget', { user: 'anna' }), { publications: 0 });
     await live.stop();
   });
