@@ -130,11 +130,12 @@ static void answer(ln_api_call *c) {
     int status = c->many || first->err >= 0 ? 200
                  : first->status            ? first->status
                                             : ln_api_status(first->err);
-    if (ln_json_end(&w) == LINNET_OK)
-        linnet_server_answer(s, c->request, status, LN_API_JSON, ln_buf_slice(&out));
-    else
-        linnet_server_answer(s, c->request, 500, NULL, linnet_str("out of memory\n"));
+    int err = ln_json_end(&w);
+    if (err == LINNET_OK)
+        err = linnet_server_answer(s, c->request, status, LN_API_JSON, ln_buf_slice(&out));
     ln_buf_fini(&out);
+    if (err < 0) /* there may be room for less */
+        linnet_server_answer(s, c->request, 500, NULL, linnet_str("out of memory\n"));
 }
 
 /* ---- items -------------------------------------------------------------------------- */
