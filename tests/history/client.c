@@ -43,14 +43,8 @@ static void on_message(linnet_conn *conn, linnet_opcode opcode, linnet_slice dat
 }
 
 static void forget_what_waits(client *c) {
-    for (unsigned i = 0; i < SAID_MAX; i++) {
-        if (!c->said[i].id) continue;
-        history_say(&c->crowd->log, c->name,
-            "\"op\":\"pub_unknown\",\"ch\":\"%s\",\"key\":\"%s.%u:%" PRIu64 "\"",
-            c->said[i].channel, c->name, c->opens, c->said[i].id);
+    for (uint32_t i = 0; i < c->waiting; i++)
         c->said[i].id = 0;
-    }
-    c->waiting = 0;
     for (uint32_t i = 0; i < c->seats; i++) {
         seat *s = &c->seat[i];
         if (s->leaving) s->epoch[0] = 0;
@@ -133,6 +127,27 @@ static void unsubscribe(client *c, seat *s) {
     client_send(c, text, (size_t)n);
 }
 
+/* The session goes on, here. */
+void client_go_on(client *c) {
+    memcpy(c->home, c->node, sizeof c->home);
+}
+
+/* Numbers begin with 1. What was said to another node is said to this one; else nobody knows. */
+void client_begin_anew(client *c) {
+    bool unknown = strcmp(c->home, c->node) == 0;
+    memcpy(c->ticket, c->fresh, sizeof c->ticket);
+    client_go_on(c);
+    for (uint32_t i = 0; i < c->waiting; i++) {
+        c->said[i].seq = 0;
+        if (unknown) client_say_outcome(c, &c->said[i], "pub_unknown", "");
+    }
+    if (unknown) c->waiting = 0;
+    for (uint32_t i = 0; i < c->pens; i++) {
+        c->pen[i].done = 0;
+        c->pen[i].broken = false;
+    }
+}
+
 void client_resume(client *c) {
     static char text[16384];
     size_t n = 0, room = sizeof text;
@@ -143,7 +158,7 @@ void client_resume(client *c) {
     const char *comma = "";
     for (uint32_t i = 0; i < c->seats; i++) {
         seat *s = &c->seat[i];
-        if (!s->wanted || !s->epoch[0]) continue;
+        if (!c->resumes || !s->wanted || !s->epoch[0]) continue;
         n += (size_t)snprintf(text + n, room - n,
             "%s\"%s\":{\"epoch\":\"%s\",\"offset\":%" PRIu64 ",\"grant\":\"%s\"%s}", comma,
             s->channel, s->epoch, s->at, s->grant, s->presence ? ",\"presence\":true" : "");
@@ -165,30 +180,60 @@ static void settle(client *c, seat *s) {
         subscribe(c, s);
 }
 
-static said *place_for(client *c) {
-    for (unsigned i = 0; i < SAID_MAX; i++)
-        if (!c->said[i].id) return &c->said[i];
-    return NULL;
+static int key_of(const client *c, const said *w, char *out, size_t size) {
+    return snprintf(out, size, "%s.%u:%" PRIu64, c->name, w->opens, w->number);
 }
 
-static void publish(client *c, pen *p) {
-    static char text[FILL_MAX + 256];
+void client_say_outcome(client *c, const said *w, const char *how, const char *place) {
     char key[64];
-    said *w = place_for(c);
-    if (!w) return;
-    uint64_t id = client_id(c);
-    uint32_t fill = p->fill ? below(c, p->fill) : 0;
-    int k = snprintf(key, sizeof key, "%s.%u:%" PRIu64, c->name, c->opens, id);
-    uLong sum = crc32(crc32(0, (const void *)key, (uInt)k), (const void *)c->crowd->fill, fill);
+    key_of(c, w, key, sizeof key);
+    history_say(&c->crowd->log, c->name, "\"op\":\"%s\",\"ch\":\"%s\",\"key\":\"%s\"%s", how,
+        w->pen->channel, key, place);
+}
+
+static void publish(client *c, said *w) {
+    static char text[FILL_MAX + 256];
+    const pen *p = w->pen;
+    char key[64];
+    int k = key_of(c, w, key, sizeof key);
+    w->id = client_id(c);
+    uLong sum = crc32(crc32(0, (const void *)key, (uInt)k), (const void *)c->crowd->fill, w->fill);
     int n = snprintf(text, sizeof text,
-        "{\"type\":\"publish\",\"id\":%" PRIu64
+        "{\"type\":\"publish\",\"id\":%" PRIu64 ",\"seq\":%" PRIu64
         ",\"channel\":\"%s\"%s,\"data\":{\"k\":\"%s\",\"c\":%lu,\"f\":\"%.*s\"}}",
-        id, p->channel, p->quietly ? ",\"echo\":false" : "", key, sum, (int)fill, c->crowd->fill);
-    *w = (said){ .id = id, .channel = p->channel };
-    c->waiting++;
-    history_say(
-        &c->crowd->log, c->name, "\"op\":\"pub\",\"ch\":\"%s\",\"key\":\"%s\"", p->channel, key);
+        w->id, w->seq, p->channel, p->quietly ? ",\"echo\":false" : "", key, sum, (int)w->fill,
+        c->crowd->fill);
+    history_say(&c->crowd->log, c->name,
+        "\"op\":\"pub\",\"ch\":\"%s\",\"key\":\"%s\",\"seq\":%" PRIu64, p->channel, key, w->seq);
     client_send(c, text, (size_t)n);
+}
+
+/* What is not answered keeps its number, unless one before it was refused: then those behind it are
+ * refused too, as out of order, and take its place once that is certain of all. */
+static void renumber(client *c, pen *p) {
+    for (uint32_t i = 0; i < c->waiting; i++)
+        if (c->said[i].pen == p && c->said[i].id) return;
+    for (uint32_t i = 0; i < c->waiting; i++)
+        if (c->said[i].pen == p) c->said[i].seq = 0;
+    p->broken = false;
+}
+
+/* In the order in which they were said; nothing passes what has to wait. */
+static void publish_what_waits(client *c) {
+    uint64_t last[PENS_MAX];
+    if (c->crowd->now < c->again_at) return;
+    for (uint32_t i = 0; i < c->pens; i++) {
+        last[i] = c->pen[i].done;
+        if (c->pen[i].broken) renumber(c, &c->pen[i]);
+    }
+    for (uint32_t i = 0; i < c->waiting; i++) {
+        said *w = &c->said[i];
+        uint64_t *before = &last[w->pen - c->pen];
+        if (w->pen->broken) continue;
+        if (!w->seq) w->seq = *before + 1;
+        if (w->seq > *before) *before = w->seq;
+        if (!w->id) publish(c, w);
+    }
 }
 
 /* ---- what is due --------------------------------------------------------------------------- */
@@ -198,7 +243,11 @@ static void write_down(client *c) {
         pen *p = &c->pen[i];
         if (c->crowd->now < p->due) continue;
         p->due = c->crowd->now + p->period_ms / 2 + below(c, p->period_ms);
-        publish(c, p);
+        if (c->waiting == SAID_MAX) continue;
+        c->said[c->waiting++] = (said){ .pen = p,
+            .number = client_id(c),
+            .opens = c->opens,
+            .fill = p->fill ? below(c, p->fill) : 0 };
     }
 }
 
@@ -239,6 +288,7 @@ void client_tick(client *c) {
         come_and_go(c);
         write_down(c);
     }
+    publish_what_waits(c);
     for (uint32_t i = 0; i < c->seats; i++)
         settle(c, &c->seat[i]);
 }

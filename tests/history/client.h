@@ -1,10 +1,14 @@
 /* client.h -- one client that behaves as the protocol asks of clients, and logs all of it.
  *
  * It keeps {epoch, offset} of each channel; when its connection is lost it dials again after a
- * random time, at most twice as long as the last, and recovers from there, half of them with a
- * ticket for all channels at once. A hole in the offsets
- * that no skip explains makes it ask again from where it stood. What it hears is written down as it
- * comes, also what it would not give to an application: whether that can be is for others to judge.
+ * random time, at most twice as long as the last, and recovers from there: half of them with a
+ * ticket for all channels at once, most others with a ticket and one subscribe after the other.
+ * What it publishes has a `seq`, and is sent again as long as it is not answered: in the same
+ * session, or when the node has begun anew, and the log in which it might stand is gone with the
+ * one before. Who has neither a ticket nor another node does not know what became of it. A hole in
+ * the offsets that no skip explains makes it ask again from where it stood. What it hears is
+ * written down as it comes, also what it would not give to an application: whether that can be is
+ * for others to judge.
  *
  *     WAITING -> DIALLING -> OPEN -> WAITING
  *
@@ -54,11 +58,16 @@ typedef struct pen { /* one channel it publishes in, again and again */
     uint32_t period_ms, fill; /* bytes beside key and sum, at most */
     bool quietly;             /* does not want to hear it */
     uint64_t due;
+    uint64_t done; /* the highest seq that was taken */
+    bool broken;   /* one was refused: what is behind it gets other numbers, once all is answered */
 } pen;
 
-typedef struct said {
-    uint64_t id; /* 0: free */
-    const char *channel;
+typedef struct said { /* a publication, until its outcome is known */
+    pen *pen;
+    uint64_t id;  /* of the command on this connection; 0: is to be sent */
+    uint64_t seq; /* 0: has none yet */
+    uint64_t number;
+    uint32_t opens, fill;
 } said;
 
 typedef enum client_state { CLIENT_WAITING, CLIENT_DIALLING, CLIENT_OPEN } client_state;
@@ -74,15 +83,18 @@ typedef struct client {
     uint64_t leave_at; /* ms: the server asked to come back later; 0 */
     uint64_t next_id;
     uint64_t resuming;              /* id of the auth with a ticket; 0 */
+    uint64_t again_at;              /* ms: no publication earlier */
+    char node[40], home[40];        /* that of this connection, of this session */
     char ticket[2048], fresh[2048]; /* the one to come back with; that of this welcome */
-    uint32_t seats, pens, waiting;  /* waiting: unanswered publications */
+    uint32_t seats, pens, waiting;  /* waiting: how many were said and are not known */
     seat seat[SEATS_MAX];
     pen pen[PENS_MAX];
-    said said[SAID_MAX];
-    bool through;      /* by the way that cuts */
-    bool resumes;      /* comes back with its ticket; else it subscribes anew */
-    bool churns, slow; /* roles: comes and goes in its last seats; stops reading now and then */
-    uint32_t churning; /* how many of its seats, from the last */
+    said said[SAID_MAX]; /* as they came */
+    bool through;        /* by the way that cuts */
+    bool anew;           /* comes back without its ticket */
+    bool resumes;        /* comes back with its ticket to all channels; else it subscribes anew */
+    bool churns, slow;   /* roles: comes and goes in its last seats; stops reading now and then */
+    uint32_t churning;   /* how many of its seats, from the last */
     uint64_t churn_at, pause_at, resume_at;
 } client;
 

@@ -6,9 +6,11 @@
 
 #define KEYS_MAX (16 * 1024) /* in a frame: an array of 16 KiB has many */
 
+enum { BUSY = 108, OUT_OF_ORDER = 116, UNKNOWN = 117 }; /* docs/guide/recovery.md */
+
 typedef struct fields { /* of one object; kind NULL where it is not there */
     ln_json_value type, re, channel, data, epoch, offset, recovered, count, presence, joins, leaves,
-        error, client, after_ms, resume, grant;
+        error, client, after_ms, resume, grant, node;
 } fields;
 
 static const struct {
@@ -31,6 +33,7 @@ static const struct {
     { "after_ms", offsetof(fields, after_ms) },
     { "resume", offsetof(fields, resume) },
     { "grant", offsetof(fields, grant) },
+    { "node", offsetof(fields, node) },
 };
 
 static fields fields_of(const ln_json_value *object) {
@@ -125,21 +128,43 @@ static void on_skip(client *c, const fields *f) {
     if (offset > s->at) s->at = offset;
 }
 
+static void known(client *c, said *w, const char *how, const char *place) {
+    client_say_outcome(c, w, how, place);
+    size_t behind = (size_t)(&c->said[--c->waiting] - w);
+    memmove(w, w + 1, behind * sizeof *w);
+}
+
+static void refused(client *c, said *w, uint64_t code) {
+    pen *p = w->pen;
+    w->id = 0;
+    if (code == BUSY) {
+        c->again_at = c->crowd->now + 100;
+    } else if (code == UNKNOWN) {
+        if (w->seq > p->done) p->done = w->seq;
+        known(c, w, "pub_unknown", "");
+    } else {
+        p->broken = true;
+        c->again_at = c->crowd->now + 100;
+        if (code != OUT_OF_ORDER) known(c, w, "pub_fail", "");
+    }
+}
+
 static bool answered_publish(client *c, uint64_t id, const fields *f) {
-    for (unsigned i = 0; i < SAID_MAX; i++) {
+    for (uint32_t i = 0; i < c->waiting; i++) {
         said *w = &c->said[i];
         if (w->id != id) continue;
-        w->id = 0;
-        c->waiting--;
-        const char *how = f->error.kind == LN_JSON_OBJECT ? "pub_fail" : "pub_ok";
+        if (f->error.kind == LN_JSON_OBJECT) {
+            ln_json_value code = member(&f->error, "code");
+            refused(c, w, number(&code));
+            return true;
+        }
         char place[64] = "";
         if (f->epoch.kind == LN_JSON_STRING && f->offset.kind == LN_JSON_NUMBER)
             snprintf(place, sizeof place, ",\"epoch\":%.*s,\"off\":%.*s", (int)f->epoch.raw.size,
                 (const char *)f->epoch.raw.data, (int)f->offset.raw.size,
                 (const char *)f->offset.raw.data);
-        history_say(&c->crowd->log, c->name,
-            "\"op\":\"%s\",\"ch\":\"%s\",\"key\":\"%s.%u:%" PRIu64 "\"%s", how, w->channel, c->name,
-            c->opens, id, place);
+        if (w->seq > w->pen->done) w->pen->done = w->seq;
+        known(c, w, "pub_ok", place);
         return true;
     }
     return false;
@@ -224,11 +249,12 @@ static bool answered_seat(client *c, uint64_t id, const fields *f) {
 static void on_resumed(client *c, const fields *f) {
     c->resuming = 0;
     if (f->error.kind == LN_JSON_OBJECT) {
-        memcpy(c->ticket, c->fresh, sizeof c->ticket);
+        client_begin_anew(c);
         for (uint32_t i = 0; i < c->seats; i++)
             c->seat[i].awaited = false;
         return;
     }
+    client_go_on(c);
     c->crowd->resumed++;
     text_of(&f->client, c->id, sizeof c->id);
     text_of(&f->resume, c->ticket, sizeof c->ticket);
@@ -241,13 +267,14 @@ static void on_subscribed(client *c, const fields *f) {
 
 static void on_welcome(client *c, const fields *f) {
     text_of(&f->client, c->id, sizeof c->id);
+    text_of(&f->node, c->node, sizeof c->node);
     text_of(&f->resume, c->fresh, sizeof c->fresh);
     history_say(&c->crowd->log, c->name, "\"op\":\"open\",\"since\":%" PRIu64 ",\"client\":\"%s\"",
         c->since, c->id);
-    if (c->resumes && c->ticket[0])
+    if (!c->anew && c->ticket[0])
         client_resume(c);
     else
-        memcpy(c->ticket, c->fresh, sizeof c->ticket);
+        client_begin_anew(c);
 }
 
 static void on_ping(client *c, const fields *f) {

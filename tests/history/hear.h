@@ -9,5 +9,11 @@ void client_hear(client *c, linnet_slice text);
 uint64_t client_id(client *c);
 /* Comes back with its ticket: as its first word on a connection. */
 void client_resume(client *c);
+/* Its ticket was taken. */
+void client_go_on(client *c);
+/* It is another session. */
+void client_begin_anew(client *c);
+/* How: pub_ok, pub_fail or pub_unknown; place: more fields, or "". */
+void client_say_outcome(client *c, const said *w, const char *how, const char *place);
 void client_send(client *c, const char *text, size_t size);
 #endif

@@ -58,6 +58,7 @@ void client_cast(client *c, crowd *d, uint32_t number, uint32_t count) {
     c->through = number % 16 == 5;
     c->slow = number % 10 == 9;
     c->resumes = number % 4 < 2;
+    c->anew = number % 16 == 2;
     c->dial_at = d->now + ln_rand_below(&d->rand, 500);
     c->pause_at = d->now + 1000 + ln_rand_below(&d->rand, 6000);
     crowd_channels(c, number, count);
