@@ -37,7 +37,7 @@ function lifeBetween(from, to) {
 
 // ---- publications: who said what, and where it is ---------------------------------------------
 
-const sayings = new Map(); // key -> {ch, times, refused: p or null}
+const sayings = new Map(); // key -> {ch, times, loose: again without a seq, refused: p or null}
 
 const owner = key => key.slice(0, Math.max(0, key.lastIndexOf(':')));
 const number = key => Number(key.slice(key.lastIndexOf(':') + 1));
@@ -85,8 +85,8 @@ class Log {
       }
       if (once.has(key)) anomaly('double-idem', name, '', `${key} at ${off} too`);
       once.add(key);
-      if (said.times > 1) continue;
-      this.refused(key, said);
+      if (said.loose) continue;
+      if (said.times === 1) this.refused(key, said);
       const by = owner(key);
       if (last.has(by) && number(key) < last.get(by)) anomaly('reorder', name, '', `${key} after ${last.get(by)}`);
       last.set(by, number(key));
@@ -160,7 +160,7 @@ class Channel {
       if (said && said.times === 1 && said.refused !== null) anomaly('false-fail', said.ch, said.refused, key);
     }
     for (const [p, key, before] of this.disorder) {
-      if ([key, before].some(k => sayings.get(k)?.times > 1)) continue;
+      if ([key, before].some(k => sayings.get(k)?.loose)) continue;
       anomaly('reorder', this.name, p, `${key} after ${before}`);
     }
   }
@@ -179,7 +179,8 @@ function channelOf(name) {
 class Subscription {
   constructor(p, channel, log, at, former) {
     Object.assign(this, { p, channel, log, at, begin: at, former, missed: [], connected: true });
-    this.numbers = null;
+    this.numbers = null; // class live: the last of each connection of a publisher, and all keys
+    this.keys = null;
     this.members = null;
   }
 
@@ -209,9 +210,12 @@ class Subscription {
     const by = owner(key);
     if (!by) return;
     this.numbers ??= new Map();
+    this.keys ??= new Set();
     const before = this.numbers.get(by) ?? -1;
     const n = number(key);
-    if (n === before) anomaly('duplicate', this.channel.name, this.p, key);
+    const had = this.keys.has(key);
+    this.keys.add(key);
+    if (had) anomaly('duplicate', this.channel.name, this.p, key);
     else if (n < before) this.channel.disorder.push([this.p, key, `${by}:${before}`]);
     else this.numbers.set(by, n);
   }
@@ -341,8 +345,10 @@ const lines = {
 
   pub(e) {
     const said = sayings.get(e.key);
-    if (said) said.times++;
-    else sayings.set(e.key, { ch: channelOf(e.ch).name, times: 1, refused: null });
+    if (said) {
+      said.times++;
+      if (e.seq === undefined) said.loose = true;
+    } else sayings.set(e.key, { ch: channelOf(e.ch).name, times: 1, loose: false, refused: null });
     const c = clientOf(e.p);
     if (c.socket === null) c.asked.set(e.key, e.t);
   },

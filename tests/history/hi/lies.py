@@ -208,7 +208,7 @@ def refused(rng, ev):
     return ev[i]["ch"]
 
 
-@lie("one key stands twice", "double-idem")
+@lie("one key stands twice", "double-idem", "reorder")
 def stands_twice(rng, ev):
     placed = {}
     for e in ev:
@@ -423,4 +423,87 @@ def live_twice(rng, ev):
     if i is None:
         return None
     after(ev, i, ev[i])
+    return ev[i]["ch"]
+
+
+def numbered_again(ev):
+    """Keys that were said more than once, each time with a seq."""
+    times, loose = {}, set()
+    for e in ev:
+        if e["op"] == "pub":
+            times[e["key"]] = times.get(e["key"], 0) + 1
+            if "seq" not in e:
+                loose.add(e["key"])
+    return {key for key, n in times.items() if n > 1} - loose, loose
+
+
+def spots_of(ev):
+    """(channel, epoch) -> the keys that stand there, and where."""
+    spots = {}
+    for e in ev:
+        if e["op"] in SAID and "off" in e:
+            spots.setdefault((e["ch"], e["epoch"]), {})[e["key"]] = e["off"]
+    return spots
+
+
+@lie("what was said again with its seq is published twice", "double-idem", "reorder")
+def seq_twice(rng, ev):
+    again, _ = numbered_again(ev)
+    pairs = [(at, a, b) for at, keys in spots_of(ev).items() for a in keys if a in again
+             for b in keys if keys[b] > keys[a]]
+    if not pairs:
+        return None
+    at, a, b = rng.choice(pairs)
+    for i, e in enumerate(ev):
+        if e["op"] in SAID and (e["ch"], e.get("epoch"), e["key"]) == (*at, b):
+            ev[i] = {**e, "key": a}
+    return at[0]
+
+
+@lie("what was said again with its seq is behind what was said later", "reorder")
+def seq_behind(rng, ev):
+    again, loose = numbered_again(ev)
+    pairs = [(at, a, b) for at, keys in spots_of(ev).items() for a in keys if a in again
+             for b in keys if b != a and b not in loose and b.rpartition(":")[0] == a.rpartition(":")[0]]
+    if not pairs:
+        return None
+    at, a, b = rng.choice(pairs)
+    where = spots_of(ev)[at]
+    for i, e in enumerate(ev):
+        if e["op"] in SAID and (e["ch"], e.get("epoch")) == at and e["key"] in (a, b):
+            other = b if e["key"] == a else a
+            ev[i] = {**e, "off": where[other]} if e["op"] == "pub_ok" else {**e, "key": other}
+    return at[0]
+
+
+def on_this_connection(ev, i):
+    """What its client hears in this channel behind line i, until anything else becomes of it."""
+    for e in range(i + 1, len(ev)):
+        if ev[e]["p"] != ev[i]["p"]:
+            continue
+        if ev[e]["op"] in ("close", "open") or (ev[e].get("ch") == ev[i]["ch"] and ev[e]["op"] in ("sub_ok", "unsub")):
+            return
+        if ev[e]["op"] == "recv" and ev[e]["ch"] == ev[i]["ch"]:
+            yield e
+
+
+@lie("class live: what was said again is heard again", "duplicate")
+def live_again(rng, ev):
+    again, _ = numbered_again(ev)
+    i = pick(rng, (i for i in places(ev, "recv") if "off" not in ev[i] and ev[i]["key"] in again))
+    if i is None:
+        return None
+    after(ev, rng.choice([i, *on_this_connection(ev, i)][:4]), ev[i])
+    return ev[i]["ch"]
+
+
+@lie("class live: what was said again with its seq changes places", "reorder")
+def live_behind(rng, ev):
+    again, loose = numbered_again(ev)
+    pair = pick(rng, ((i, j) for i, j in live_pairs(ev)
+                      if {ev[i]["key"], ev[j]["key"]} & again and not {ev[i]["key"], ev[j]["key"]} & loose))
+    if pair is None:
+        return None
+    i, j = pair
+    ev[i], ev[j] = {**ev[j], "t": ev[i]["t"]}, {**ev[i], "t": ev[j]["t"]}
     return ev[i]["ch"]

@@ -33,7 +33,7 @@ class Client:
     def __init__(self, name, watches):
         self.name, self.watches = name, watches
         self.open, self.opens, self.at, self.listed = False, 0, {}, False
-        self.owed = []   # skips that go in front of the next message
+        self.owed = []   # what was not answered: (log, key), is said again with its seq
 
 
 class Family:
@@ -136,16 +136,24 @@ class Family:
     def publish(self):
         log = self.rng.choice(self.logs)
         by = self.rng.choice(self.http + [c.name for c in self.clients if c.open])
-        conn = "%s.%d" % (by, next((c.opens for c in self.clients if c.name == by), 0))
+        client = next((c for c in self.clients if c.name == by), None)
+        if client and client.owed:
+            self.say_again(client)
+        conn = "%s.%d" % (by, client.opens if client else 0)
         number = self.numbers[conn] = self.numbers.get(conn, 0) + 1
         key = "%s:%d" % (conn, number)
-        self.say(p=by, op="pub", ch=log.name, key=key)
+        seq = {"seq": number} if client else {}
+        self.say(p=by, op="pub", ch=log.name, key=key, **seq)
         what = self.rng.random()
         if what < 0.05:
             self.say(p=by, op="pub_fail", ch=log.name, key=key)
         elif what < 0.1:
             if what < 0.075:
                 self.append(log, key)
+            if client and self.rng.random() < 0.7:
+                client.owed.append((log, key, number))
+                self.disconnect(client)
+                return
             self.say(p=by, op="pub_unknown", ch=log.name, key=key)
             if by in self.http:
                 self.pending.append((log, by, key))
@@ -160,6 +168,13 @@ class Family:
         off = self.append(log, key)
         where = {} if log.live else {"epoch": log.epoch, "off": off}
         self.say(p=by, op="pub_ok", ch=log.name, key=key, **where)
+
+    def say_again(self, c):
+        """In its order, and in front of what is new; behind a death it goes into the new log."""
+        for log, key, number in c.owed:
+            self.say(p=c.name, op="pub", ch=log.name, key=key, seq=number)
+            self.acked(log, c.name, key)
+        c.owed = []
 
     def again(self):
         if self.pending:
