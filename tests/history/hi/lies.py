@@ -437,11 +437,11 @@ def numbered_again(ev):
     return {key for key, n in times.items() if n > 1} - loose, loose
 
 
-def spots_of(ev):
-    """(channel, epoch) -> the keys that stand there, and where."""
+def spots_of(ev, ops=SAID):
+    """(channel, epoch) -> the keys that stand there by these lines, and where."""
     spots = {}
     for e in ev:
-        if e["op"] in SAID and "off" in e:
+        if e["op"] in ops and "off" in e:
             spots.setdefault((e["ch"], e["epoch"]), {})[e["key"]] = e["off"]
     return spots
 
@@ -463,12 +463,13 @@ def seq_twice(rng, ev):
 @lie("what was said again with its seq is behind what was said later", "reorder")
 def seq_behind(rng, ev):
     again, loose = numbered_again(ev)
-    pairs = [(at, a, b) for at, keys in spots_of(ev).items() for a in keys if a in again
+    spots = spots_of(ev, ("recv", "hist"))  # an answer alone takes its place along
+    pairs = [(at, a, b) for at, keys in spots.items() for a in keys if a in again
              for b in keys if b != a and b not in loose and b.rpartition(":")[0] == a.rpartition(":")[0]]
     if not pairs:
         return None
     at, a, b = rng.choice(pairs)
-    where = spots_of(ev)[at]
+    where = spots[at]
     for i, e in enumerate(ev):
         if e["op"] in SAID and (e["ch"], e.get("epoch")) == at and e["key"] in (a, b):
             other = b if e["key"] == a else a
