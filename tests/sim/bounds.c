@@ -4,6 +4,7 @@
 #include "lib/hub.h"
 #include "lib/limits.h"
 #include "session/login.h"
+#include <stdlib.h>
 
 typedef struct look {
     scene *scene;
@@ -53,6 +54,16 @@ static void look_at_hub(const look *l, const ln_hub *h) {
     /* Three times: pages that somebody is owed are kept besides. */
     uint64_t most = l->scene->plan->history_count > 100 ? l->scene->plan->history_count : 100;
     bound(l, "publications kept", ln_stat_get(&logs->kept), 3 * most * ln_stat_get(&logs->logs));
+}
+
+/* Each worker looks when what it keeps has grown by a step, and one of a turn may come on top. */
+void bounds_look_all(scene *s, linnet_server *server) {
+    look l = { s, NULL };
+    linnet_memory m = LINNET_MEMORY_INIT;
+    if (linnet_server_get_memory(server, &m) < 0) abort();
+    bound(
+        &l, "bytes of all histories", m.histories, m.histories_max + m.histories_max / 2 + 131072);
+    if (linnet_server_crowded(server)) did(s, DID_CROWDED);
 }
 
 void bounds_look(scene *s, linnet_loop *worker) {

@@ -7,5 +7,7 @@
 #include "client.h"
 #include "lib/inner.h"
 
+/* What all workers of a node have together (PLAN_MEMORY). */
+void bounds_look_all(scene *s, linnet_server *server);
 void bounds_look(scene *s, linnet_loop *worker);
 #endif

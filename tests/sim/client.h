@@ -54,6 +54,7 @@ typedef struct scene { /* what all share */
     bool soft[LIVES];       /* it is being drained, and nothing else keeps clients from closing */
     uint32_t history_least; /* publications that every channel kept, all the time */
     uint32_t sessions;      /* so many have been begun */
+    uint64_t put_off; /* publications that nodes say they have put off, when they have ended */
     key_value *values;
     uint32_t value_count;
     uint64_t events; /* what clients, programs and backends have said and heard */

@@ -87,8 +87,8 @@ void hear_leave(attempt *a, uint32_t seat) {
 
 /* Whether what it missed is kept for certain: it is little, and young. */
 static bool surely_kept(const scene *s, const place *p, uint64_t head) {
-    return s->plan->payload_max <= 400 && head - p->from.offset <= s->history_least &&
-           ln_simnet_now(s->net) - p->from_at < 290000;
+    return s->plan->payload_max <= 400 && !s->plan->kept_all &&
+           head - p->from.offset <= s->history_least && ln_simnet_now(s->net) - p->from_at < 290000;
 }
 
 static void remember(attempt *a, uint32_t seat) {

@@ -414,6 +414,10 @@ void law_refused(law *l, const attempt *a, const asked *q, uint64_t code, ln_sli
     if (code == 1234 || code == 108) just = asks && unanswered(l, a, q);
     if (code == 101) just = has(l, PLAN_LOGIN);
     if (code == 109) just = q->token;
+    if (!just && code == 108 && has(l, PLAN_MEMORY)) {
+        did(l->scene, DID_PUT_OFF); /* counted, and held against what nodes have counted */
+        return;
+    }
     if (just) {
         did(l->scene, DID_DENIED);
         return;

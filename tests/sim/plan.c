@@ -22,7 +22,7 @@ static uint32_t one_of(ln_rand *r, const uint32_t *values, uint32_t count) {
 
 /* The rings cost as much as all else together. */
 static void draw_kinds(plan *p, ln_rand *r) {
-    for (uint32_t i = 0; i < PLAN_KIND_COUNT; i++)
+    for (uint32_t i = 0; i < PLAN_MEMORY; i++)
         if (ln_rand_below(r, i == PLAN_RINGS ? 10 : 5) < (i == PLAN_RINGS ? 1 : 2))
             p->kinds |= 1u << i;
 }
@@ -66,6 +66,15 @@ static void draw_limits(plan *p, ln_rand *r) {
     if (!plan_has(p, PLAN_SLOW)) p->slow = LINNET_SLOW_DISCONNECT;
 }
 
+/* Rings are read to their ends, which wants the memory. */
+static void draw_memory(plan *p, const plan_less *less, ln_rand *r) {
+    bool has = ln_rand_below(r, 4) == 0;
+    if (!has || plan_has(p, PLAN_RINGS) || less->without >> PLAN_MEMORY & 1) return;
+    p->kinds |= 1u << PLAN_MEMORY;
+    p->queued_all = p->payload_max == 400 ? 2500 : 120000;
+    p->kept_all = p->payload_max == 400 ? 40000 : 1000000;
+}
+
 void plan_draw(plan *p, uint64_t seed, const plan_less *less) {
     ln_rand r;
     ln_rand_init_seeded(&r, seed ^ UINT64_C(0x5bd1e995aef17502));
@@ -90,6 +99,7 @@ void plan_draw(plan *p, uint64_t seed, const plan_less *less) {
     draw_faults(p, &r);
     draw_limits(p, &r);
     if (!plan_has(p, PLAN_BATCHES)) p->batch_ms = 0;
+    draw_memory(p, less, &r);
 }
 
 bool plan_kinds_of(const char *words, uint32_t *kinds) {

@@ -30,7 +30,8 @@
     X(NUMBERS, "numbers")   /* publications have a seq, and come again until they are answered */  \
     X(CALLS, "calls")       /* programs ask clients */                                             \
     X(STRANGERS, "strangers") /* some speak other dialects */                                      \
-    X(BYTES, "bytes")         /* some publications are no JSON, and some take them as they are */
+    X(BYTES, "bytes")         /* some publications are no JSON, and some take them as they are */  \
+    X(MEMORY, "memory")       /* little of it for what waits, and for histories, of all workers */
 
 enum {
 #define PLAN_KIND_(name, word) PLAN_##name,
@@ -59,6 +60,7 @@ typedef struct plan {
     uint32_t ring;          /* publications missed in each of 128 channels */
     uint32_t drain_rate;
     uint32_t batch_ms;
+    uint32_t queued_all, kept_all; /* bytes, of all workers of a node; 0: as ever */
     bool traced;
     bool guests_may; /* LOGIN: also who has no token */
     bool keys_kept;  /* tickets are good at each node, and outlive it */
@@ -148,6 +150,10 @@ bool plan_kinds_of(const char *words, uint32_t *kinds);
     X(CALL_REFUSED, "questions that a client would not answer")                                    \
     X(CALL_TIMEOUT, "questions that nobody answered in time")                                      \
     X(CALL_GONE, "questions to who had gone")                                                      \
+    X(CROWDED, "moments in which too much waited")                                                 \
+    X(PUT_OFF, "publications put off until less waits")                                            \
+    X(PROGRAM_PUT_OFF, "publications of programs put off")                                         \
+    X(EVICTED, "nodes whose histories have given way")                                             \
     X(BOUNDS, "times that all bounds were looked at")
 
 enum {

@@ -127,7 +127,8 @@ static void placed(void *ctx, linnet_hub *hub, int err, uint64_t epoch, uint64_t
     if (o.again) did(s, DID_REPEATED);
 }
 
-static void say(program *p, uint32_t key, uint32_t channel, bool has_key, bool again) {
+/* False: it was put off, and nothing has become of it. */
+static bool say(program *p, uint32_t key, uint32_t channel, bool has_key, bool again) {
     char name[16], word[24];
     char *data = malloc(CLIENT_PAYLOAD);
     outcome *o = malloc(sizeof *o);
@@ -140,15 +141,21 @@ static void say(program *p, uint32_t key, uint32_t channel, bool has_key, bool a
     if (has_key) said.key = linnet_str(word);
     int err = has_key ? linnet_hub_publish_then(p->hub, &said, placed, o)
                       : linnet_hub_publish(p->hub, &said);
-    if (err < 0) history_anomaly(p->scene->h, "stuck", "publish: %s", linnet_strerror(err));
+    bool put_off = err == LINNET_ERR_AGAIN && plan_has(p->scene->plan, PLAN_MEMORY);
+    if (put_off && !again) history_refused(p->scene->h, key);
+    if (put_off)
+        did(p->scene, DID_PROGRAM_PUT_OFF);
+    else if (err < 0)
+        history_anomaly(p->scene->h, "stuck", "publish: %s", linnet_strerror(err));
     if (!has_key || err < 0)
         free(o);
     else
         p->waits++;
-    p->last = key;
+    if (!put_off) p->last = key;
     p->scene->events++;
     did(p->scene, DID_PROGRAM);
     free(data);
+    return !put_off;
 }
 
 static uint32_t new_saying(program *p, uint32_t channel) {
@@ -174,8 +181,9 @@ static void repeat(program *p) {
     }
     uint32_t channel = below(p, HISTORY_CHANNELS);
     *k = (keyed){ new_saying(p, channel), channel, now };
-    say(p, k->key, channel, true, false);
-    if (below(p, 2)) say(p, k->key, channel, true, true); /* before there is an answer */
+    bool said = say(p, k->key, channel, true, false);
+    if (!said) k->key = 0;
+    if (below(p, 2) && said) say(p, k->key, channel, true, true); /* before there is an answer */
 }
 
 /* Somebody has to leave a channel, or go. */

@@ -1,8 +1,10 @@
 #include "town.h"
 #include "bounds.h"
+#include "broker/memory.h"
 #include "census.h"
 #include "guest.h"
 #include "law.h"
+#include "lib/hub.h"
 #include "lib/server.h"
 #include "rings.h"
 #include "session/session.h"
@@ -133,6 +135,7 @@ static void pass_node(town *t, int number, bool looks) {
     if (t->scene.mood == WILD && below(t, 6) == 0) program_act(&n->program);
     house_act(&n->house);
     law_act(t->scene.law, (uint32_t)number);
+    if (looks && has(t, PLAN_MEMORY)) bounds_look_all(&t->scene, n->server);
     if (number == 0 && t->rings.scene) rings_act(&t->rings);
 }
 
@@ -161,6 +164,8 @@ static void node_start(town *t, int number) {
     so.drain_ms = 3000;
     so.head_ms = 4000;
     so.drain_rate = t->plan.drain_rate;
+    so.queued_all_max = t->plan.queued_all;
+    ho.history_bytes_all = t->plan.kept_all;
     ho.limits = t->plan.limits;
     law_options(t->scene.law, (uint32_t)number, &ho);
     ho.limits.deflate = number ? LINNET_DEFLATE_TAKEOVER : LINNET_DEFLATE_SHARED;
@@ -183,9 +188,21 @@ static void node_start(town *t, int number) {
     if (number == 0) rings_began(&t->rings, n->hub);
 }
 
+static void count_memory(town *t, const node *n) {
+    for (uint32_t i = 0; i < WORKERS; i++) {
+        const linnet_loop *w = ln_server_worker(n->server, i);
+        const ln_sessions *sessions = w->sessions;
+        if (sessions) t->scene.put_off += ln_stat_get(&sessions->too_many);
+        if (!w->hub || !w->hub->homes.broker) continue;
+        const ln_memory_stats *logs = ln_memory_stats_of(w->hub->homes.broker);
+        if (ln_stat_get(&logs->evicted)) did(&t->scene, DID_EVICTED);
+    }
+}
+
 static void node_free(town *t, int number) {
     node *n = &t->nodes[number];
     size_t left = linnet_server_connections(n->server);
+    if (has(t, PLAN_MEMORY)) count_memory(t, n);
     if (left) history_anomaly(t->scene.h, "bounded", "a node ends with %zu connections", left);
     t->scene.node_lives[number] = LIVES;
     law_ended(t->scene.law, (uint32_t)number);
@@ -356,6 +373,9 @@ static void be_calm(town *t) {
         t->nodes[i].program.last = 0; /* perhaps nobody listened */
     settle(t, CALM_MS, 0, 100, "30 s after the last fault");
     calls_check_gone(t->scene.calls);
+    for (int i = 0; i < NODES && quiet(t); i++)
+        if (linnet_server_crowded(t->nodes[i].server))
+            history_anomaly(t->scene.h, "stuck", "nothing waits, and node %d is crowded", i);
 }
 
 /* The program says something in a channel that this client is in. */
@@ -490,6 +510,8 @@ void town_run(uint64_t seed, const plan_less *less, town_report *out) {
     if (quiet(t) && t->plan.takes_turns) take_turns(t);
     if (quiet(t)) leave(t);
     if (quiet(t)) history_finish(t->scene.h);
+    if (quiet(t) && t->scene.did[DID_PUT_OFF] > t->scene.put_off)
+        history_anomaly(t->scene.h, "denied", "more is put off than nodes have put off");
     report(t, out);
     if (quiet(t)) free_all(t);
     if (quiet(t) && (used()->live != before.live || used()->bytes != before.bytes))
