@@ -248,7 +248,7 @@ void ln_listing_mail(linnet_loop *w, ln_post *m) {
     unsigned self = (unsigned)m->code; /* w may not be one of them any more */
     part *p = &l->parts[self];
     if (!ln_host_hub_people(w)) {
-        walk_end(w, p);
+        p->walks = false; /* with its hub the worker has forgotten how many there were */
         p->err = LINNET_ERR_CANCELLED;
     } else if (l->counts) {
         count(w, l, self);

@@ -67,12 +67,8 @@ static void listed(
     pthread_mutex_unlock(&t->lock);
 }
 
-/* workers 0: on the loop of the test. `brief:` has no log, `crew:` keeps its members. */
-static void world_open(world *w, unsigned workers) {
-    *w = (world){ .one = workers == 0 };
-    pthread_mutex_init(&w->t.lock, NULL);
-    pthread_cond_init(&w->t.change, NULL);
-    assert_int_equal(linnet_loop_new(NULL, &w->loop), LINNET_OK);
+/* `brief:` has no log, `crew:` keeps its members. */
+static void serve(world *w, unsigned workers) {
     linnet_server_options so = LINNET_SERVER_OPTIONS_INIT;
     so.workers = workers;
     if (!workers) so.loop = w->loop;
@@ -89,6 +85,15 @@ static void world_open(world *w, unsigned workers) {
     assert_int_equal(linnet_server_hub(w->server, "/ws", w->hub), LINNET_OK);
     assert_int_equal(linnet_server_listen(w->server, "127.0.0.1:0", NULL, w->bound), LINNET_OK);
     assert_int_equal(linnet_server_start(w->server), LINNET_OK);
+}
+
+/* workers 0: on the loop of the test. */
+static void world_open(world *w, unsigned workers) {
+    *w = (world){ .one = workers == 0 };
+    pthread_mutex_init(&w->t.lock, NULL);
+    pthread_cond_init(&w->t.change, NULL);
+    assert_int_equal(linnet_loop_new(NULL, &w->loop), LINNET_OK);
+    serve(w, workers);
 }
 
 static void world_close(world *w) {
@@ -427,6 +432,24 @@ static void test_told_once(void **state) {
     }
 }
 
+/* A server that ends in the middle of it leaves nothing behind on a loop that goes on. */
+static void test_next_server(void **state) {
+    (void)state;
+    world w;
+    world_open(&w, 0);
+    fill(&w, 30000);
+    assert_int_equal(ask(&w, "", "", 1), LINNET_OK);
+    assert_int_equal(linnet_loop_turn(w.loop, 0), LINNET_OK);
+    linnet_server_free(w.server);
+    linnet_hub_free(w.hub);
+    assert_int_equal(w.t.count, 1);
+    assert_int_equal(w.t.err, LINNET_ERR_CANCELLED);
+    serve(&w, 0);
+    publish(&w, "news");
+    expect(&w, "", "", 0, "news=0@1 ");
+    world_close(&w);
+}
+
 /* Without memory it is refused, or told; nothing is left behind. */
 static void test_memory(void **state) {
     (void)state;
@@ -464,6 +487,7 @@ int main(void) {
         cmocka_unit_test(test_a_little_in_each_turn),
         cmocka_unit_test(test_too_many),
         cmocka_unit_test(test_told_once),
+        cmocka_unit_test(test_next_server),
         cmocka_unit_test(test_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
