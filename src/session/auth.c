@@ -59,6 +59,10 @@ static void put_claim(ln_json_writer *w, const char *key, ln_slice json) {
     ln_json_raw(w, json);
 }
 
+static uint64_t end_of(uint64_t expires) {
+    return expires < LN_IDENTITY_EXPIRES_MAX ? expires : LN_IDENTITY_EXPIRES_MAX;
+}
+
 /* What a backend says of somebody is what a token would say. */
 int ln_identity_vouch(ln_slice user, ln_slice info, ln_slice channels, uint64_t now_s,
     uint64_t expires, ln_identity **out) {
@@ -117,7 +121,7 @@ int ln_identity_change(const ln_identity *old, uint64_t expires, ln_slice info, 
     if (!id) return LINNET_ERR_NOMEM;
     *id = *old;
     id->info_size = (uint16_t)info.size;
-    if (expires) id->expires = expires;
+    if (expires) id->expires = end_of(expires);
     uint8_t *at = id->bytes;
     for (size_t i = 0; i < 4; at += parts[i++].size)
         if (parts[i].size) memcpy(at, parts[i].data, parts[i].size);
@@ -306,7 +310,7 @@ static int make(const reading *r, uint64_t expires, ln_identity **out) {
     ln_identity *id = ln_malloc(sizeof *id + text.size + r->info.size);
     if (!id) return LINNET_ERR_NOMEM;
     *id = (ln_identity){
-        .expires = expires,
+        .expires = end_of(expires),
         .issued = r->issued,
         .info_size = (uint16_t)r->info.size,
         .grants_size = (uint16_t)(text.size - user - r->jti_size),

@@ -25,6 +25,10 @@
 #define LN_IDENTITY_INFO_MAX 2048 /* bytes of JSON */
 #define LN_IDENTITY_SUBS_MAX 128  /* as many as a connection may have */
 
+/* The last second there is: who may stay longer stays until then. What is added to it for grace, or
+ * to count in milliseconds, does not wrap. */
+#define LN_IDENTITY_EXPIRES_MAX ((UINT64_C(1) << 53) - 1)
+
 /* One block, never changed. */
 typedef struct ln_identity {
     uint64_t expires; /* seconds since 1970; 0: never */

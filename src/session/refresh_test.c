@@ -126,6 +126,8 @@ static const struct {
     { "or not so long", true, false,
         { "r+40", "t 16000", "<a {\"type\":\"expiring\",\"in\":25}", "t 53000", "xa 0", "t 2000",
             "xa 3005" } },
+    { "or longer than anybody counts", true, false,
+        { "r+18446744072009551615", "t 100000", "!a", "xa 0" } },
     { "when it has been warned", true, false,
         { "t 36000", "<a {\"type\":\"expiring\",\"in\":25}", "r+200", "t 100000", "!a", "xa 0" } },
     { "while the backend is asked", false, false,
