@@ -286,6 +286,60 @@ static void test_in_a_foreign_poll(void **state) {
     host_free(&h);
 }
 
+#define MANY 1000000
+
+typedef struct crowd {
+    uint32_t fired;
+    bool heard;
+} crowd;
+
+static void one_of_many(linnet_timer *t, void *ctx) {
+    (void)t;
+    ((crowd *)ctx)->fired++;
+}
+
+static void canary(void *ctx) {
+    ((crowd *)ctx)->heard = true;
+}
+
+static uint64_t cpu_us(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+/* All of them are due at one moment; who says something meanwhile is heard in the next turn. */
+static void test_T085_a_million_timers_due_at_once(void **state) {
+    (void)state;
+    linnet_loop *loop = loop_new();
+    linnet_timer **timers = calloc(MANY, sizeof(linnet_timer *));
+    crowd c = { 0, false };
+    assert_non_null(timers);
+    uint64_t due = linnet_loop_now(loop) + 1000, longest = 0;
+    for (uint32_t i = 0; i < MANY; i++)
+        assert_int_equal(linnet_timer_new(loop, one_of_many, &c, &timers[i]), LINNET_OK);
+    for (uint32_t i = 0; i < MANY; i++) {
+        uint64_t now = linnet_loop_now(loop);
+        linnet_timer_set(timers[i], due > now ? due - now : 0);
+    }
+    for (uint32_t turns = 0; c.fired < MANY; turns++) {
+        c.heard = false;
+        assert_int_equal(linnet_loop_post(loop, canary, &c), LINNET_OK);
+        uint64_t before = cpu_us();
+        assert_int_equal(linnet_loop_turn(loop, 10), LINNET_OK);
+        if (cpu_us() - before > longest) longest = cpu_us() - before;
+        assert_true(c.heard);
+        assert_true(turns < MANY);
+    }
+    print_message("the longest turn took %u us\n", (unsigned)longest);
+    assert_true(longest < 50000);
+    assert_int_equal(c.fired, MANY);
+    for (uint32_t i = 0; i < MANY; i++)
+        linnet_timer_free(timers[i]);
+    free(timers);
+    linnet_loop_free(loop);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_options),
@@ -294,6 +348,7 @@ int main(void) {
         cmocka_unit_test(test_run),
         cmocka_unit_test(test_timers),
         cmocka_unit_test(test_in_a_foreign_poll),
+        cmocka_unit_test(test_T085_a_million_timers_due_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
