@@ -84,6 +84,16 @@ static const struct {
     { "who is there by himself", 0, false, { SUB(a, 1, "x"), OK_AT(a, 1, 0), "ea x 1/0", "!a" } },
     { "who is on his way there", 0, false,
         { "+" SUB(a, 1, "x"), "ea x 1/0", OK_AT(a, 1, 0), "!a" } },
+    { "who is on his way where his home has no room, is answered", 0, false,
+        { SUB(a, 1, "y"), OK_AT(a, 1, 0), "+" SUB(a, 2, "x"), "ea x 1/0",
+            "<a {\"type\":\"error\",\"re\":2,\"channel\":\"x\",\"error\":{\"code\":106,"
+            "\"name\":\"limit_exceeded\",\"message\":\"limit exceeded\",\"retry\":false}}",
+            "!a" } },
+    { "who is put where a home that has no room is", 0, false,
+        { SUB(a, 1, "y"), OK_AT(a, 1, 0), "ea x 1/0",
+            "<a {\"type\":\"unsubscribed\",\"channel\":\"x\",\"code\":106,"
+            "\"reason\":\"limit exceeded\",\"retry\":true}",
+            "!a" } },
     { "who comes when he is there", 0, false,
         { "ea x 1/0", PUT(a, "x"), SUB(a, 1, "x"), OK_AT(a, 1, 0), "!a" } },
     { "who comes while he is being put there", 0, false,
@@ -135,6 +145,8 @@ static void conversations(void **state) {
         print_message("# %s\n", rows[i].why);
         place_open(&at, false, false);
         if (rows[i].channels_max) at.w.limits.channels_max = rows[i].channels_max;
+        if (strstr(rows[i].why, "no room,") || strstr(rows[i].why, "no room is"))
+            at.w.hub->homes.map[LN_SPACE_CHANNELS].max = 1;
         if (strstr(rows[i].why, "outstanding")) at.w.limits.outstanding_max = 2;
         for (int k = 0; k < PEERS && !rows[i].with_login; k++)
             peer_open(&at.w, k, k == 0 ? LN_USER_NATIVE : AUTO);

@@ -165,7 +165,8 @@ void ln_sub_joined(ln_sub *sub, int err) {
     }
     s->outstanding--;
     ln_recover_end(sub);
-    if (err < 0 && (sub->more->resumed || ln_sub_placed(sub))) { /* no fault of the client's */
+    bool asked = ln_sub_re(sub).size > 0 && !sub->more->resumed;
+    if (err < 0 && !asked && (sub->more->resumed || ln_sub_placed(sub))) { /* nobody asked here */
         ln_sub_end(s, sub, ln_session_code(err));
     } else if (err < 0) {
         ln_native_error error = {
