@@ -145,7 +145,7 @@ bool linnet_server_crowded(const linnet_server *s) {
 
 bool ln_budget_waits(const linnet_loop *w) {
     const linnet_server *s = w->server;
-    return s && ln_budget_crowded(&s->budget) && ln_stat_get(&w->env.held);
+    return s && ln_budget_crowded(&s->budget); /* who holds nothing may be the last to find that */
 }
 
 /* ---- histories ------------------------------------------------------------------------------ */
