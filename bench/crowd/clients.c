@@ -88,8 +88,11 @@ static void on_message(linnet_conn *conn, linnet_opcode opcode, linnet_slice dat
         c->waits--;
         the->waits--;
     }
-    if (!strstr(text, "\"type\":\"message\"") && !strstr(text, "\"type\":\"presence\"")) return;
-    the->pushes++;
+    uint64_t before = the->pushes;
+    for (const char *at = text; (at = strstr(at, "{\"type\":\"")) != NULL; at++)
+        if (strncmp(at + 9, "message\"", 8) == 0 || strncmp(at + 9, "presence\"", 9) == 0)
+            the->pushes++;
+    if (the->pushes == before) return;
     if (the->pushed) the->pushed(text);
 }
 

@@ -122,7 +122,17 @@ static void on_open(linnet_conn *conn) {
     c->s->waiting--;
 }
 
-/* A frame may hold several messages in an array; each begins with its type. */
+#define BEGIN "{\"type\":\"" /* of a message; data here has no such key */
+
+/* A frame may hold several messages in an array. */
+static void recover_all(client *c, char *text) {
+    for (char *next, *at = strstr(text, BEGIN); at; at = next) {
+        next = strstr(at + 1, BEGIN);
+        if (next) next[-1] = 0; /* the comma */
+        recover(c, at);
+    }
+}
+
 static void on_message(linnet_conn *conn, linnet_opcode opcode, linnet_slice data) {
     static char text[1 << 16];
     client *c = linnet_conn_user(conn);
@@ -137,7 +147,7 @@ static void on_message(linnet_conn *conn, linnet_opcode opcode, linnet_slice dat
     } else if (publishes(c)) {
         take_place(c, text);
     } else {
-        recover(c, text);
+        recover_all(c, text);
     }
 }
 
