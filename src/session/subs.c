@@ -98,7 +98,9 @@ ln_sub *ln_sub_find(const ln_session *s, ln_slice channel) {
 const ln_sub *ln_sub_last(const ln_session *s) {
     const ln_sub *last = NULL;
     for (const ln_sub *sub = s->subs; sub; sub = sub->next) {
-        bool own = ln_sub_pushed(sub) && ln_sub_name(sub).data[0] == '@'; /* nobody has joined it */
+        ln_slice name = ln_sub_name(sub);
+        bool own = ln_sub_pushed(sub) && name.size &&
+                   name.data[0] == '@'; /* nobody has joined it */
         if (!ln_sub_leaves(sub) && !own) last = sub;
     }
     return last;
@@ -165,8 +167,8 @@ void ln_sub_joined(ln_sub *sub, int err) {
     }
     s->outstanding--;
     ln_recover_end(sub);
-    bool asked = ln_sub_re(sub).size > 0 && !sub->more->resumed;
-    if (err < 0 && !asked && (sub->more->resumed || ln_sub_placed(sub))) { /* nobody asked here */
+    bool pushed = sub->more->resumed || (ln_sub_placed(sub) && !sub->more->re_size);
+    if (err < 0 && pushed) { /* no request of the client's waits for it */
         ln_sub_end(s, sub, ln_session_code(err));
     } else if (err < 0) {
         ln_native_error error = {
